@@ -1,10 +1,15 @@
-"""A running service with its dashboard, and a real Chromium that looks at it."""
+"""A running service with its dashboard, and a real Chromium that looks at it.
+
+Chromium takes seconds to start, so one is shared by all tests, each of which has a context of its own in it: cookies,
+storage and pages. A browser belongs to its event loop, so the tests here share one loop, too.
+"""
 
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from bridge.config import reading
@@ -19,7 +24,7 @@ PATIENCE = 15_000  # milliseconds; what is no event is asked for every 5 s
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kit]:
     monkeypatch.setattr(reading, "binding_class", lambda _name: ScriptedBinding)
     made = with_events(Kit(tmp_path))
@@ -27,14 +32,14 @@ async def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     made.server.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def api(kit: Kit) -> AsyncIterator[Api]:
     async with kit.running() as service, serving(service) as made:
         made.kit = kit
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     need_program("chromium")
     async with async_playwright() as playwright:
@@ -46,7 +51,7 @@ async def browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def visitor(api: Api, browser: Browser) -> AsyncIterator[Visitor]:
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     made = Visitor(api, await _page(context))

@@ -4,13 +4,16 @@ import os
 import re
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Locator, expect
 
 from tests.dashboard.visitor import Visitor
 from tests.service.kit import Kit
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-@pytest.fixture(autouse=True)
+
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def many(kit: Kit) -> None:
     kit.have_endpoints(120)
 

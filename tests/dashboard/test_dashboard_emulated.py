@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from mock_network.lab import Lab, free_port
 from tests import forked
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 NAME = "urn:dev:ops:32473-meter-1"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     async with Lab(tmp_path / "lab") as lab:
         await lab.start_clock()

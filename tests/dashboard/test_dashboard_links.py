@@ -11,6 +11,8 @@ from bridge.operations import codes
 from bridge.operations.codes import LIFETIME, Codes
 from tests.api.kit import Api
 
+in_one_loop = pytest.mark.asyncio(loop_scope="session")
+
 
 def test_a_code_is_good_once_and_for_a_while_and_codes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "MOST", 10)
@@ -25,6 +27,7 @@ def test_a_code_is_good_once_and_for_a_while_and_codes_are_bounded(monkeypatch: 
     assert made.take(late) is None
 
 
+@in_one_loop
 async def test_a_link_is_for_a_key_of_its_own_that_ends(api: Api) -> None:
     made = (await api.ask("POST", "/v1/dashboard-links", {"name": "a person", "role": "operate", "lifetime": 60})).body
     assert made["key"]["expires_at"] == pytest.approx(made["key"]["created_at"] + 60)
@@ -35,6 +38,7 @@ async def test_a_link_is_for_a_key_of_its_own_that_ends(api: Api) -> None:
     assert (again.status, "Set-Cookie" in again.headers) == (401, False)
 
 
+@in_one_loop
 async def test_a_link_of_a_revoked_key_is_worthless_and_only_an_administrator_makes_links(api: Api) -> None:
     made = (await api.ask("POST", "/v1/dashboard-links", {})).body
     assert (await api.ask("DELETE", f"/v1/keys/{made['key']['id']}")).status == 200

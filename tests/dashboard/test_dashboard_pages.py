@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Error as PlaywrightError, Locator, Route, expect
 
 from bindings.contract import Accepted, NetworkState, Provisioned
@@ -19,6 +20,8 @@ from bridge.delivery.downlinks import ServerRequest
 from tests.dashboard.visitor import Visitor
 from tests.service.kit import Kit
 from tests.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PAGES = ("#/overview", "#/devices", "#/waiting", "#/networks", "#/device/e1", "#/device/nobody")
 EVENTS_ARE_LOGGED = """
@@ -274,7 +277,7 @@ async def test_a_link_signs_in_once(visitor: Visitor) -> None:
     visitor.console.clear()  # the browser notes that the answer was 401
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def many(kit: Kit) -> None:
     kit.have_endpoints(120)
 
@@ -352,7 +355,7 @@ async def test_networks_are_checked_and_plotted(visitor: Visitor) -> None:
     await expect(plot.get_by_role("cell", name="1")).to_be_visible()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def without_events(kit: Kit) -> None:
     kit.config = replace(kit.config, events=Events(keep=0))
 

@@ -13,6 +13,8 @@ from bridge.control.rest import stream
 from tests.api.kit import Answer, Api
 from tests.waiting import until
 
+in_one_loop = pytest.mark.asyncio(loop_scope="session")
+
 CHANGE = ("POST", "/v1/endpoints/e1/disable", {})
 
 
@@ -32,6 +34,7 @@ async def asked(api: Api, value: str, method: str, path: str, body: Any = None, 
     return await api.ask(method, path, body, role="", headers={"Cookie": f"{COOKIE}={value}", **headers})
 
 
+@in_one_loop
 async def test_the_cookie_is_kept_from_scripts_and_other_sites_and_is_not_the_key(api: Api) -> None:
     made = await cookie(api)
     assert made["httponly"] is True
@@ -42,6 +45,7 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites_and_is_not_the_ke
     assert (await api.key("admin")).split("_", 2)[2] not in made.value
 
 
+@in_one_loop
 async def test_behind_a_proxy_that_does_tls_the_cookie_is_for_tls_alone(api: Api) -> None:
     answer = await signed_in(
         api, await api.key("read"), **{"Origin": "https://bridge.example", "Sec-Fetch-Site": "same-origin"}
@@ -50,6 +54,7 @@ async def test_behind_a_proxy_that_does_tls_the_cookie_is_for_tls_alone(api: Api
     assert SimpleCookie(answer.headers["Set-Cookie"])[COOKIE]["secure"] is True
 
 
+@in_one_loop
 async def test_a_session_may_do_what_its_key_may(api: Api) -> None:
     value = (await cookie(api, "read")).value
     who = (await asked(api, value, "GET", "/dashboard/session")).body
@@ -72,6 +77,7 @@ async def test_a_session_may_do_what_its_key_may(api: Api) -> None:
         {"Origin": "{url}", "Sec-Fetch-Site": "same-site"},
     ],
 )
+@in_one_loop
 async def test_no_other_page_changes_anything_with_the_cookie(api: Api, headers: dict[str, str]) -> None:
     """A page on another port of the same host is the same site: the browser sends the cookie for it."""
     value = (await cookie(api)).value
@@ -80,6 +86,7 @@ async def test_no_other_page_changes_anything_with_the_cookie(api: Api, headers:
     assert (await api.ask("GET", "/v1/endpoints/e1")).body["enabled"]
 
 
+@in_one_loop
 async def test_no_other_page_reads_with_the_cookie_or_signs_somebody_in(api: Api) -> None:
     value = (await cookie(api)).value
     for headers in ({"Origin": "http://127.0.0.1:1"}, {"Sec-Fetch-Site": "same-site"}):
@@ -88,6 +95,7 @@ async def test_no_other_page_reads_with_the_cookie_or_signs_somebody_in(api: Api
     assert (answer.status, "Set-Cookie" in answer.headers) == (403, False)
 
 
+@in_one_loop
 async def test_whoever_signs_out_is_out_on_the_bridge_too(api: Api) -> None:
     value = (await cookie(api)).value
     answer = await asked(api, value, "DELETE", "/dashboard/session", Origin=api.url)
@@ -98,6 +106,7 @@ async def test_whoever_signs_out_is_out_on_the_bridge_too(api: Api) -> None:
     assert (await api.ask("GET", "/v1/endpoints")).status == 200, "the key itself is as valid as before"
 
 
+@in_one_loop
 async def test_a_revoked_key_ends_its_sessions_and_what_they_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "BEAT", 0.05)
     made = (await api.ask("POST", "/v1/keys", {"name": "a person", "role": "admin"})).body
@@ -116,6 +125,7 @@ async def test_a_revoked_key_ends_its_sessions_and_what_they_read(api: Api, monk
     assert (await asked(api, value, "GET", "/dashboard/session")).body["role"] is None
 
 
+@in_one_loop
 async def test_guessing_keys_at_the_sign_in_is_limited(api: Api) -> None:
     statuses = [(await signed_in(api, f"lnb_1_{n:043}")).status for n in range(12)]
     assert statuses == [401] * 10 + [429] * 2
@@ -126,6 +136,7 @@ async def test_guessing_keys_at_the_sign_in_is_limited(api: Api) -> None:
     assert refused.value("api_callers_refused", error="TooManyGuesses") == 3
 
 
+@in_one_loop
 async def test_a_sign_in_whose_body_never_comes_is_ended(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "_PATIENCE", 0.05)
     host, port = api.url.removeprefix("http://").split(":")
@@ -140,6 +151,7 @@ async def test_a_sign_in_whose_body_never_comes_is_ended(api: Api, monkeypatch: 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"key": 1}', b'{"key": "a", "more": 1}', b'"' + b"x" * 5000 + b'"']
 )
+@in_one_loop
 async def test_a_sign_in_that_is_none_is_refused(api: Api, body: bytes) -> None:
     answer = await api.ask(
         "POST", "/dashboard/session", body, role="", headers={"Content-Type": "application/json", "Origin": api.url}
@@ -147,6 +159,7 @@ async def test_a_sign_in_that_is_none_is_refused(api: Api, body: bytes) -> None:
     assert (answer.status, answer.body["error"]) == (400, "RequestError")
 
 
+@in_one_loop
 async def test_a_sign_in_without_end_is_not_read(api: Api) -> None:
     async def endless() -> Any:
         while True:
@@ -172,10 +185,12 @@ def test_sessions_end_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "path", ["/dashboard/nothing.js", "/dashboard/..%2fsite.py", "/dashboard/%2e%2e/site.py", "/dashboard/a/b"]
 )
+@in_one_loop
 async def test_only_the_dashboards_files_are_served(api: Api, path: str) -> None:
     assert (await api.ask("GET", path, role="")).status == 404
 
 
+@in_one_loop
 async def test_pages_allow_no_script_but_their_own(api: Api) -> None:
     async with api.session.get("/", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (308, "/dashboard/")

@@ -77,6 +77,7 @@ class RestApi:
             app.router.add_route(route.method, VERSION + route.path, self._handler(route))
         app.router.add_route("GET", f"{VERSION}/openapi.json", self._describe)
         Site(bridge, self._callers).add_to(app)
+        app.on_shutdown.append(self._end_streams)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP)
         self._listening = Listening(self._runner, "[api] listen")
 
@@ -100,8 +101,11 @@ class RestApi:
         self._origins = frozenset(origins)
 
     async def stop(self) -> None:
-        """Close the listener; streams are ended, other requests have STOP seconds to be answered."""
+        """Close the listener; streams are ended at once, other requests have STOP seconds to be answered."""
         await self._runner.cleanup()
+
+    async def _end_streams(self, _app: web.Application) -> None:
+        self.streams.end()
 
     # -- one request ---------------------------------------------------------------------------------------------
 

@@ -30,28 +30,40 @@ _HEADERS = {
 
 
 class Streams:
-    """Counts open streams. The bounds keep one caller from using up what the others need."""
+    """Counts open streams, and ends them. The bounds keep one caller from using up what the others need."""
 
     def __init__(self) -> None:
         self._by_key: Counter[int] = Counter()
+        self._tasks: set[asyncio.Task[object] | None] = set()
 
     def __len__(self) -> int:
         return self._by_key.total()
 
     @contextlib.contextmanager
     def one_of(self, key: int) -> Iterator[None]:
-        """Count one more stream of a key while the context is open. Raises LimitReached if there are too many."""
+        """Count the current task as one more stream of a key while the context is open.
+
+        Raises LimitReached if there are too many.
+        """
         if self._by_key[key] >= STREAMS_OF_KEY:
             raise LimitReached(f"{STREAMS_OF_KEY} streams of events are open with this key already; close one of them")
         if len(self) >= STREAMS:
             raise LimitReached(f"{STREAMS} streams of events are open already; try again later")
         self._by_key[key] += 1
+        self._tasks.add(task := asyncio.current_task())
         try:
             yield
         finally:
+            self._tasks.discard(task)
             self._by_key[key] -= 1
             if not self._by_key[key]:
                 del self._by_key[key]
+
+    def end(self) -> None:
+        """End all open streams: each caller's connection is closed, and a caller that wants more connects again."""
+        for task in self._tasks:
+            if task is not None:
+                task.cancel()
 
 
 def wants_stream(request: web.Request) -> bool:
