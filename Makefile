@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Many machines of a CI ask Python to keep no byte code. Here thousands of processes would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
 INSTALLED := build/installed/.made

@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from compileall import compile_dir
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import pytest
 
@@ -60,7 +62,11 @@ def test_each_requirement_of_these_groups_that_is_shown_has_a_mutation_of_its_ow
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory, modules: list[Module]) -> list[Path]:
-    """Return two copies of the tree, to be broken side by side, with code as `mutate` writes it: without comments."""
+    """Return two copies of the tree, to be broken side by side, with code as `mutate` writes it: without comments.
+
+    Byte code is compared with the source's hash when it is loaded, not with its time: a module is broken and mended
+    within a second, and hundreds of runs need not compile the others again.
+    """
     copies = []
     for n in range(2):
         copy = tmp_path_factory.mktemp(f"tree{n}")
@@ -72,6 +78,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory, modules: list[Module]) -> li
                 shutil.copy(source, copy / name)
         for module in modules:
             (copy / module.file).write_text(module.text())
+        compile_dir(copy, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
         copies.append(copy)
     return copies
 
@@ -79,7 +86,6 @@ def trees(tmp_path_factory: pytest.TempPathFactory, modules: list[Module]) -> li
 def start(tree: Path, tests: str) -> subprocess.Popen[str]:
     command = [
         sys.executable,
-        "-B",
         "-m",
         "pytest",
         "-x",
@@ -90,7 +96,8 @@ def start(tree: Path, tests: str) -> subprocess.Popen[str]:
         "no:cacheprovider",
         "--timeout=20",
     ]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / "examples")}
+    environment = {**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / "examples")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return subprocess.Popen(
         [*command, *tests.split()],
         cwd=tree,

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,10 @@ def labels_of(item: pytest.Item) -> Iterator[str]:
 
 
 def check_labels(items: Iterable[pytest.Item]) -> None:
-    """Raise UsageError if a test is marked with a label that does not exist."""
+    """Raise UsageError if a mark has a label that does not exist, or stands where `collect` does not find it."""
     for item in items:
-        for _ in labels_of(item):
-            pass
+        if any(labels_of(item)) and item.path not in files_with_marks():
+            raise pytest.UsageError(f"{item.nodeid}: the mark `requirement` does not stand in the test's own file")
 
 
 def is_end_to_end(test: str) -> bool:
@@ -87,17 +88,26 @@ class _Collector:
                     tests.append(test)
 
 
+@cache
+def files_with_marks() -> list[Path]:
+    """Return the files of tests that may have requirement marks: those in which the mark's name stands."""
+    return [file for file in sorted((ROOT / "tests").rglob("test_*.py")) if "requirement" in file.read_text()]
+
+
 def collect() -> tuple[Proofs, Code]:
-    """Collect all tests, slow ones too, without running them. Raises RuntimeError if that fails; call it once."""
+    """Collect all tests with marks, slow ones too, without running them. Raises RuntimeError if that fails.
+
+    Call it once in a process.
+    """
     collector = _Collector()
-    code = pytest.main(["--collect-only", "-qq", "--no-header", str(ROOT / "tests")], plugins=[collector])
+    code = pytest.main(["--collect-only", "-qq", "--no-header", *map(str, files_with_marks())], plugins=[collector])
     if code:
         raise RuntimeError(f"the test suite cannot be collected (pytest ended with {int(code)})")
     return {label: sorted(tests) for label, tests in collector.proofs.items()}, collector.code
 
 
 def collect_apart() -> tuple[int, str]:
-    """Run `python -m tests.requirements --check` in a process of its own; give exit code and what is wrong."""
+    """Run `python -m tests.requirements --check` in a process of its own; return the exit code and what is wrong."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.requirements", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
