@@ -5,7 +5,7 @@ Nothing is fetched while tests run. `make components`, which `make test` begins 
 """
 
 from tests.components.component import BUILD, Component, why_absent
-from tests.components.known import BASE_INSTALL, COMPONENTS, LESHAN, LESHAN_BOOTSTRAP, LORA_PACKET
+from tests.components.known import BASE_INSTALL, COMPONENTS, LESHAN, LESHAN_BOOTSTRAP, LORA_PACKET, NODE_SERVER
 from tests.components.programs import PROGRAMS, Program, program_is_missing
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "LESHAN",
     "LESHAN_BOOTSTRAP",
     "LORA_PACKET",
+    "NODE_SERVER",
     "PROGRAMS",
     "Component",
     "Program",

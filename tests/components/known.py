@@ -33,19 +33,28 @@ LESHAN_BOOTSTRAP = Component(
     unreachable=LESHAN.unreachable,
 )
 
-_NPM = ("npm", "install", "--no-audit", "--no-fund", "--loglevel=http", "--prefix", str(BUILD / "lora-packet"))
 
-LORA_PACKET = Component(
-    name="lora-packet",
-    title="lora-packet (npm)",
-    programs=("node", "npm"),
-    sources=(),
-    command=(*_NPM, "lora-packet@0.9.3"),
-    offline=(*_NPM, "--offline", "lora-packet@0.9.3"),
-    directory=BUILD,
-    fetched=r"http fetch GET 200",
-    unreachable=r"code (E[A-Z]*|ERR_[A-Z_]*)\b",
-)
+def _of_npm(name: str, version: str) -> Component:
+    """Return a package of npm with what it depends on; no script that a package brings is run."""
+    npm = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=http", "--prefix")
+    command = (*npm, str(BUILD / name))
+    return Component(
+        name=name,
+        title=f"{name} (npm)",
+        programs=("node", "npm"),
+        sources=(),
+        command=(*command, f"{name}@{version}"),
+        offline=(*command, "--offline", f"{name}@{version}"),
+        directory=BUILD,
+        fetched=r"http fetch GET 200",
+        unreachable=r"code (E[A-Z]*|ERR_[A-Z_]*)\b",
+    )
+
+
+LORA_PACKET = _of_npm("lora-packet", "0.9.3")
+
+NODE_SERVER = _of_npm("lwm2m-node-lib", "1.4.0")
+"""An LwM2M server (Telefonica) on node-coap."""
 
 _PIP = f'"{sys.executable}" -m venv venv && venv/bin/python -m pip install --editable "{ROOT}"'
 
@@ -62,4 +71,4 @@ BASE_INSTALL = Component(
 )
 """A virtual environment in `venv` with what `pip install .` brings."""
 
-COMPONENTS = (LESHAN, LESHAN_BOOTSTRAP, LORA_PACKET, BASE_INSTALL)
+COMPONENTS = (LESHAN, LESHAN_BOOTSTRAP, LORA_PACKET, NODE_SERVER, BASE_INSTALL)
