@@ -1,11 +1,16 @@
 """`lwm2m-bridge cluster`: the nodes that share a ledger."""
 
+import sys
+import time
+
 import click
 
 from bridge.cli.access import Target, target_options
-from bridge.cli.common import errors_shown, json_option, moment, print_json
+from bridge.cli.common import SPAN, errors_shown, json_option, moment, print_json
 from bridge.cli.tables import print_table
 from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards, ShardList
+
+_PAUSE = 0.5  # seconds between two looks at a node that hands over
 
 
 @click.group("cluster")
@@ -27,14 +32,33 @@ def status(target: Target, as_json: bool, shards: bool) -> None:
 
 
 @cluster_group.command("drain")
-@click.argument("node")
+@click.argument("node", default="")
 @click.option("--off", is_flag=True, help="Let it serve shards again.")
+@click.option("--wait", type=SPAN, help="Wait until it has no shards, for at most so long: 45, 2min.")
 @json_option
 @target_options
 @errors_shown
-def drain(target: Target, node: str, off: bool, as_json: bool) -> None:
-    """Let NODE hand its shards over to the others, a few at a time. It stays so until it is started anew."""
-    _show(target.ask(DrainNode(node=node, on=not off)), as_json=as_json)
+def drain(target: Target, node: str, off: bool, wait: float | None, as_json: bool) -> None:
+    """Let NODE hand its shards over to the others, a few at a time. It stays so until it is started anew.
+
+    Without NODE it is the node that is asked. The exit code is 1 if it still has shards after --wait, although others
+    could take them.
+    """
+    asked = node or target.ask(GetCluster()).node
+    found = target.ask(DrainNode(node=asked, on=not off))
+    ends = time.monotonic() + (wait or 0.0)
+    while not off and _hands_over(found, asked) and time.monotonic() < ends:
+        time.sleep(_PAUSE)
+        found = target.ask(GetCluster())
+    _show(found, as_json=as_json)
+    if wait is not None and not off and _hands_over(found, asked):
+        sys.exit(1)
+
+
+def _hands_over(found: Cluster, node: str) -> bool:
+    """Return whether a node has shards that another one could take."""
+    others = [one for one in found.nodes if one.name != node and one.alive and not (one.draining or one.leaving)]
+    return bool(others) and any(one.shards for one in found.nodes if one.name == node)
 
 
 def _show(found: Cluster, *, as_json: bool) -> None:

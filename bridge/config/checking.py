@@ -12,6 +12,7 @@ from bindings.option_names import SERVER_PORTS
 from bindings.pem_files import refuse_token
 from bindings.server_ports import written
 from bridge.config.model import Config
+from bridge.config.nodes import NODE, NODE_NAME
 from bridge.config.object_models import object_models
 from bridge.config.profiles import PROFILES
 from bridge.config.secured import secured
@@ -117,6 +118,11 @@ def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
         text = "take_command: there is no prefix whose parts could move; set prefixes in [north]"
         raise ConfigurationError(f"{config.where('[cluster]')} {text}")
     where = config.where("[cluster] enabled")
+    if not NODE_NAME.fullmatch(config.cluster.name):
+        raise ConfigurationError(
+            f"{where}: {config.cluster.name!r} is no name of a node: set {NODE}, or node, to at most 63 letters, "
+            "digits, dots, hyphens and underscores"
+        )
     if not isinstance(config.database, str):
         raise ConfigurationError(f"{where}: needs a ledger in PostgreSQL; set [service] database to its URI")
     if config.standby.enabled:

@@ -1,10 +1,16 @@
 """Settings of several bridges on one ledger."""
 
+import os
+import re
 import socket
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+NODE_NAME = re.compile("[A-Za-z0-9._-]{1,63}")
+NODE = "LWM2M_BRIDGE_NODE"
+"""Environment variable with the name of this node, so that nodes can share a configuration file."""
 
 
 class Standby(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -39,8 +45,9 @@ class Cluster(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     node: Annotated[
         str,
         Meta(
-            pattern="^[A-Za-z0-9._-]{0,63}$",
-            description="name of this node, which no other one may have; empty: the name of its host",
+            pattern=rf"^({NODE_NAME.pattern})?$",
+            description="name of this node, which no other one may have; empty: the environment variable "
+            "LWM2M_BRIDGE_NODE, else the name of its host",
         ),
     ] = ""
     lease: Annotated[
@@ -74,4 +81,4 @@ class Cluster(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     @property
     def name(self) -> str:
         """The name of this node."""
-        return self.node or socket.gethostname()
+        return self.node or os.environ.get(NODE, "") or socket.gethostname()

@@ -29,6 +29,20 @@ def test_nodes_with_nidd_on_postgresql_are_accepted(tmp_path: Path) -> None:
     configured(POSTGRES + CLUSTER + SERVER + NIDD + QUOTA + 'at_limit = "warn"\n', tmp_path)
 
 
+def test_a_node_may_have_its_name_from_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(more: str = "") -> str:
+        config = parse(POSTGRES + CLUSTER + more + SERVER + NIDD, "bridge.toml", tmp_path)
+        checked(config)
+        return config.cluster.name
+
+    monkeypatch.setenv("LWM2M_BRIDGE_NODE", "field-2")
+    assert name() == "field-2"
+    assert name('node = "own"\n') == "own"
+    monkeypatch.setenv("LWM2M_BRIDGE_NODE", "no name")
+    with pytest.raises(ConfigurationError, match="'no name' is no name of a node: set LWM2M_BRIDGE_NODE"):
+        name()
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -13,7 +13,8 @@ from tests.docs.markdown import ROOT
 
 CHART = ROOT / "charts" / "lwm2m-nonip-bridge"
 ALERTS = CHART / "files" / "alerts.yaml"
-VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+CLOUDNATIVE_PG = ROOT / "deploy" / "cloudnative-pg"
+VALUES = [*sorted((CHART / "ci").glob("*-values.yaml")), CLOUDNATIVE_PG / "values.yaml"]
 KUBERNETES = "1.31.0"  # that the chart is held against
 MINIMAL = CHART / "ci" / "existing-claim-values.yaml"
 

@@ -1,5 +1,6 @@
 """What one sees of a cluster: of its nodes and shards, and of an endpoint who serves it."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from bridge.cluster.balance import misplaced, wanted
 from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.errors import NotServedHere
 from bridge.north.udp.prefixes import SHARDS
-from bridge.operations.types.cluster import DrainNode, GetCluster, ListShards
+from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards
 from bridge.operations.types.endpoints import ExplainEndpoint, GetEndpointState, ListEndpoints
 from bridge.operations.types.request import Request
 from bridge.operations.types.state import GetMetrics, GetStatus
@@ -123,6 +124,37 @@ async def test_commands_show_it(both: TwoNodes, monkeypatch: pytest.MonkeyPatch)
     one = shown.run(endpoint_commands.endpoint_group, "show", theirs.name)
     assert f"{theirs.shard}, served by b" in one.output
     assert "why messages wait is known to the node that serves it" in one.output
+
+
+@pytest.mark.parametrize(
+    ("shards", "draining", "looks", "ended_with"),
+    [([16, 8, 0], False, 3, 0), ([16, 8, 8, 8, 8], False, 5, 1), ([16, 16], True, 1, 0)],
+    ids=["until it has none", "not longer than it may", "not where nobody could take them"],
+)
+def test_a_drain_may_wait(
+    monkeypatch: pytest.MonkeyPatch, shards: list[int], draining: bool, looks: int, ended_with: int
+) -> None:
+    """By default for the node that is asked. The other one can take shards unless it drains."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    asked: list[object] = []
+
+    def seen(number: int) -> Cluster:
+        node = {"alive": True, "lease": 5.0, "leaving": False, "release": "1", "started_at": 0.0, "endpoints": 0}
+        a = ClusterNode(name="a", draining=True, shards=number, **node)
+        b = ClusterNode(name="b", draining=draining, shards=SHARDS - number, **node)
+        return Cluster(node="a", nodes=(a, b), shards=SHARDS, to_move=number, unserved=0)
+
+    def ask(_target: object, request: Request[object]) -> object:
+        asked.append(request)
+        return seen(shards[max(len(asked) - 2, 0)])
+
+    monkeypatch.setattr("bridge.cli.access.Target.ask", ask)
+    done = CliRunner().invoke(commands.cluster_group, ["drain", "--wait", "2"])
+    assert asked[:2] == [GetCluster(), DrainNode(node="a")]
+    assert len(asked) == 1 + looks
+    assert done.exit_code == ended_with, done.output
 
 
 def test_shards_that_nobody_holds_or_another_should_have_are_to_move() -> None:

@@ -19,6 +19,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if regexMatch "(?m)^\\s*\\[\\s*service\\s*\\]" .Values.config -}}
 {{- fail "config: [service] is made by the chart; put its settings into the value `service`" -}}
 {{- end -}}
+{{- if regexMatch "(?m)^\\s*\\[\\s*cluster\\s*\\]" .Values.config -}}
+{{- fail "config: [cluster] is made by the chart; put its settings into the value `cluster`" -}}
+{{- end -}}
+{{- if and .Values.cluster.enabled (not (regexMatch "(?m)^\\s*prefixes\\s*=" .Values.config)) -}}
+{{- fail "config: with `cluster.enabled` it needs prefixes in [north]: each shard has a part of them" -}}
+{{- end -}}
 {{- range regexFindAll "(client_secret|token|password|app_key)\\s*=\\s*[\"'][^\"']*[\"']" .Values.config -1 -}}
 {{- if not (regexMatch "=\\s*[\"'](credential:|env:|file:|[\"'])" .) -}}
 {{- fail (printf "config: %s must be a reference, such as \"credential:NAME\" with NAME in the value `secrets`" (regexFind "^\\w+" .)) -}}
@@ -29,6 +35,15 @@ state_directory = "/var/lib/lwm2m-bridge"
 metrics_listen = "0.0.0.0:{{ int .Values.metrics.port }}"
 {{- range $key, $value := .Values.service }}
 {{ $key }} = {{ toJson $value }}
+{{- end }}
+
+{{- if .Values.cluster.enabled }}
+
+[cluster]
+enabled = true
+{{- range $key, $value := .Values.cluster.settings }}
+{{ $key }} = {{ toJson $value }}
+{{- end }}
 {{- end }}
 
 {{ .Values.config }}
