@@ -41,5 +41,10 @@ class Batch(msgspec.Struct, eq=False):
         self.refused = False
 
 
+def failed_of(group: Sequence[Batch]) -> list[Batch]:
+    """Return the batches of a group that should have been kept, and are not."""
+    return [batch for batch in group if batch.error is not None and batch.failed]
+
+
 class Wrong(Exception):  # says what it is
     """A batch cannot be stored; the group is written again one by one."""

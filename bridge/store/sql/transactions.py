@@ -10,12 +10,11 @@ is no failure: it answered, and nothing builds on it.
 
 import logging
 from collections.abc import Iterable, Sequence
-from itertools import chain
 
 from bridge.delivery.rows import Change
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.store.followers import Followers
-from bridge.store.sql.batches import Batch, Wrong
+from bridge.store.sql.batches import Batch, Wrong, failed_of
 from bridge.store.sql.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -58,11 +57,11 @@ class Transactions:
             wanted = [batch for batch in asked if batch.changes or batch.work]
             if wanted:
                 self.commit(wanted)
-        failed = any(batch.failed for batch in group)
+        failed = bool(failed_of(group))
         if failed:
             _refuse_what_builds_on_them(asked)
         self._followers.group_ended(failed=failed)
-        return sum(len(batch.changes) for batch in asked if batch.error is None)
+        return sum([len(batch.changes) for batch in asked if batch.error is None])
 
     def tidy(self) -> None:
         """Do what can wait until a group is told."""
@@ -120,13 +119,14 @@ class Transactions:
 
     def apply(self, connection: Connection, batches: Sequence[Batch]) -> None:
         """Carry out all batches within the transaction that has begun. Work that refuses is undone alone."""
-        if not any(batch.work for batch in batches):
-            self.change(chain.from_iterable(batch.changes for batch in batches))
-            return
+        changes: list[Change] = []  # of the batches since the last work: applied together
         for batch in batches:
             if batch.work is None:
-                self.change(batch.changes)
+                changes += batch.changes
                 continue
+            if changes:
+                self.change(changes)
+                changes = []
             connection.execute("SAVEPOINT work")
             try:
                 batch.result = batch.work(connection)
@@ -135,6 +135,8 @@ class Transactions:
                 batch.refused = True
                 connection.execute("ROLLBACK TO work")
             connection.execute("RELEASE work")
+        if changes:
+            self.change(changes)
 
     def change(self, changes: Iterable[Change]) -> None:
         """Apply changes in order. Raises LookupError if a row to update is not there."""

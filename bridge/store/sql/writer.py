@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from queue import SimpleQueue
 
-from bridge.store.sql.batches import Batch
+from bridge.store.sql.batches import Batch, failed_of
 from bridge.store.sql.transactions import Transactions
 
 MAX_GROUP = 1024  # batches in one transaction: bounds how long the first of them waits (about 25 ms)
@@ -75,7 +75,7 @@ class Writer:
         self.rows += rows
         self.waiting -= len(group)
         self._told(group)
-        failed = sum(batch.failed for batch in group)
+        failed = len(failed_of(group))
         self.is_failing = failed == len(group)
         if failed:
             self.failures += failed
