@@ -1,6 +1,7 @@
 """Calls of the bridge into a binding: none of them raises, and a stop waits for running calls, for a limited time."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -18,16 +19,15 @@ class GuardedCalls:
     def __init__(self, network: str, mistakes: str, count: Callable[[str], None]) -> None:
         self.open = False  # whether the network instance runs: set by its start and its stop
         self._network, self._mistakes, self._count = network, mistakes, count
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._under_way = 0
+        self._is_idle: asyncio.Event | None = None  # while a stop waits
 
     async def run(self, work: Coroutine[Any, Any, _Result], otherwise: _Result) -> _Result:
         """Return the result of one call, or `otherwise` after an exception, or if the instance does not run."""
         if not self.open:
             work.close()
             return otherwise
-        task = asyncio.current_task()
-        if task is not None:
-            self._under_way.add(task)
+        self._under_way += 1
         try:
             return await work
         except Exception:
@@ -35,10 +35,13 @@ class GuardedCalls:
             self._count(self._mistakes)
             return otherwise
         finally:
-            if task is not None:
-                self._under_way.discard(task)
+            self._under_way -= 1
+            if self._is_idle is not None and not self._under_way:
+                self._is_idle.set()
 
     async def finish(self, patience: float = STOP_PATIENCE) -> None:
         """Wait for the running calls; calls that take longer are abandoned."""
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=patience)
+            self._is_idle = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_idle.wait(), patience)

@@ -120,11 +120,15 @@ class HttpClient:
             lines = header_lines(headers)
         except ValueError as error:
             raise NotSent(str(error)) from None
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         if self._closed is not None:
             raise NotSent("the client is closed")
-        connection = self._kept(origin) or await self._connect(origin)
+        seconds = seconds or self._limits.request
+        left = seconds
+        connection = self._kept(origin)
+        if connection is None:
+            began = asyncio.get_running_loop().time()
+            connection = await self._connect(origin)
+            left = seconds - (asyncio.get_running_loop().time() - began)
         through_proxy = ""
         if self._proxy is not None and origin.scheme == "http":
             target, through_proxy = f"http://{origin.authority}{target}", self._proxy_lines
@@ -133,10 +137,10 @@ class HttpClient:
             f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
             f"{self._common}{through_proxy}{lines}{length}\r\n"
         )
-        seconds = seconds or self._limits.request
-        left = seconds - (loop.time() - began) if part is None else None
         try:
-            response = await connection.ask(head.encode() + (body or b""), limit, left, part=part)
+            response = await connection.ask(
+                head.encode() + (body or b""), limit, left if part is None else None, part=part
+            )
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {seconds:g} s") from error
         except Unsent as error:

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 
 from bindings.contract import (
+    MISS,
     Accepted,
     Ambiguous,
     Attempt,
@@ -78,7 +79,9 @@ class DownlinkCalls:
         device = attempt.device
         if self._is_too_late(attempt):
             return Refused(Refusal.EXPIRED, "less than a second left")  # maximumLatency counts whole seconds
-        record = await self._provisioning.ensure(device)
+        record = self._records.cached(device)
+        if record is MISS or record is None or record.state is not State.ACTIVE:
+            record = await self._provisioning.ensure(device)
         if record is None:
             return await self._no_configuration(device)
 
@@ -100,7 +103,7 @@ class DownlinkCalls:
         result = read_submit(answer, record.configuration, self._client.clock, self._gateway_refusals)
         if not answer.ok:
             self._events.count("nidd_submit_errors", status=str(answer.status))
-        if answer.own and answer.status in _GONE:
+        if answer.status in _GONE and answer.own:
             return await self._without_configuration(device, record, str(answer))
         if isinstance(result, Refused) and result.why is Refusal.TOO_LARGE:
             await self._learn(device, len(attempt.payload))

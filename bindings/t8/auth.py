@@ -63,12 +63,22 @@ class Authorization:
             case "none":
                 pass
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a token must be requested or renewed before the next request to the SCEF."""
+        return self._settings.kind == "oauth2" and not self._is_before(self._renew_at)
+
+    @property
+    def latest(self) -> str | None:
+        """Return the header's value, None for none. It may be used unless a token `is_due`."""
+        return self._header
+
     async def header(self, client: HttpClient) -> str | None:
-        """Return the header's value, None for none.
+        """Return the header's value, None for none; a token that is due is requested first.
 
         Raises BindingError if there is no token; then no request was sent to the SCEF.
         """
-        if self._settings.kind != "oauth2" or self._is_before(self._renew_at):
+        if not self.is_due:
             return self._header
         try:
             await self._renewed(client)

@@ -176,7 +176,9 @@ class T8Client:
             headers = (self._headers if known else _ACCEPT).copy()
             if request.body is not None:
                 headers["Content-Type"] = operation.media_type
-            authorization = (again or await self._authorized()) if known else None
+            authorization = (again or self._authorization.latest) if known else None
+            if known and again is None and self._authorization.is_due:
+                authorization = await self._authorized()
             if authorization is not None:
                 headers["Authorization"] = authorization
             answer = await self._once(request, origin, target, headers)
@@ -206,7 +208,7 @@ class T8Client:
             raise NotSent(str(error)) from error
 
     async def _once(self, request: _Request, origin: Origin, target: str, headers: dict[str, str]) -> Answer:
-        began, sent_at = _seconds(), self.clock.now()
+        began = _seconds()
         self.requests += 1
         method, data = request.operation.method, _encoded(request.body)
         try:
@@ -224,14 +226,17 @@ class T8Client:
             self._reached(origin, f"does not answer: {error}")
             self._show(method, target, data, f"no answer: {error}", began)
             raise NoAnswer(self._note(method, target, error)) from error
-        self._reached(origin)
-        self._round_trips.append(_seconds() - began)
+        if not self.up:
+            self._reached(origin)
+        took = _seconds() - began
+        self._round_trips.append(took)
         body = response.body if response.whole else b""
         if self.seen is not None:
             self._show(method, target, data, f"{response.status} {shown_body(body)}".rstrip(), began)
         answer = Answer(response.status, body, response.headers, self._bare, streamed=request.part is not None)
-        if self._roots.knows(origin) and answer.own:
-            self.clock.saw(response.headers.get("date"), sent_at, self.clock.now())
+        if "date" in response.headers and self._roots.knows(origin) and answer.own:
+            now = self.clock.now()
+            self.clock.saw(response.headers["date"], now - took, now)
         return answer
 
     # Logs and status

@@ -106,7 +106,7 @@ class Callbacks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
-class Departures(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class Departures(Masked, kw_only=True, frozen=True, cache_hash=True, forbid_unknown_fields=True):
     """How this SCEF/NEF, or a gateway before it, departs from TS 29.122: a profile, and settings that override it."""
 
     profile: Annotated[
