@@ -306,7 +306,7 @@ class CallbackListener:
             if work is NOTHING_TO_COMMIT:
                 self._succeed(reply, None)
                 return
-            under_way = asyncio.ensure_future(work)
+            under_way = work if isinstance(work, asyncio.Future) else asyncio.ensure_future(work)
         except Exception as error:  # noqa: BLE001  # each is answered
             self._fail(reply, error)
             return

@@ -69,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         self._beside_body = 0  # bytes of the request that are not its body, without those of the read in which it began
         self._body_size = self._head_size = 0
         self._begins = False  # in the bytes being parsed
+        self._is_known = False  # a request of it was not refused
         self._in_head = False
         self._in_body = False
         self._refusal: Answer | None = None
@@ -182,7 +183,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._deaf or self._parser.should_upgrade():
             return
         self._refusal = self._shared.site.refuse(request)
-        if self._refusal is None:
+        if self._refusal is None and not self._is_known:
+            self._is_known = True
             self._shared.known(self)
         if int(request.headers.get("content-length", 0)) > self._shared.max_body:
             self._give_up(413, "too_large")
@@ -203,7 +205,8 @@ class Connection(asyncio.BufferedProtocol):
             return 431, "too_large"
         if request.method == "CONNECT":
             return 405, "malformed"
-        if not _HOST.fullmatch(headers.get("host", "" if self._is_old else " ")):  # RFC 9112 §3.2
+        host = headers.get("host")
+        if not (self._is_old if host is None else _HOST.fullmatch(host)):  # RFC 9112 §3.2
             return 400, "malformed"
         if (coding := headers.get("transfer-encoding")) is not None:
             if self._is_old:  # RFC 9112 §6.1: its meaning is unclear

@@ -115,7 +115,7 @@ class NetworkCalls:
             self.held.discard(endpoint)
         if begins_call:
             self.under_way += 1
-        if self.is_calm and waits is None:
+        if waits is None and (self.is_calm or not self._is_known(endpoint)):
             return
         self._turns.discard(endpoint)
         if waits is not Turn.ANSWER:
@@ -131,10 +131,15 @@ class NetworkCalls:
                 self._checks[endpoint] = None
         self._look_round()
 
+    def _is_known(self, endpoint: int) -> bool:
+        """Whether an endpoint waits, or has its turn."""
+        return endpoint in self._turns or endpoint in self._others or endpoint in self._answers
+
     def not_stepped(self, endpoint: int) -> None:
         """Record that an endpoint whose turn it was could not be stepped: it is the next one's turn."""
-        self._turns.discard(endpoint)
-        self._look_round()
+        if endpoint in self._turns:
+            self._turns.discard(endpoint)
+            self._look_round()
 
     def ended(self, endpoint: int, event: ev.Event, now: Now) -> None:
         """Record that a call for an endpoint has ended, and its result."""

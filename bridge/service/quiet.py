@@ -15,11 +15,15 @@ class Quiet:
         self._sizes: OrderedDict[int, int] = OrderedDict()
         self._bytes = 0
 
-    def put(self, endpoint: int, rows: int) -> None:
-        """Record that an endpoint with this number of remembered messages was used just now, and is idle."""
+    def put(self, endpoint: int, rows: int) -> bool:
+        """Record that an endpoint with this number of remembered messages was used just now, and is idle.
+
+        Return whether there is any `excess`.
+        """
         size = ENDPOINT + ROW * rows
         self._bytes += size - self._sizes.pop(endpoint, 0)
         self._sizes[endpoint] = size
+        return self._bytes > self._limit
 
     def drop(self, endpoint: int) -> None:
         """Record that an endpoint has something to do, or is not in memory."""

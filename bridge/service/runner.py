@@ -480,7 +480,8 @@ class Runner:
             self._unload(endpoint)
 
     def _note_quiet(self, endpoint: int, state: EndpointState) -> None:
-        self._quiet.put(endpoint, state.remembered)
+        if not self._quiet.put(endpoint, state.remembered):
+            return
         for oldest in self._quiet.excess():
             candidate = self.loaded.get(oldest)
             if candidate is not None and candidate.state.is_quiet and not candidate.uncommitted:

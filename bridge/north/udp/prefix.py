@@ -6,8 +6,9 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from bridge.errors import NorthUnavailable
 from bridge.north.contract import Counters, Sending
@@ -29,6 +30,9 @@ _log = logging.getLogger("bridge.north")
 RECEIVE_BUFFER = 4 * 1024 * 1024
 """Requested bytes; the system may grant less (net.core.rmem_max). One socket buffers the bursts of all endpoints."""
 
+SENDERS = 8192
+"""Endpoints whose own address is kept in the form in which it is given to the system: about 2 MB at most."""
+
 _IPV4_PKTINFO = struct.Struct("=i4s4s")  # ifindex, spec_dst, addr (ip(7))
 _IPV6_PKTINFO = struct.Struct("=16sI")  # address, ifindex (RFC 3542 §6.1)
 _NO_ADDRESS = bytes(4)
@@ -37,7 +41,7 @@ _IPV6_ADDRESS = slice(0, 16)
 
 
 class PrefixScheme:
-    """Needs nothing per endpoint: no descriptor, no memory. Sources are numbers of addresses within the prefixes."""
+    """Needs nothing per endpoint: no descriptor, no memory that stays. Sources are numbers of addresses in prefixes."""
 
     scheme = "prefix"
     opens_each = False
@@ -54,6 +58,8 @@ class PrefixScheme:
         self.sources = range(min(pool.capacity for pool in self._pools.values()))
         self.division = _division(self._pools)
         self.families = frozenset(self._pools)
+        self._ipv4_sender: Callable[[int], Ancillary] = lru_cache(SENDERS)(self._ipv4_ancillary)
+        self._ipv6_sender: Callable[[int], Ancillary] = lru_cache(SENDERS)(self._ipv6_ancillary)
 
     def listen(self, receiver: DatagramReceiver) -> None:
         """Begin to receive. Raises NorthUnavailable when an address is not local or the port is taken."""
@@ -100,15 +106,21 @@ class PrefixScheme:
         if len(destination) == 2:  # noqa: PLR2004  (an IPv4 socket address)
             out = self._ipv4
             if out is not None:
-                address = self._pools[socket.AF_INET].packed(source)
-                info = _IPV4_PKTINFO.pack(0, address, _NO_ADDRESS)
-                return out.send(data, [(socket.IPPROTO_IP, IP_PKTINFO, info)], destination)
+                return out.send(data, self._ipv4_sender(source), destination)
         else:
             out = self._ipv6
             if out is not None:
-                info = _IPV6_PKTINFO.pack(self._pools[socket.AF_INET6].packed(source), 0)
-                return out.send(data, [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)], destination)
+                return out.send(data, self._ipv6_sender(source), destination)
         raise NorthUnavailable(f"no socket toward {destination[0]}: not listening, or no prefix of its family")
+
+    def _ipv4_ancillary(self, source: int) -> Ancillary:
+        """Return the ancillary data that sends a datagram from a source's address. Raises NorthUnavailable."""
+        info = _IPV4_PKTINFO.pack(0, self._pools[socket.AF_INET].packed(source), _NO_ADDRESS)
+        return [(socket.IPPROTO_IP, IP_PKTINFO, info)]
+
+    def _ipv6_ancillary(self, source: int) -> Ancillary:
+        info = _IPV6_PKTINFO.pack(self._pools[socket.AF_INET6].packed(source), 0)
+        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)]
 
     def counters(self) -> Counters:
         """Return the current counters."""
