@@ -14,9 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from bridge.service.crash_points import VARIABLE as CRASH_POINT
+
 ROOT = Path(__file__).parents[2]
-AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GRPC_")
-"""Beginnings of the names of variables that are read when python or a library starts, so that a fork comes too late."""
+AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GRPC_", CRASH_POINT)
+"""Beginnings of the names of variables that are read when python, a library or a module of ours starts: for these a fork
+comes too late."""
 
 
 class Forked:

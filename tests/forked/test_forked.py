@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.service.crash_points import VARIABLE as CRASH_POINT
 from tests import forked
 from tests.forked.client import Forked, can_fork
 
@@ -95,9 +96,10 @@ def test_it_holds_no_descriptor_of_another_process(tmp_path: Path) -> None:
         (["-c", "pass"], {}),
         (["-m", SHOWN], {"PYTHONPATH": "/elsewhere"}),
         (["-m", SHOWN], {"LD_PRELOAD": "libfaketime.so"}),
+        (["-m", SHOWN], {CRASH_POINT: "after commit:2"}),  # set when its module is imported
     ],
 )
-def test_what_python_reads_when_it_starts_needs_a_start(command: list[str], more: dict[str, str]) -> None:
+def test_what_is_read_when_a_process_starts_needs_a_start(command: list[str], more: dict[str, str]) -> None:
     assert can_fork([sys.executable, "-m", SHOWN], {**os.environ, "COLOUR": "blue"})
     assert not can_fork([sys.executable, *command], {**os.environ, **more})
     assert not can_fork(["/usr/bin/true"], os.environ)
