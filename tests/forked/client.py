@@ -18,8 +18,7 @@ from bridge.service.crash_points import VARIABLE as CRASH_POINT
 
 ROOT = Path(__file__).parents[2]
 AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GRPC_", CRASH_POINT)
-"""Beginnings of the names of variables that are read when python, a library or a module of ours starts: for these a fork
-comes too late."""
+"""Beginnings of names of variables that are read when python, a library or a module is loaded: too early for a fork."""
 
 
 class Forked:
