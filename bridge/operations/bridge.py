@@ -36,7 +36,7 @@ class Work(Protocol):
 
 
 class Watch(Protocol):
-    def of(self, endpoint: int) -> AbstractAsyncContextManager[asyncio.Event]:
+    def of(self, endpoint: int, caller: str = "") -> AbstractAsyncContextManager[asyncio.Event]:
         """Return a context that gives an event: it is set whenever a message of an endpoint has its outcome."""
 
 

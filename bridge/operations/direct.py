@@ -68,11 +68,11 @@ async def send_downlink(bridge: Bridge, asked: SendDownlink, entry: Entry) -> Di
         else:
             id_ = known.id
     await entry.write("done")  # before the wait, which may end with the caller or the process
-    return await _outcome(bridge, id_, asked.wait, superseded)
+    return await _outcome(bridge, id_, asked.wait, entry.who, superseded)
 
 
-async def get_outcome(bridge: Bridge, asked: GetOutcome) -> DirectView:
-    return await _outcome(bridge, asked.id, asked.wait)
+async def get_outcome(bridge: Bridge, asked: GetOutcome, entry: Entry) -> DirectView:
+    return await _outcome(bridge, asked.id, asked.wait, entry.who)
 
 
 async def _accept(
@@ -205,7 +205,7 @@ def _option_value(one: CoapOption) -> bytes:
 # -- the outcome -----------------------------------------------------------------------------------------------------
 
 
-async def _outcome(bridge: Bridge, id_: int, wait: float, superseded: tuple[int, ...] = ()) -> DirectView:
+async def _outcome(bridge: Bridge, id_: int, wait: float, caller: str, superseded: tuple[int, ...] = ()) -> DirectView:
     """Return a direct request as it is, or as soon as it is over, if that is within `wait` seconds. Raises NotFound."""
     note = await bridge.known_direct.note(id_)
     if note is None:
@@ -213,7 +213,7 @@ async def _outcome(bridge: Bridge, id_: int, wait: float, superseded: tuple[int,
     if wait <= 0:
         return await _view(bridge, note, superseded)
     with contextlib.suppress(TimeoutError, LimitReached):  # then the caller looks again later
-        async with bridge.direct.watch.of(note.endpoint) as changed, asyncio.timeout(wait):
+        async with bridge.direct.watch.of(note.endpoint, caller) as changed, asyncio.timeout(wait):
             while True:
                 changed.clear()
                 view = await _view(bridge, note, superseded)
@@ -308,5 +308,5 @@ def _value(found: Value) -> ValueView:
 
 OPERATIONS = (
     Operation(SendDownlink, send_downlink, names_caller=True),
-    Operation(GetOutcome, get_outcome),
+    Operation(GetOutcome, get_outcome, names_caller=True),
 )

@@ -9,7 +9,7 @@ from bridge.coap.words import code_name, option_name, option_value, target
 from bridge.errors import MessageFormatError
 from bridge.operations.bridge import Bridge
 from bridge.operations.endpoints import existing
-from bridge.operations.operation import Operation
+from bridge.operations.operation import Entry as Caller, Operation
 from bridge.operations.traced_values import values_of
 from bridge.operations.types.stories import OptionView
 from bridge.operations.types.tracing import (
@@ -38,10 +38,10 @@ OLDER = 256  # lines before a page in which the requests of its responses are so
 _SERVER_HOP = frozenset({Kind.FROM_SERVER, Kind.TO_SERVER})
 
 
-async def begin_trace(bridge: Bridge, asked: BeginTrace) -> TraceBegun:
+async def begin_trace(bridge: Bridge, asked: BeginTrace, asker: Caller) -> TraceBegun:
     traces = bridge.traces  # first: only a running service has traces
     record = await existing(bridge, asked.endpoint)
-    whose = {"network": record.network, "device": record.device}
+    whose = {"network": record.network, "device": record.device, "caller": asker.who}
     return TraceBegun(id=traces.begin(record.id, record.name, payload=asked.payload, **whose), endpoint=record.name)
 
 
@@ -125,7 +125,7 @@ def _kind_of_bytes(entry: Entry, message: Message | None) -> str:
 
 
 OPERATIONS = (
-    Operation(BeginTrace, begin_trace),
+    Operation(BeginTrace, begin_trace, names_caller=True),
     Operation(ReadTrace, read_trace),
     Operation(EndTrace, end_trace),
 )

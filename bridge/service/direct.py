@@ -1,6 +1,7 @@
 """Requests that come by the API: handed to the endpoint's step, and watched until they have their outcome."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -19,7 +20,8 @@ _ERRORS: dict[int, type[BridgeError]] = {
 }
 
 
-MOST = 1000  # callers that wait for outcomes
+MOST = 1000  # requests that wait for outcomes
+MOST_OF_CALLER = 100  # of these by one caller, so that none takes them all
 
 
 class Watch:
@@ -28,6 +30,7 @@ class Watch:
     def __init__(self) -> None:
         self._answers: dict[int, DirectAnswer | None] = {}  # downlink → what its step said
         self._waiting: dict[int, set[asyncio.Event]] = {}  # endpoint → those who wait for an outcome there
+        self._by_caller: Counter[str] = Counter()  # caller → how many of these are its own
 
     def answered(self, answer: DirectAnswer) -> None:
         """Record that a request is accepted and committed, or refused."""
@@ -48,19 +51,25 @@ class Watch:
         return self._answers.pop(downlink, None)
 
     @asynccontextmanager
-    async def of(self, endpoint: int) -> AsyncIterator[asyncio.Event]:
+    async def of(self, endpoint: int, caller: str = "") -> AsyncIterator[asyncio.Event]:
         """Yield an event that is set whenever a message of an endpoint has its outcome.
 
-        Raises LimitReached where MOST callers wait already.
+        `caller` is whoever waits, as the audit log names it. Raises LimitReached where too many wait already.
         """
         event = asyncio.Event()
-        if sum(map(len, self._waiting.values())) >= MOST:
-            raise LimitReached(f"{MOST} callers wait for outcomes already; ask without `wait`")
+        if self._by_caller[caller] >= MOST_OF_CALLER:
+            raise LimitReached(f"{caller} waits for {MOST_OF_CALLER} outcomes already; ask without `wait`")
+        if self._by_caller.total() >= MOST:
+            raise LimitReached(f"{MOST} requests wait for outcomes already; ask without `wait`")
         waiting = self._waiting.setdefault(endpoint, set())
         waiting.add(event)
+        self._by_caller[caller] += 1
         try:
             yield event
         finally:
+            self._by_caller[caller] -= 1
+            if not self._by_caller[caller]:
+                del self._by_caller[caller]
             waiting.discard(event)
             if not waiting:
                 self._waiting.pop(endpoint, None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from bridge.errors import NotFound, NotPossible
+from bridge.errors import LimitReached, NotFound
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint
@@ -24,6 +24,7 @@ from bridge.trace.seen import of_effect, of_event
 log = logging.getLogger(__name__)
 
 MOST = 16  # traces at once
+MOST_OF_CALLER = 8  # of these by one caller, so that none takes them all
 ENTRIES = 4096  # in a ring, at most
 BYTES = 4 << 20  # of messages in a ring, at most
 IDLE = 30.0  # seconds without a reader after which a trace ends
@@ -57,6 +58,7 @@ class Trace:
     read_at: float  # monotonic seconds
     network: str = ""
     device: str = ""  # the endpoint's, on that network
+    caller: str = ""  # who began it, as the audit log names callers
     entries: deque[Entry] = field(default_factory=deque)
     last: int = 0  # number of the newest entry
     size: int = 0  # bytes of messages in `entries`
@@ -99,12 +101,16 @@ class Traces:
         self._later = later
         self._traces: dict[str, Trace] = {}
 
-    def begin(self, endpoint: int, name: str, *, payload: bool, network: str = "", device: str = "") -> str:
-        """Begin to trace an endpoint, and return the trace's id. Raises NotPossible if there are too many traces."""
+    def begin(
+        self, endpoint: int, name: str, *, payload: bool, network: str = "", device: str = "", caller: str = ""
+    ) -> str:
+        """Begin to trace an endpoint, and return the trace's id. Raises LimitReached if there are too many traces."""
+        if sum(one.caller == caller for one in self._traces.values()) >= MOST_OF_CALLER:
+            raise LimitReached(f"{MOST_OF_CALLER} traces of {caller} are running already; end one of them")
         if len(self._traces) >= MOST:
-            raise NotPossible(f"{MOST} traces are running already; end one of them")
+            raise LimitReached(f"{MOST} traces are running already; end one of them, or try again later")
         id_ = secrets.token_hex(8)
-        self._traces[id_] = Trace(endpoint, name, payload, self._monotonic(), network, device)
+        self._traces[id_] = Trace(endpoint, name, payload, self._monotonic(), network, device, caller)
         for one in self._tapped:
             one.tap = self
         self._later(IDLE, lambda: self._end_unread(id_))

@@ -93,6 +93,29 @@ async def test_whoever_waits_in_vain_is_told_where_to_look(awake: Api) -> None:
     assert (answer.status, answer.body["downlink"]["state"]) == (202, "SENT")
 
 
+async def test_one_key_cannot_wait_so_often_that_others_cannot(awake: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits too often is answered at once, as without `wait`."""
+    monkeypatch.setattr("bridge.service.direct.MOST_OF_CALLER", 1)
+    async with waiting(awake, READ, wait="60"):
+        asked = [await sent(awake)]
+        one_more = await send(awake, READ, wait="60")
+        assert (one_more.status, one_more.body["over"]) == (202, False)
+        of_another_key = asyncio.create_task(send(awake, READ, role="admin", wait="60"))
+        await device_answers(awake, asked[0], Code.CONTENT, b"Acme")
+        for number in 2, 3:
+            await device_answers(awake, await sent(awake, number), Code.CONTENT, b"Acme")
+        assert (await of_another_key).status == 200
+
+
+async def test_one_key_cannot_use_up_the_traces_of_all(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.trace.traces.MOST_OF_CALLER", 1)
+    body = {"endpoint": "e1"}
+    assert (await api.ask("POST", "/v1/traces", body, "operate")).status == 201
+    refused = await api.ask("POST", "/v1/traces", body, "operate")
+    assert (refused.status, "traces of a test that may operate" in refused.body["detail"]) == (429, True)
+    assert (await api.ask("POST", "/v1/traces", body, "admin")).status == 201
+
+
 async def test_the_story_and_the_audit_log_say_who_asked(awake: Api) -> None:
     answer = await send(awake, READ)
     story = (await awake.ask("GET", f"/v1/downlinks/{answer.body['id']}")).body

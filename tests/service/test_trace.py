@@ -13,14 +13,14 @@ from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import decode, frame
 from bridge.control.client import DirectClient
-from bridge.errors import AccessDenied, NotFound, NotPossible
+from bridge.errors import AccessDenied, LimitReached, NotFound
 from bridge.operations.registry import call
 from bridge.operations.types.access import ListAudit
 from bridge.operations.types.request import Access
 from bridge.operations.types.tracing import BeginTrace, EndTrace, ReadTrace, TraceLine
 from bridge.relay import events as ev
 from bridge.relay.model import Endpoint
-from bridge.trace.traces import BYTES, ENTRIES, IDLE, MOST, Traces
+from bridge.trace.traces import BYTES, ENTRIES, IDLE, MOST, MOST_OF_CALLER, Traces
 from tests.service.kit import Kit
 from tests.waiting import until
 
@@ -110,10 +110,19 @@ def test_what_a_trace_cannot_show_stops_no_message(hands: Hands, caplog: pytest.
 
 
 def test_there_are_only_so_many_traces_at_once(hands: Hands) -> None:
-    for _ in range(MOST):
-        hands.traces.begin(1, "e1", payload=False)
-    with pytest.raises(NotPossible, match="traces are running"):
-        hands.traces.begin(1, "e1", payload=False)
+    for number in range(MOST):
+        hands.traces.begin(1, "e1", payload=False, caller=f"key {number}")
+    with pytest.raises(LimitReached, match="traces are running"):
+        hands.traces.begin(1, "e1", payload=False, caller="another key")
+
+
+def test_one_caller_cannot_use_up_the_traces_of_all(hands: Hands) -> None:
+    own = [hands.traces.begin(1, "e1", payload=False, caller="key 1") for _ in range(MOST_OF_CALLER)]
+    with pytest.raises(LimitReached, match="traces of key 1 are running"):
+        hands.traces.begin(1, "e1", payload=False, caller="key 1")
+    hands.traces.begin(1, "e1", payload=False, caller="key 2")
+    hands.traces.end(own[0])
+    hands.traces.begin(1, "e1", payload=False, caller="key 1")
 
 
 async def traced(client: DirectClient, id_: str, kind: str, part: str = "") -> list[TraceLine]:
