@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from bridge.cluster.view import ClusterView
+from bridge.quota.allotment import Asked, Given
+from bridge.quota.pairs import Pair
 
 
 @runtime_checkable
@@ -25,6 +27,18 @@ class ClusterLedger(Protocol):
 
         From the call on, no commit of the shard is possible. If this raises, the shard may still be this node's in the
         ledger, where nobody else can take it: call it again.
+        """
+
+    async def accounted(self) -> tuple[Mapping[str, tuple[int, Pair]], float]:
+        """Return what all nodes said to have used of shared quotas, and the ledger's wall time.
+
+        By key (`bridge.quota.allotment.key_of`), each with the start of the period that it is of.
+        """
+
+    async def allot(self, asked: Sequence[Asked]) -> Sequence[Given]:
+        """Give this node what it may use of shared quotas, an answer for each request, in their order.
+
+        If this raises, the requests may have been answered nevertheless: then the node has at least what it kept.
         """
 
     async def drain(self, node: str, *, on: bool) -> None:

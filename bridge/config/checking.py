@@ -23,7 +23,6 @@ from bridge.directory.record import binding_options
 from bridge.errors import ConfigurationError, DirectoryError
 from bridge.north.udp.addresses import SocketAddress
 from bridge.north.udp.scheme import Scheme
-from bridge.quota.limits import AtLimit, Per
 
 _ANY = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, not listened on)
 
@@ -136,12 +135,6 @@ def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
             raise ConfigurationError(
                 f"{where}: binding {config.networks[name].binding} of network {name} cannot run on several nodes yet; "
                 "move that network to a bridge without [cluster], with a database of its own"
-            )
-    for quota in config.quotas:
-        if quota.per is not Per.ENDPOINT and quota.at_limit is not AtLimit.WARN:
-            raise ConfigurationError(
-                f"{where}: quota {quota.name} is shared by endpoints of several nodes, which do not add it up; use "
-                'per = "endpoint", or at_limit = "warn", which then counts for each node'
             )
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from bridge.delivery.allowance import Hold
 from bridge.delivery.effects import Count
 from bridge.delivery.work import Work
-from bridge.quota.limits import NO_LIMITS, AtLimit, Limits, Quota
+from bridge.quota.limits import NO_LIMITS, AtLimit, Limits, Quota, used_up
 from bridge.quota.meter import Meter
 from bridge.quota.periods import Period, day_of, end_of, monday_of, spelled
 from bridge.quota.usage import Amount, Usage
@@ -17,13 +17,15 @@ from bridge.quota.usage import Amount, Usage
 class Charge(msgspec.Struct, frozen=True):
     """What a step used at a wall time, or with `sign` -1 a refund of what the rows count at a wall time.
 
-    `of`: the network and group that are charged; None: those of the endpoint in this step.
+    `of`: the network and group that are charged; None: those of the endpoint in this step. `at`: the monotonic time at
+    which it was charged, or what is refunded now was; None: not known any more.
     """
 
     wall: float
     amount: Amount
     sign: int = 1
     of: tuple[str, str] | None = None
+    at: float | None = None
 
 
 class Account:
@@ -59,7 +61,8 @@ class Account:
         self._since = since  # the first day whose rows are known
         self._row: Usage | None = None  # of the current minute, which begins and ends at these wall times
         self._starts = self._ends = 0.0
-        self._charged = (0.0, network, group)  # the last message to the device: when, and who was charged
+        # The last message to the device: the wall time that it counts at, who was charged, and when (monotonic).
+        self._charged: tuple[float, str, str, float | None] = (0.0, network, group, None)
         self._meters: list[Meter] | None = None  # of the quotas of the endpoint's own; None: to be read from the rows
         self._metered_from = self._metered_until = 0.0  # wall times
         self.limits = NO_LIMITS
@@ -92,9 +95,10 @@ class Account:
             for meter in self._metered(now):
                 if not meter.allows(size, is_answer=is_answer):
                     found = _later(found, meter.quota, now)
-        for quota, shared in limits.shared:
-            if not shared.allows(size, now, is_answer=is_answer):
-                found = _later(found, quota, now)
+        for _, shared in limits.shared:
+            hold = shared.hold(self._endpoint, size, now, is_answer=is_answer)
+            if hold is not None and (found is None or hold.until > found.until):
+                found = hold
         return found
 
     def refusal(self, messages: int, size: int, now: float) -> Hold | None:
@@ -104,7 +108,7 @@ class Account:
         for quota, used in self._used(now):
             if quota.at_limit is AtLimit.REFUSE and not quota.allows(used, messages, size, is_answer=False):
                 until = end_of(quota.period, now)
-                return Hold(f"quota {quota.name} is used up until {spelled(until)}", until)
+                return used_up(quota, until, until)
         return None
 
     def charge(self, size: int, work: Work) -> float:
@@ -119,7 +123,7 @@ class Account:
         row.down_messages += 1
         row.down_bytes += size
         charged_at = row.counts_at(work.now.wall)
-        self._charged = (charged_at, self._network, self._group)
+        self._charged = (charged_at, self._network, self._group, work.now.mono)
         return charged_at
 
     def heard(self, size: int, work: Work) -> None:
@@ -136,9 +140,9 @@ class Account:
         The endpoint may have another network or group by now. If it is no longer known where the message was counted,
         it stays counted.
         """
-        at, network, group = self._charged
-        if at != charged_at:  # another message was charged since
-            network, group = self._network, self._group
+        counts_at, network, group, at = self._charged
+        if counts_at != charged_at:  # another message was charged since
+            network, group, at = self._network, self._group, None
         row = self._rows.get((self._day(charged_at), network, group))
         if row is None or row.down_messages < 1 or row.down_bytes < size:
             return
@@ -148,7 +152,7 @@ class Account:
         has_moved = (network, group) != (self._network, self._group)
         if self.limits.reports or has_moved:
             of = (network, group) if has_moved else None
-            self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1, of))
+            self.charges.append(Charge(charged_at, Amount(1, size, 0, 0), -1, of, at))
 
     # For people
 
@@ -187,7 +191,7 @@ class Account:
         """
         now = work.now.wall
         if self.limits.reports:
-            self.charges.append(Charge(now, amount))
+            self.charges.append(Charge(now, amount, at=work.now.mono))
         if self.limits.own:
             for meter in self._metered(now):
                 text = meter.add(amount)
@@ -244,6 +248,4 @@ def _later(found: Hold | None, quota: Quota, now: float) -> Hold | None:
     if quota.at_limit is AtLimit.WARN:
         return found
     until = end_of(quota.period, now)
-    if found is not None and until <= found.until:
-        return found
-    return Hold(f"quota {quota.name} is used up until {spelled(until)}", until)
+    return found if found is not None and until <= found.until else used_up(quota, until, until)

@@ -5,7 +5,8 @@ from enum import StrEnum
 from math import ceil, floor
 from typing import Protocol
 
-from bridge.quota.periods import Period
+from bridge.delivery.allowance import Hold
+from bridge.quota.periods import Period, spelled
 from bridge.quota.usage import Amount
 
 
@@ -69,6 +70,12 @@ class Quota:
             return False
         return self.bytes is None or used_bytes + size <= floor(self.bytes * part + ROUNDING)
 
+    def most(self, *, is_answer: bool) -> tuple[int, int]:
+        """Return the messages and bytes that may be used in a period; requests leave the reserve."""
+        part = 1.0 if is_answer else 1.0 - self.reserve
+        messages = NO_LIMIT if self.messages is None else floor(self.messages * part + ROUNDING)
+        return messages, NO_LIMIT if self.bytes is None else floor(self.bytes * part + ROUNDING)
+
     def left(self, amount: Amount) -> tuple[int | None, int | None]:
         """Return the messages and bytes that requests may still use; None: without limit."""
         used_messages, used_bytes = self.used(amount)
@@ -99,6 +106,7 @@ class Quota:
 
 
 ROUNDING = 1e-9  # 0.9 of 10 is 9, in spite of binary fractions
+NO_LIMIT = 1 << 62  # more messages, or bytes, than there are in any period
 
 
 class SharedUsage(Protocol):
@@ -107,8 +115,8 @@ class SharedUsage(Protocol):
     def used(self, period: Period, wall: float) -> Amount:
         """Return what was used in the period that contains a wall time."""
 
-    def allows(self, size: int, wall: float, *, is_answer: bool) -> bool:
-        """Return whether one message of `size` bytes fits into what is left at a wall time."""
+    def hold(self, endpoint: int, size: int, wall: float, *, is_answer: bool) -> Hold | None:
+        """Return why one message of `size` bytes to an endpoint may not be submitted at a wall time; None: it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +131,8 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+
+
+def used_up(quota: Quota, ends: int, until: float) -> Hold:
+    """Return the hold of a quota that is used up: `ends` is the end of its period, `until` by the own clock."""
+    return Hold(f"quota {quota.name} is used up until {spelled(ends)}", until)

@@ -1,14 +1,10 @@
 """How a quota of one endpoint stands in its present period, as plain numbers: each message asks for it."""
 
-from math import floor
-
 import msgspec
 
-from bridge.quota.limits import ROUNDING, Counted, Quota
+from bridge.quota.limits import NO_LIMIT, Counted, Quota
 from bridge.quota.periods import end_of, start_of
 from bridge.quota.usage import Amount
-
-_NO_LIMIT = 1 << 62
 
 
 class Meter(msgspec.Struct, gc=False):
@@ -30,9 +26,7 @@ class Meter(msgspec.Struct, gc=False):
     def read(cls, quota: Quota, used: Amount, now: float) -> "Meter":
         """Return how a quota stands of which `used` was used in the period that contains wall time `now`."""
         messages, size = quota.used(used)
-        part = 1.0 - quota.reserve
-        all_messages = _NO_LIMIT if quota.messages is None else quota.messages
-        all_bytes = _NO_LIMIT if quota.bytes is None else quota.bytes
+        all_messages, all_bytes = quota.most(is_answer=True)
         return cls(
             quota,
             start_of(quota.period, now),
@@ -41,8 +35,7 @@ class Meter(msgspec.Struct, gc=False):
             size,
             all_messages,
             all_bytes,
-            _NO_LIMIT if quota.messages is None else floor(all_messages * part + ROUNDING),
-            _NO_LIMIT if quota.bytes is None else floor(all_bytes * part + ROUNDING),
+            *quota.most(is_answer=False),
             _next(quota, quota.messages, messages),
             _next(quota, quota.bytes, size),
         )
@@ -76,6 +69,6 @@ class Meter(msgspec.Struct, gc=False):
 def _next(quota: Quota, limit: int | None, used: int) -> int:
     """Return the number used at which the next warning is due."""
     if limit is None or used > limit:
-        return _NO_LIMIT
+        return NO_LIMIT
     mark = quota.mark(limit)
     return mark if used < mark else limit + 1

@@ -4,128 +4,41 @@ Only the rows are durable. The sums are made from them at the start, and change 
 sums of its step are undone.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from math import inf
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from bridge.delivery.allowance import Hold
 from bridge.quota.account import Charge
-from bridge.quota.limits import AtLimit, Counted, Limits, Per, Quota
+from bridge.quota.allotment import key_of
+from bridge.quota.allotments import Allotment, Allotments
+from bridge.quota.limits import AtLimit, Counted, Limits, Per, Quota, used_up
 from bridge.quota.meter import Meter
-from bridge.quota.periods import DAY, HOUR, MINUTE, Period, end_of, monday_of, start_of
+from bridge.quota.pairs import Pair
+from bridge.quota.periods import DAY, HOUR, MINUTE, Period, end_of, monday_of
+from bridge.quota.tally import Tally
 from bridge.quota.usage import Amount, Usage
-
-_KEPT = 2  # earlier days and weeks that are kept: a clock may be set back
-_SHORT = frozenset({Period.MINUTE, Period.HOUR})
 
 Whose = tuple[str, str]
 """Network and group; the group is "" for all of the network."""
 
+Accounted = tuple[Mapping[str, tuple[int, Pair]], float]
+"""What all nodes said to have used of allotments, by key, with the start of the period; and the ledger's wall time."""
 
-class Tally:
-    """What several endpoints used together, by period.
 
-    Minutes and hours never go back, as in the rows: after a clock was set back, messages count for the
-    later minute until it has passed, unless it is more than a day ahead. Days and weeks follow the clock.
-    """
-
-    __slots__ = ("_amounts", "_ends", "_present", "_since", "_starts")
-
-    def __init__(self, periods: Iterable[Period] = Period) -> None:
-        """`periods`: the lengths that are counted."""
-        self._amounts: dict[Period, dict[int, Amount]] = {period: {} for period in periods}
-        self._since: dict[Period, int] = {}  # the first second of which messages count in the latest minute and hour
-        self._present: dict[Period, Amount] = {}  # where each length counts between these wall times
-        self._starts = self._ends = 0.0
-
-    def used(self, period: Period, wall: float) -> Amount:
-        """Return what was used in the period that contains a wall time."""
-        if self._starts <= wall < self._ends:
-            return self._present[period]
-        amounts = self._amounts[period]
-        return amounts.get(_now(period, wall, amounts)) or Amount()
-
-    def add(self, amount: Amount, wall: float) -> None:
-        """Count an amount used at a wall time, in the periods of each length that contain it."""
-        if not self._starts <= wall < self._ends:
-            self._turn(wall)
-        for present in self._present.values():
-            present.add(amount)
-
-    def _turn(self, wall: float) -> None:
-        """Find where each length counts in the minute of a wall time."""
-        self._present = {}
-        for period, amounts in self._amounts.items():
-            start = _now(period, wall, amounts)
-            self._present[period] = self._counted_in(period, amounts, start)
-            if period in _SHORT:
-                self._since[period] = min(self._since[period], start_of(Period.MINUTE, wall))
-            else:
-                # Later ones stay: rows of a clock that was ahead count again when their day comes.
-                for earlier in sorted(one for one in amounts if one < start)[:-_KEPT]:
-                    del amounts[earlier]
-        self._starts, self._ends = start_of(Period.MINUTE, wall), end_of(Period.MINUTE, wall)
-
-    def take_off(self, amount: Amount, wall: float) -> None:
-        """Undo the count of an amount at a wall time, where it was counted, if that is still kept."""
-        self._correct(amount, wall, -1)
-
-    def put_back(self, amount: Amount, wall: float) -> None:
-        """Undo `take_off`."""
-        self._correct(amount, wall, 1)
-
-    def _correct(self, amount: Amount, wall: float, sign: int) -> None:
-        for period, amounts in self._amounts.items():
-            there = amounts.get(start_of(period, wall))
-            if there is None and period in _SHORT and wall >= self._since.get(period, inf):
-                (there,) = amounts.values()  # the clock was set back: it counted in a later minute or hour
-            if there is not None:
-                there.add(amount, sign)
-
-    def load(self, period: Period, start: int, amount: Amount, now: float) -> None:
-        """Count an amount that is stored of the period that began at a wall-clock second, earlier ones first.
-
-        The present minute and hour, and later ones of a clock that was set back since, count together: as the later
-        one, as `add` does it.
-        """
-        amounts = self._amounts.get(period)
-        if amounts is None:
-            return
-        if period in _SHORT:
-            present = start_of(period, now)
-            if not present <= start <= present + DAY:
-                return
-            before = amounts.popitem()[1] if amounts and start not in amounts else None
-            self._counted_in(period, amounts, start).add(before or Amount())
-        self._counted_in(period, amounts, start).add(amount)
-
-    def _counted_in(self, period: Period, amounts: dict[int, Amount], start: int) -> Amount:
-        """Return what is counted in the period that begins at `start`, begun if it is not there."""
-        there = amounts.get(start)
-        if there is None:
-            self._ends = 0.0  # what counts in a minute has to be found anew
-            there = amounts[start] = Amount()
-            if period in _SHORT:
-                self._since[period] = start
-                if len(amounts) > 1:
-                    latest = max(amounts)
-                    del amounts[latest if latest - start > DAY else min(amounts)]
-        return there
+def _counts(quota: Quota, whose: Whose) -> bool:
+    """Return whether these sums are what a shared quota counts."""
+    network, group = whose
+    if network != quota.network:
+        return False
+    if quota.per is Per.NETWORK:
+        return group == quota.group
+    return group == quota.group if quota.group else bool(group)
 
 
 def _when(row: Usage) -> tuple[int, int]:
     return row.day, row.minute
-
-
-def _now(period: Period, wall: float, known: Collection[int]) -> int:
-    """Return the start of the period in which a message at a wall time is counted."""
-    start = start_of(period, wall)
-    if period in _SHORT:
-        for one in known:
-            if start < one <= start + DAY:
-                return one
-    return start
 
 
 class QuotaWarning(msgspec.Struct, frozen=True):
@@ -146,20 +59,46 @@ class _Step(msgspec.Struct, frozen=True):
 class SharedQuota:
     """A quota that endpoints share, and what they used of it."""
 
-    __slots__ = ("_meter", "quota", "tally")
+    __slots__ = ("_meter", "allotment", "quota", "tally")
 
-    def __init__(self, quota: Quota, tally: Tally) -> None:
+    def __init__(self, quota: Quota, tally: Tally, allotment: Allotment | None = None) -> None:
+        """`allotment`: what this node has of it, if several nodes share it; then that counts, and not the tally."""
         self.quota = quota
         self.tally = tally
+        self.allotment = allotment
         self._meter: Meter | None = None  # None: to be read from the sums
+
+    @property
+    def key(self) -> str:
+        """The name of its budget in the ledger."""
+        return "" if self.allotment is None else self.allotment.key
 
     def used(self, period: Period, wall: float) -> Amount:
         """Return what was used in the period that contains a wall time."""
-        return self.tally.used(period, wall)
+        if self.allotment is None:
+            return self.tally.used(period, wall)
+        messages, size = self.allotment.used
+        return Amount(0, 0, messages, size) if self.quota.counts is Counted.UPLINKS else Amount(messages, size)
 
-    def allows(self, size: int, wall: float, *, is_answer: bool) -> bool:
-        """Return whether one message of `size` bytes fits into what is left at a wall time."""
-        return self.meter(wall).allows(size, is_answer=is_answer)
+    def hold(self, endpoint: int, size: int, wall: float, *, is_answer: bool) -> Hold | None:
+        """Return why one message of `size` bytes to an endpoint may not be submitted at a wall time; None: it may."""
+        if self.quota.at_limit is AtLimit.WARN:
+            return None
+        if self.allotment is not None:
+            return self.allotment.hold(endpoint, size, wall, is_answer=is_answer)
+        if self.meter(wall).allows(size, is_answer=is_answer):
+            return None
+        until = end_of(self.quota.period, wall)
+        return used_up(self.quota, until, until)
+
+    def spend(self, charge: Charge) -> str:
+        """Count a charge in the allotment; return what to warn of, "" of nothing."""
+        return "" if self.allotment is None else self.allotment.spend(self.quota.used(charge.amount))
+
+    def correct(self, charge: Charge, sign: int) -> None:
+        """Take a charge off the allotment (`sign` -1), or count it again."""
+        if self.allotment is not None:
+            self.allotment.correct(self.quota.used(charge.amount), charge.at, sign)
 
     def meter(self, wall: float) -> Meter:
         """Return how the quota stands in the period that contains a wall time."""
@@ -176,8 +115,10 @@ class SharedQuota:
 class SharedQuotas:
     """All quotas of a configuration, and what groups and networks used of them."""
 
-    def __init__(self, quotas: Sequence[Quota] = ()) -> None:
+    def __init__(self, quotas: Sequence[Quota] = (), allotments: Allotments | None = None) -> None:
+        """`allotments`: of this node, if several nodes share the ledger."""
         self.quotas = tuple(quotas)
+        self.allotments = allotments
         self._tallies: dict[Whose, Tally] = {}
         self._limits: dict[Whose, Limits] = {}
         self._shared: dict[tuple[str, Whose], SharedQuota] = {}  # by the quota's name
@@ -214,16 +155,21 @@ class SharedQuotas:
         self._recent = []
         self._limits.clear()
 
-    def change(self, quotas: Sequence[Quota], rows: Iterable[Usage], now: float) -> None:
+    def change(
+        self, quotas: Sequence[Quota], rows: Iterable[Usage], now: float, accounted: Accounted | None = None
+    ) -> None:
         """Put other quotas into force. `rows` are all of this week, as stored when `begin_change` was called.
 
-        The caller then sets the `limits` of every endpoint again.
+        `accounted`: see `load`. The caller then sets the `limits` of every endpoint again.
         """
-        after = SharedQuotas(quotas)
+        after = SharedQuotas(quotas, self.allotments)
         if after.needs_sums:
-            after.load(rows, now)
+            known = frozenset(one.key for one in self._shared.values())
+            if self.allotments is not None:
+                after._limit_again(self._shared)
+            after.load(rows, now, accounted, known)
             for one in self._recent or ():
-                after.apply(one.network, one.group, one.charges)
+                after.apply(one.network, one.group, one.charges, known)
         self.quotas, self._periods, self._recent = after.quotas, after._periods, None
         self._tallies, self._limits = after._tallies, after._limits
         self._shared, self._sums = after._shared, after._sums
@@ -233,10 +179,17 @@ class SharedQuotas:
         self._recent = None
         self._limits.clear()
 
-    def load(self, rows: Iterable[Usage], now: float) -> None:
+    def load(
+        self,
+        rows: Iterable[Usage],
+        now: float,
+        accounted: Accounted | None = None,
+        known: Collection[str] = (),
+    ) -> None:
         """Take rows of this week, or sums of rows: one for each day, network, group, hour and minute.
 
-        `now` is the wall time.
+        `now` is the wall time. `accounted`: in a cluster, what all nodes had said before to have used of allotments.
+        Quotas in `known` were in force here before.
         """
         for row in sorted(rows, key=_when):
             day = row.day * DAY
@@ -252,24 +205,41 @@ class SharedQuotas:
                     tally.load(period, start, amount, now)
         for shared in self._shared.values():
             shared.forget()
+        if accounted is not None:
+            self._begin(accounted, known)
 
-    def apply(self, network: str, group: str, charges: Sequence[Charge]) -> list[QuotaWarning]:
-        """Count what a step of an endpoint used; return what to warn of."""
+    def _begin(self, accounted: Accounted, known: Collection[str]) -> None:
+        """Tell the allotments of quotas that are new here what was used before."""
+        used, wall = accounted
+        if self.allotments is None:
+            return
+        for quota in self.quotas:
+            for whose in [*self._tallies] if quota.per is not Per.ENDPOINT else ():
+                if _counts(quota, whose) and key_of(quota, whose[1]) not in known:
+                    before = quota.used(self._tallies[whose].used(quota.period, wall))
+                    self.allotments.begin(quota, whose[1], before, used, wall)
+
+    def apply(
+        self, network: str, group: str, charges: Sequence[Charge], known: Collection[str] = ()
+    ) -> list[QuotaWarning]:
+        """Count what a step of an endpoint used; return what to warn of. Allotments of `known` have it already."""
         if self._recent is not None:
             self._recent.append(_Step(network, group, charges))
         found: list[QuotaWarning] = []
         for charge in charges:
             shared, tallies = self._sums_of(charge.of or (network, group))
-            if charge.sign < 0:
+            if self.allotments is not None:
+                found += _count_in_allotments(charge, [one for one in shared if one.key not in known])
+            elif charge.sign < 0:
                 _take_off(charge, shared, tallies)
-                continue
-            meters = [one.meter(charge.wall) for one in shared]
-            for tally in tallies:
-                tally.add(charge.amount, charge.wall)
-            for meter in meters:
-                text = meter.add(charge.amount)
-                if text:
-                    found.append(QuotaWarning(meter.quota.name, text))
+            else:
+                meters = [one.meter(charge.wall) for one in shared]
+                for tally in tallies:
+                    tally.add(charge.amount, charge.wall)
+                for meter in meters:
+                    text = meter.add(charge.amount)
+                    if text:
+                        found.append(QuotaWarning(meter.quota.name, text))
         return found
 
     def take_back(self, network: str, group: str, charges: Sequence[Charge]) -> None:
@@ -278,6 +248,10 @@ class SharedQuotas:
             self._recent = [one for one in self._recent if one.charges is not charges]
         for charge in charges:
             shared, tallies = self._sums_of(charge.of or (network, group))
+            if self.allotments is not None:
+                for one in shared:
+                    one.correct(charge, -charge.sign)
+                continue
             if charge.sign > 0:
                 _take_off(charge, shared, tallies)
                 continue
@@ -308,20 +282,24 @@ class SharedQuotas:
             groups = [quota.group]
             if quota.per is Per.GROUP and not quota.group:
                 groups = sorted(group for network, group in self._tallies if network == quota.network and group)
-            found += [(quota, one, replace(self._tally(quota, one).used(quota.period, wall))) for one in groups]
+            found += [(quota, one, replace(self._quota(quota, one).used(quota.period, wall))) for one in groups]
         return found
 
     def _quota(self, quota: Quota, group: str) -> SharedQuota:
         whose = quota.network, quota.group if quota.per is Per.NETWORK else group
-        found = self._shared.get((quota.name, whose))
+        name = quota.name, whose
+        found = self._shared.get(name)
         if found is None:
-            found = self._shared[quota.name, whose] = SharedQuota(quota, self._tally_of(whose))
+            allotment = None if self.allotments is None else self.allotments.of(quota, whose[1])
+            found = self._shared[name] = SharedQuota(quota, self._tally_of(whose), allotment)
         return found
 
-    def _tally(self, quota: Quota, group: str) -> Tally:
-        """Return the counter of a quota: a network quota for one group counts only that group."""
-        whose = quota.network, quota.group if quota.per is Per.NETWORK else group
-        return self._tally_of(whose)
+    def _limit_again(self, former: Iterable[tuple[str, Whose]]) -> None:
+        """Set the limits of allotments that are there: they may differ now."""
+        for name, whose in former:
+            for quota in self.quotas:
+                if quota.name == name and quota.per is not Per.ENDPOINT and _counts(quota, whose):
+                    self._quota(quota, whose[1])
 
     def _tally_of(self, whose: Whose) -> Tally:
         found = self._tallies.get(whose)
@@ -337,6 +315,14 @@ class SharedQuotas:
         if group:
             found.append(self._tally_of((network, group)))
         return found
+
+
+def _count_in_allotments(charge: Charge, shared: Iterable[SharedQuota]) -> Iterator[QuotaWarning]:
+    for one in shared:
+        if charge.sign < 0:
+            one.correct(charge, -1)
+        elif text := one.spend(charge):
+            yield QuotaWarning(one.quota.name, text)
 
 
 def _take_off(charge: Charge, shared: Iterable[SharedQuota], tallies: Iterable[Tally]) -> None:

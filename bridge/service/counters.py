@@ -63,6 +63,7 @@ COUNTERS = {
     "resets_without_message": "Resets of unknown messages.",
     "responses_missing": "Device's requests that a server acknowledged and never answered.",
     "responses_without_request": "Responses to unknown requests, from servers (north) or devices (south).",
+    "quota_allotments": "Times that this node asked for its parts of quotas that nodes share.",
     "quota_warnings": "Times that a quota came near its limit or passed it, by quota.",
     "rows_pruned": "Rows removed after retention.",
     "server_retransmissions": "Requests that a server sent again.",

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
-from bindings.contract import BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, UplinkMessage
+from bindings.contract import Binding, BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, UplinkMessage
 from bindings.option_names import SERVER_PORTS
 from bridge.directory import Directory, Draft
 from bridge.directory.keys import ByDevice
@@ -124,3 +125,11 @@ def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
     if isinstance(event, Flushed):
         return event.device, ev.NetworkFlushed(event.detail, event.handle)
     raise BindingError(f"a binding reported {type(event).__name__}, which the bridge does not know")
+
+
+def status_of(binding: Binding) -> dict[str, Any]:
+    """Return what a network instance says of its state, or why it cannot."""
+    try:
+        return dict(binding.status())
+    except BindingError as error:
+        return {"error": str(error)}

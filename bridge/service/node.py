@@ -12,6 +12,7 @@ from bridge.cluster.view import ClusterView
 from bridge.metrics import Metrics
 from bridge.operations.types.state import NodeStatus
 from bridge.service.cluster import ClusterWork
+from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.tasks import Tasks
 from bridge.store.fleet import FleetCounts
 
@@ -57,6 +58,7 @@ class Node:
         metrics: Metrics,
         looked: Callable[[], None],
         stopping: Callable[[Collection[int]], Awaitable[None]],
+        quotas: QuotaAllotments,
     ) -> None:
         """`followers` in the order in which they prepare; `looked` is called after each look at the cluster.
 
@@ -68,6 +70,7 @@ class Node:
         self._chores = Chores(chores, metrics.count)
         self._looked = looked
         self._stopping = stopping
+        self._quotas = quotas
         for follower in (*followers, self._chores):
             shards.follow(follower)
         _watch(metrics, self)
@@ -89,16 +92,19 @@ class Node:
         )
 
     async def run(self) -> None:
-        """Keep this node's part of the cluster until this is cancelled."""
-        while True:
-            pause = await self.work.turn()
-            self._looked()
-            await asyncio.sleep(pause)
+        """Keep this node's part of the cluster, and of its quotas, until this is cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._quotas.run())
+            while True:
+                pause = await self.work.turn()
+                self._looked()
+                await asyncio.sleep(pause)
 
     async def leave(self) -> None:
         """Hand all shards over, as far as there are nodes that stay. `run` has ended."""
         await self.work.leave()
         await self._stopping((*self.shards.held,))
+        await self._quotas.give_back()
         with contextlib.suppress(asyncio.CancelledError):
             await self._chores.stop()
 

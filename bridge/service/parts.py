@@ -10,12 +10,14 @@ from functools import partial
 
 from bindings.contract import Binding, Events, Memory
 from bridge.cluster.contract import Shards
+from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.config import Config, catalogue, drafts
 from bridge.directory import Directory, Record, Sources
 from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import ConfigurationError, NotServedHere
 from bridge.north.contract import NorthTransport
+from bridge.quota.allotments import Allotments
 from bridge.quota.shared import SharedQuotas
 from bridge.quota.usage import needed_since
 from bridge.service.actor import NetworkActor
@@ -98,7 +100,7 @@ async def built(
     )
     ways = North(config, udp, directory, clock.wall)
     north = ways.transport
-    quotas = await _quotas(config, store, clock.wall())
+    quotas = await _quotas(config, store, clock)
     draw = random.Random()  # noqa: S311  # jitter and first message IDs, seeded by the system; a system call each costs too much
 
     def new_calls(network: str, capacity: int) -> NetworkCalls:
@@ -190,11 +192,14 @@ def _refuse_elsewhere(shards: Shards, record: Record) -> None:
         )
 
 
-async def _quotas(config: Config, store: Store, now: float) -> SharedQuotas:
+async def _quotas(config: Config, store: Store, clock: Clock) -> SharedQuotas:
     """Return all quotas, with the usage of the shared ones. Raises StoreUnavailable."""
-    quotas = SharedQuotas([settings.quota() for settings in config.quotas])
+    allotments = Allotments(clock.monotonic) if isinstance(store, ClusterLedger) else None
+    quotas = SharedQuotas([settings.quota() for settings in config.quotas], allotments)
     if quotas.needs_sums:
-        quotas.load(await store.reads.usage_since(needed_since(now)), now)
+        accounted = await store.accounted() if isinstance(store, ClusterLedger) else None
+        now = clock.wall() if accounted is None else accounted[1]
+        quotas.load(await store.reads.usage_since(needed_since(now)), now, accounted)  # read after `accounted`
     return quotas
 
 

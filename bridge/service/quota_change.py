@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bridge.cluster.ledger import ClusterLedger
 from bridge.errors import StoreUnavailable
 from bridge.quota.limits import Quota
 from bridge.quota.shared import SharedQuotas
@@ -29,6 +30,9 @@ async def change_quotas(
 
     Raises StoreUnavailable; then the former quotas stay in force. The caller then calls `recheck_held`.
     """
+    accounted = await store.accounted() if isinstance(store, ClusterLedger) else None
+    if accounted is not None:
+        now = accounted[1]
     shared.begin_change()
     _refresh_quotas(shared, runner)
     try:
@@ -37,7 +41,7 @@ async def change_quotas(
         shared.abandon_change()
         _refresh_quotas(shared, runner)
         raise
-    shared.change(quotas, rows, now)
+    shared.change(quotas, rows, now, accounted)
     _refresh_quotas(shared, runner)
     log.info("quotas changed", extra={"quotas": ",".join(quota.name for quota in quotas)})
 

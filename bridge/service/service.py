@@ -17,7 +17,7 @@ from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation, explain
 from bridge.directory import Directory, Record
-from bridge.errors import BindingError, BridgeError, NotFound, NotPossible, NotRunning, StoreUnavailable
+from bridge.errors import BridgeError, NotFound, NotPossible, NotRunning, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.codes import Codes
@@ -35,10 +35,12 @@ from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.history import counters, sample_each_minute
 from bridge.service.inbox import InboxWork
+from bridge.service.networks import status_of
 from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
+from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.quota_change import change_quotas, recheck_held
 from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
@@ -202,6 +204,7 @@ class Service:
         endpoints = ShardEndpoints(
             store, parts.directory, parts.runner, parts.provisioning, self._networks, self._progress, self._tasks.begin
         )
+        quotas = QuotaAllotments(parts.quotas, ledger, parts.runner, self.metrics.count)
         looked = (lambda: None) if self._announcer is None else self._announcer.committed  # others store events, too
         self._node = Node(
             ledger,
@@ -212,6 +215,7 @@ class Service:
             self.metrics,
             looked,
             addresses.release_rest,
+            quotas,
         )
         self._tasks.begin(added.run())
         self._keeping = asyncio.create_task(self._node.run())
@@ -430,7 +434,7 @@ class Service:
         down = parts.running.down
         return {
             name: {
-                **({"error": f"it is down: {down[name]}"} if name in down else _status(binding)),
+                **({"error": f"it is down: {down[name]}"} if name in down else status_of(binding)),
                 "calls": parts.calls[name].status(now),
             }
             for name, binding in self._networks.items()
@@ -494,10 +498,3 @@ class Service:
 
     async def remove_endpoint(self, name: str) -> Record:
         return await self.parts.changes.remove(name)
-
-
-def _status(binding: Binding) -> dict[str, Any]:
-    try:
-        return dict(binding.status())
-    except BindingError as error:
-        return {"error": str(error)}

@@ -31,17 +31,27 @@ from bridge.delivery.downlinks import Downlink
 from bridge.directory import Draft, Record
 from bridge.directory.keys import Key
 from bridge.errors import LedgerInUse
+from bridge.quota.allotments import Allotments
+from bridge.quota.limits import Per, Quota
+from bridge.quota.periods import Period, start_of
+from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
 from bridge.relay.model import Endpoint, Policy, Server
 from bridge.service.cluster import ClusterWork
 from bridge.service.network_calls import NetworkCalls
 from bridge.service.placed import Placed
+from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.runner import Runner
 from bridge.store.in_memory import ClusterRows, Disk, Faults, InMemoryNode
 from tests.service.scripted_binding import PROFILE
 
 SPAN = 5.0
+EPOCH = 1.7e9  # wall time where virtual time is 0
+QUOTAS = (
+    Quota("messages", "net", Per.NETWORK, Period.MINUTE, messages=60, reserve=0.0),
+    Quota("bytes", "net", Per.NETWORK, Period.HOUR, bytes=3000, reserve=0.0),
+)
 SLICES = 400  # turns of one loop at one moment, at most
 SOUTH: SouthProfile = replace(PROFILE, response_timeout=3.0, max_retransmit=0, can_cancel=False)
 
@@ -140,6 +150,7 @@ class SimulatedNode:
             raise
         finally:
             asyncio._set_running_loop(None)
+        self.quotas = SharedQuotas(QUOTAS, Allotments(self.monotonic) if world.shares else None)
         self.calls = NetworkCalls("net", 32, world.random.random, lambda *_, **__: None)
         self.shards = NodeShards(name)
         self.shards.follow(_Follower(self))
@@ -154,15 +165,19 @@ class SimulatedNode:
             self,
             world.random.random,
             lambda *_, **__: None,
+            quotas=self.quotas,
             shards=self.shards,
         )
         self.loop.create_task(self._keep())
+        if self.quotas.allotments is not None:
+            allotting = QuotaAllotments(self.quotas, self.store, self.runner, lambda *_, **__: None)
+            self.loop.create_task(allotting.run())
         self.loop.call_soon(self._renew)
 
     # The clock of the runner
 
     def wall(self) -> float:
-        return 1.7e9 + self.world.now
+        return EPOCH + self.world.now
 
     def monotonic(self) -> float:
         return self.world.now
@@ -175,6 +190,7 @@ class SimulatedNode:
         elif isinstance(effect, Submit):
             attempt = effect.attempt
             self._calls[placed.endpoint.id] = attempt.downlink, attempt.number
+            self.world.submitted[attempt.downlink, attempt.number] = len(attempt.payload)
             self.loop.call_later(self.world.random.expovariate(5), self._leaves, placed, effect, result)
         elif isinstance(effect, LookUp):
             looked_up = ev.LookedUp(effect.attempt.downlink, effect.attempt.number, Lookup(Presence.UNSUPPORTED))
@@ -244,27 +260,30 @@ class SimulatedNode:
 
     def _place(self, record: Record) -> Placed:
         endpoint = Endpoint(record.id, record.shard, record.name, "net", record.device, (Server("srv"),))
-        return Placed(endpoint, 1, lambda _device: SOUTH, self.calls)
+        limits = self.quotas.limits(endpoint.network, endpoint.group)
+        return Placed(endpoint, 1, lambda _device: SOUTH, self.calls, limits)
 
 
 @dataclass
 class World:
-    """`fenced` false: nodes compare no epochs, and do not end with their lease."""
+    """`fenced` false: nodes compare no epochs, and outlive their lease. `shares` false: each node has whole quotas."""
 
     seed: int
     fenced: bool = True
+    shares: bool = True
     names: tuple[str, ...] = ("a", "b", "c")
     endpoints: int = 12
     now: float = 1000.0
     disk: Disk = field(default_factory=Disk)
     on_air: Counter[bytes] = field(default_factory=Counter)
+    submitted: dict[tuple[int, int], int] = field(default_factory=dict)  # downlink and attempt → bytes
     accepted: set[bytes] = field(default_factory=set)  # requests that the server got an acknowledgement for
     nodes: dict[str, SimulatedNode] = field(default_factory=dict)
     asked: int = 0
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
-        self.rows = ClusterRows(lambda: self.now)
+        self.rows = ClusterRows(lambda: self.now, lambda: EPOCH + self.now)
         drafts = [Draft("net", f"d{n}", f"e{n}", ("srv",)) for n in range(self.endpoints)]
         for record in self.disk.records.add(drafts, None, 1.7e9):
             assert record.shard < 256
@@ -333,6 +352,17 @@ class World:
                 node.loop.call_soon(node.faults.go)
         for row in self.rows.nodes.values():
             row.draining = False
+
+    def used(self) -> dict[Quota, Counter[int]]:
+        """Return what was submitted in each period of each quota: what it limits, by the start of the period."""
+        found: dict[Quota, Counter[int]] = {quota: Counter() for quota in QUOTAS}
+        for row in self.disk.tables.of(Downlink):
+            for one in row.attempts:
+                size = self.submitted.get((row.id, one.number))
+                for quota in QUOTAS if size is not None else ():
+                    of = 1 if quota.bytes is None else size
+                    found[quota][start_of(quota.period, one.at)] += of
+        return found
 
     def downlinks(self) -> dict[bytes, list[Downlink]]:
         """Return the rows of the ledger by the unique part of their message."""

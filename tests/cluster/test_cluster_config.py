@@ -26,7 +26,7 @@ def configured(text: str, tmp_path: Path) -> None:
 
 def test_nodes_with_nidd_on_postgresql_are_accepted(tmp_path: Path) -> None:
     configured(POSTGRES + CLUSTER + SERVER + NIDD, tmp_path)
-    configured(POSTGRES + CLUSTER + SERVER + NIDD + QUOTA + 'at_limit = "warn"\n', tmp_path)
+    configured(POSTGRES + CLUSTER + SERVER + NIDD + QUOTA, tmp_path)
 
 
 def test_a_node_may_have_its_name_from_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,6 @@ def test_a_node_may_have_its_name_from_its_environment(tmp_path: Path, monkeypat
         (CLUSTER + SERVER + NIDD, "needs a ledger in PostgreSQL"),
         (POSTGRES + CLUSTER + "[standby]\nenabled = true\n" + SERVER + NIDD, "set \\[standby\\] enabled = false"),
         (POSTGRES + CLUSTER + '[north]\nscheme = "ports"\n' + SERVER + NIDD, "a port cannot move to another node"),
-        (POSTGRES + CLUSTER + SERVER + NIDD + QUOTA, "quota q is shared by endpoints of several nodes"),
         (POSTGRES + CLUSTER + "lease = 2.0\n" + SERVER + NIDD, "renew 1 is more than a quarter of lease 2"),
         (POSTGRES + CLUSTER + 'node = "a b"\n' + SERVER + NIDD, "node"),
     ],

@@ -8,8 +8,18 @@ FEW = range(2)
 MANY = range(100, 250)
 
 
+def passed(world: World) -> list[str]:
+    """Return the quotas that all nodes together used more of than there is."""
+    return [
+        f"{quota.name} from {starts} on: {used}"
+        for quota, by_period in world.used().items()
+        for starts, used in by_period.items()
+        if used > (quota.messages or quota.bytes or 0)
+    ]
+
+
 def judge(seed: int) -> None:
-    """Nothing accepted is lost or accepted twice, each message has its outcome, and none was on air twice."""
+    """Nothing is lost or accepted twice, each message has its outcome, none was on air twice, no quota is passed."""
     world = World(seed)
     try:
         world.story()
@@ -20,6 +30,7 @@ def judge(seed: int) -> None:
         assert not [unique for unique, its in rows.items() if len(its) > 1], f"seed {seed}: accepted twice"
         assert not [row.id for its in rows.values() for row in its if not row.over], f"seed {seed}: without an outcome"
         assert not twice, f"seed {seed}: an at-most-once message was on air twice"
+        assert not passed(world), f"seed {seed}: a quota is passed"
         assert len(world.on_air) > len(world.accepted) // 4, f"seed {seed}: little was on air"
     finally:
         world.close()
@@ -35,6 +46,16 @@ def test_nothing_is_lost_and_nothing_goes_twice(seed: int) -> None:
 def test_nor_with_many_seeds(first: int) -> None:
     for seed in range(first, first + 10):
         judge(seed)
+
+
+def test_nodes_that_each_have_whole_quotas_are_noticed() -> None:
+    """The control of the quotas' judge."""
+    world = World(1, shares=False)
+    try:
+        world.story()
+        assert passed(world)
+    finally:
+        world.close()
 
 
 @pytest.mark.slow

@@ -10,6 +10,10 @@ from bridge.delivery.rows import Insert
 from bridge.directory import Draft
 from bridge.directory.keys import ById
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
+from bridge.quota.allotment import Asked, key_of
+from bridge.quota.limits import Per, Quota
+from bridge.quota.pairs import NONE
+from bridge.quota.periods import Period
 from bridge.store.sql import directory_rows as rows, loads
 from bridge.store.sql.connection import value_of
 from tests.store.stores import postgres_server
@@ -19,7 +23,7 @@ pytest.importorskip("psycopg")
 
 import psycopg
 
-from bridge.store.postgres import PostgresStore
+from bridge.store.postgres import PostgresStore, quota_rows
 from bridge.store.postgres.cluster import NodeStore
 
 SPAN = 60.0  # seconds: longer than any pause of a busy machine; a test that needs the end of a lease brings it about
@@ -377,3 +381,79 @@ async def test_the_unfinished_of_some_shards_are_found(join, downlink):
     found = {endpoint async for part in a.unfinished([1, 3]) for endpoint in part}
     assert found == {101, 103}
     assert {endpoint async for part in a.unfinished() for endpoint in part} == {100, 101, 102, 103}
+
+
+QUOTA = Quota("plan", "net", Per.NETWORK, Period.WEEK, messages=20, bytes=1000, reserve=0.0)
+KEY = key_of(QUOTA, "")
+
+
+def asks(starts, used=0, waiting=0, further=0, kept=0, **more):
+    """A request of a node whose messages have 10 bytes."""
+    kept = kept, 10 * kept
+    return Asked(
+        KEY, QUOTA, starts, (used, 10 * used), NONE, kept, kept, (waiting, 10 * waiting), 10 if waiting else None,
+        further=(further, 10 * further), **more,
+    )  # fmt: skip
+
+
+async def test_all_nodes_together_are_given_no_more_of_a_quota_than_there_is(join):
+    a, b = join("a"), join("b")
+    (first,) = await a.allot([asks(0, waiting=8, further=100)])
+    assert first.all[0] == 14, "half of what is left can be had in advance"
+    assert 0 < first.left <= 7 * 86400
+    (second,) = await b.allot([asks(0, waiting=10)])
+    assert second.all[0] == 6
+    (third,) = await a.allot([asks(first.starts, used=9, kept=9)])
+    assert third.all == (9, 90)
+    assert third.elsewhere == (0, 0), "b has said nothing of what it used"
+    (fourth,) = await b.allot([asks(first.starts, used=6, kept=6, waiting=9)])
+    assert (fourth.all[0], fourth.elsewhere) == (11, (9, 90))
+
+
+async def test_many_requests_at_one_time_are_answered_one_after_the_other(join):
+    nodes = [join(name) for name in "abc"]
+    given = await asyncio.gather(*(node.allot([asks(0, waiting=9)]) for node in nodes))
+    assert sorted(answer.all[0] for (answer,) in given) == [2, 9, 9]
+
+
+async def test_a_request_that_comes_late_over_a_broken_connection_changes_nothing(join):
+    """What a later request was given stays the node's, and nobody else's."""
+    a, b = join("a"), join("b")
+    (given,) = await a.allot([asks(0, waiting=15)])
+    quota_rows.allot(b._asking, a._membership.incarnation, [asks(given.starts)], 0)
+    (other,) = await b.allot([asks(0, waiting=20)])
+    assert other.all[0] == 5
+
+
+async def test_a_node_that_has_died_is_thought_to_have_used_all_that_it_had(join):
+    a, b = join("a"), join("b")
+    (given,) = await a.allot([asks(0, waiting=15)])
+    (before,) = await b.allot([asks(0, waiting=20)])
+    assert before.elsewhere == (0, 0)
+    await lease_ends(join, a, after=-1)
+    await b.take([0])
+    (after,) = await b.allot([asks(given.starts, waiting=20, kept=5)])
+    assert (after.all[0], after.elsewhere) == (5, (15, 150))
+
+
+async def test_a_new_period_begins_by_the_databases_clock_and_a_former_one_does_not_come_back(join):
+    a, b = join("a"), join("b")
+    (given,) = await a.allot([asks(0, waiting=20)])
+    join.sql(f"UPDATE quota_budget SET starts = starts - 7 * 86400 WHERE starts = {given.starts}")
+    (new,) = await b.allot([asks(0, waiting=20)])
+    assert (new.starts, new.all) == (given.starts, (20, 200)), "what was given in the week before is over"
+    join.sql("UPDATE quota_budget SET starts = starts + 7 * 86400")
+    (ahead,) = await a.allot([asks(0, waiting=1)])
+    assert ahead.all == (0, 0), "the clock was far ahead: nobody knows what was used in this week before"
+
+
+async def test_what_was_used_before_a_quota_was_in_force_is_taken_off_once(join):
+    a, b = join("a"), join("b")
+    (given,) = await a.allot([asks(0, waiting=1)])
+    before = given.starts, (12, 120)
+    for node in (a, b):
+        (answer,) = await node.allot([asks(given.starts, kept=1, waiting=20, before=before)])
+    assert answer.elsewhere == (12, 120)
+    accounted, now = await b.accounted()
+    assert accounted[KEY] == (given.starts, (0, 0))
+    assert abs(now - time.time()) < 60

@@ -7,6 +7,8 @@ from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.delivery.rows import Change
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
 from bridge.north.udp.prefixes import SHARDS
+from bridge.quota.allotment import Asked, Budget, Given, given
+from bridge.quota.pairs import NONE, Pair, added
 from bridge.store.contract import Done
 from bridge.store.in_memory.disk import Disk
 from bridge.store.in_memory.faults import Faults
@@ -22,11 +24,26 @@ class _NodeRow:
     leaving: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _AllotmentRow:
+    all: Pair
+    used: Pair
+
+
+@dataclass(slots=True)
+class _BudgetRow:
+    starts: int = 0
+    before: Pair = NONE
+    rows: dict[int, _AllotmentRow] = field(default_factory=dict)  # by incarnation
+
+
 @dataclass(slots=True)
 class ClusterRows:
-    """What all nodes see. `now` is the clock of the ledger, in seconds."""
+    """What all nodes see. `now` is the ledger's monotonic clock, `wall` its wall clock, in seconds."""
 
     now: Callable[[], float]
+    wall: Callable[[], float] = lambda: 0.0
+    budgets: dict[str, _BudgetRow] = field(default_factory=dict)
     nodes: dict[str, _NodeRow] = field(default_factory=dict)
     shards: dict[int, ShardView] = field(default_factory=lambda: dict.fromkeys(range(SHARDS), ShardView("", 0)))
     incarnations: int = 0
@@ -103,6 +120,36 @@ class InMemoryNode(InMemoryStore):
         await self.readable()
         if self._rows.shards[shard] == ShardView(self._name, epoch):
             self._rows.shards[shard] = ShardView("", epoch)
+
+    async def accounted(self) -> tuple[Mapping[str, tuple[int, Pair]], float]:
+        await self.readable()
+        found = {}
+        for key, budget in self._rows.budgets.items():
+            used = NONE
+            for row in budget.rows.values():
+                used = added(used, row.used)
+            found[key] = budget.starts, used
+        return found, self._rows.wall()
+
+    async def allot(self, asked: Sequence[Asked]) -> Sequence[Given]:
+        await self.readable()
+        return [self._allotted(one) for one in asked]
+
+    def _allotted(self, asked: Asked) -> Given:
+        stored = self._rows.budgets.setdefault(asked.key, _BudgetRow())
+        budget = Budget(stored.starts, stored.before)
+        budget.begin(asked, self._rows.wall())
+        stored.starts, stored.before = budget.starts, budget.before
+        if budget.is_new:
+            stored.rows.clear()
+        living = {row.incarnation for row in self._rows.nodes.values()}
+        for incarnation, row in stored.rows.items():
+            if incarnation != self._incarnation:
+                budget.given = added(budget.given, row.all)
+                budget.used = added(budget.used, row.used if incarnation in living else row.all)
+        answer = given(asked, budget, self._rows.wall())
+        stored.rows[self._incarnation] = _AllotmentRow(answer.all, answer.used)
+        return answer
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self.readable()

@@ -11,8 +11,10 @@ import psycopg
 
 from bridge.cluster.view import ClusterView
 from bridge.errors import StoreUnavailable
+from bridge.quota.allotment import Asked, Given
+from bridge.quota.pairs import Pair
 from bridge.store.lease import Lease
-from bridge.store.postgres import shard_rows
+from bridge.store.postgres import quota_rows, shard_rows
 from bridge.store.postgres.connection import PostgresConnection, one_line, unreachable
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ids import BLOCK, NodeIds
@@ -58,6 +60,7 @@ class NodeStore(PostgresStore):
         first = _first_block(writing, self._next_id)
         self._ids = NodeIds(first, time.monotonic())
         self._asked_for_ids = False
+        self._allotted = 0  # requests for allotments
         self.fleet.settled = _SETTLED
         self._notes.only = self._of_held
 
@@ -118,6 +121,14 @@ class NodeStore(PostgresStore):
     async def release(self, shard: int, epoch: int) -> None:
         self._held.held = {one: its for one, its in self._held.held.items() if one != shard}
         await self._ask(lambda: shard_rows.release(self._asking, self._membership, shard, epoch))
+
+    async def accounted(self) -> tuple[Mapping[str, tuple[int, Pair]], float]:
+        return await self._ask(lambda: quota_rows.accounted(self._asking))
+
+    async def allot(self, asked: Sequence[Asked]) -> Sequence[Given]:
+        self._allotted += 1
+        number = self._allotted
+        return await self._ask(lambda: quota_rows.allot(self._asking, self._membership.incarnation, asked, number))
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self._ask(lambda: shard_rows.drain(self._asking, node, on=on))
