@@ -71,7 +71,8 @@ async def test_a_command_where_the_node_is_down_says_where_to_type_it(
 
     monkeypatch.setattr(at_rest, "open_store", in_use)
     for settings, why in ((CLUSTER, "type the command there"), ("", "stop that one")):
-        config = parse(POSTGRES + settings + SERVER + NIDD, "bridge.toml", tmp_path)
+        state = f'state_directory = "{tmp_path}"\n'
+        config = parse(POSTGRES + state + settings + SERVER + NIDD, "bridge.toml", tmp_path)
         async with at_rest.BridgeAtRest(config, lambda: config, changes=True) as bridge:  # noqa: B023
             with pytest.raises(LedgerInUse, match=why):
                 await bridge.directory.count()
