@@ -59,7 +59,7 @@ _NOBODY_KNOWS = {
     "FAILURE": None,
     "EXPIRED": None,
 }
-_PROOF = {"FAILURE": Refusal.REJECTED, "EXPIRED": Refusal.EXPIRED}
+_PROOF = {"FAILURE": Refusal.FAILED, "EXPIRED": Refusal.EXPIRED}
 
 
 def delivery_result(result: str, *, is_proof: bool) -> tuple[NetworkState | Refusal | None, bool]:

@@ -29,7 +29,10 @@ STATUSES: dict[int, Refusal] = {
     413: Refusal.TOO_LARGE,
     429: Refusal.RATE_LIMITED,
     503: Refusal.NETWORK_UNAVAILABLE,
-} | dict.fromkeys((400, 403, 404, 405, 406, 410, 411, 414, 415, 422, 431, 501), Refusal.REJECTED)
+    # Said of the rights of the caller, of the resource or of the operation, not of the message; it can be corrected.
+    **dict.fromkeys((403, 404, 405, 410, 501), Refusal.FAILED),
+    **dict.fromkeys((400, 406, 411, 414, 415, 422, 431), Refusal.REJECTED),  # the same bytes would get it again
+}
 
 _TOO_MANY = 429
 _FAILED = 500
@@ -79,4 +82,5 @@ def _why(status: int, problem: Problem, statuses: Mapping[int, Refusal]) -> Refu
         return Refusal.NETWORK_UNAVAILABLE  # it says nothing about this message
     if status == _FORBIDDEN and ("QUOTA" in problem.cause or "RATE" in problem.cause):
         return Refusal.RATE_LIMITED
-    return statuses.get(status)
+    why = statuses.get(status)
+    return Refusal.REJECTED if why is Refusal.FAILED and problem.cause else why  # a cause is of this message

@@ -90,7 +90,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     in_doubt_at: float = 0.0  # since when the latest of them is in doubt
     gone: int = 0  # attempts that the network no longer has, and may have transmitted
     left: int = 0  # attempts that were transmitted, without a sign that the device has the message
-    failed: int = 0  # attempts that count toward `SouthProfile.max_attempts`: failures of the message, and nacks
+    failed: int = 0  # attempts that count toward `SouthProfile.max_attempts`: nacks, and failures in the network
     uncertain: int = 0  # attempts that may have reached the device, or still may
     latest: Attempt | None = None  # the latest of them
     transmitted: Attempt | None = None  # the one that the device has, else the latest that was certainly transmitted
@@ -115,7 +115,7 @@ def facts_of(attempts: Sequence[Attempt]) -> Facts:
     for one in attempts:
         known = one.known
         if known is _K.REFUSED or known is _K.TAKEN_BACK:
-            failed += one.why is _R.FAILED
+            failed += one.why is _R.FAILED and one.handle is not None  # the network had accepted it
             continue
         latest = one
         uncertain += 1

@@ -431,6 +431,11 @@ def is_out_of_reach(row: Downlink) -> bool:
     return _is_refused(row, Refusal.UNREACHABLE)
 
 
+def is_failing(row: Downlink) -> bool:
+    """Whether the network failed to handle the latest attempt."""
+    return _is_refused(row, Refusal.FAILED)
+
+
 def _is_refused(row: Downlink, why: Refusal) -> bool:
     return bool(row.attempts) and row.attempts[-1].why is why
 

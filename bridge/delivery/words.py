@@ -18,7 +18,7 @@ from bindings.contract import (
 from bridge.delivery import attempts as at
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.breaker import LONGEST_WISH
-from bridge.delivery.deliveries import Deliveries, is_out_of_reach
+from bridge.delivery.deliveries import Deliveries, is_failing, is_out_of_reach
 from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.effects import Count
 from bridge.delivery.future import SET_BACK, downlink_from_the_future
@@ -33,6 +33,7 @@ BACKOFF_CAP = 300.0  # seconds
 OUTAGE_BACKOFF_CAP = 60.0  # seconds after a failure of the network, which is paused as a whole (`breaker.py`)
 LONGEST_RETRY = 30 * 86_400.0  # seconds that a refusal makes a message wait at most, whatever time it names
 ASKED_AGAIN = 30.0  # seconds until a network that could not be asked about an attempt is asked again
+LEFT_OVER = 1.0  # seconds before its deadline at which a message that expires in the network has no time left
 LONGEST_DETAIL = 300  # characters of a network's text that are stored
 _K = members(Known)
 _N = members(NetworkState)
@@ -213,8 +214,10 @@ def _refused(
     one.why = why
     row.reason = one.detail = detail
     row.not_before = None
-    if why not in FINAL:
-        pause = BACKOFF * 2 ** min(at.refusals_in_a_row(row.attempts) - 1, 8)
+    if why is _R.EXPIRED and row.deliver_by - now >= LEFT_OVER:
+        row.not_before = now + BACKOFF  # the network waits less long than it was asked to
+    elif why not in FINAL:
+        pause = _backoff(row)
         if why is _R.NETWORK_UNAVAILABLE:  # its `retry_at` is when the network may be called at all
             row.not_before = now + min(pause, OUTAGE_BACKOFF_CAP)
         elif retry_at is not None and retry_at > now:
@@ -224,6 +227,16 @@ def _refused(
     elif why is not _R.TOO_LARGE or not _is_too_large_for_binding(d, row, profile):
         row.no_further_copy = True
     d.changed(row, work, profile)
+
+
+def _backoff(row: Downlink) -> float:
+    """Return the seconds to wait after the latest refusal if it names no time."""
+    return BACKOFF * 2 ** min(at.refusals_in_a_row(row.attempts) - 1, 8)
+
+
+def _waits_for_no_named_time(row: Downlink, not_before: float) -> bool:
+    """Whether a row waits because the network failed to handle it, for a time that the bridge chose."""
+    return is_failing(row) and not_before <= row.attempts[-1].at + min(_backoff(row), BACKOFF_CAP)
 
 
 def _is_too_large_for_binding(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
@@ -287,10 +300,12 @@ def delivered(d: Deliveries, row: Downlink, work: Work, profile: SouthProfile) -
 def heard(d: Deliveries, work: Work, profile: SouthProfile) -> None:
     """The device sent something, or its network says that it can be reached: messages that waited for that may be sent.
 
+    So may those that the network failed to handle without naming a time: it may not have reached the device.
+
     A request in doubt, or one whose answer nobody waits for, no longer holds the slot (R6, R9).
     """
     for row in d.live.values():
-        if row.not_before is not None and is_out_of_reach(row):
+        if row.not_before is not None and (is_out_of_reach(row) or _waits_for_no_named_time(row, row.not_before)):
             row.not_before = None
             d.changed(row, work, profile)
         if type(row) is not ServerRequest:

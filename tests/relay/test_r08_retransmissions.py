@@ -1,7 +1,7 @@
 """R8: retransmission follows the south profile: none while the network holds the message, the same bytes each time."""
 
 import pytest
-from world import LORAWAN, NIDD, START, World, ack, request
+from world import LORAWAN, NIDD, START, World, ack, register, request
 
 from bindings.contract import Accepted, Ambiguous, LimitOf, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
@@ -111,13 +111,76 @@ def test_r08_r09_a_copy_of_which_nobody_knows_counts():
     assert len(world.submitted) == 3
 
 
-def test_r08_failures_are_counted_to_the_profiles_attempts(south):
+def test_r08_a_network_that_fails_is_asked_again_until_the_deadline(south):
+    """Its 500 says nothing about the next hour: the message has time left."""
     world = World(south, **LONG)
     world.network = Refused(Refusal.FAILED, "500")
     world.server_sends(request())
     world.passes(4000)
+    assert len(world.submitted) > 2 * south.max_attempts
+    assert world.states() == ["QUEUED"]
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.passes(301)
+    assert world.states() == ["BUFFERED"]
+
+
+def test_r08_a_network_that_fails_to_the_deadline_had_the_message_never(south):
+    world = World(south, default_ttl=600.0)
+    world.network = Refused(Refusal.FAILED, "500 queue full")
+    world.server_sends(request())
+    world.passes(601)
+    assert len(world.submitted) == 7  # after 0, 5, 15, 35, 75, 155, 315 seconds
+    assert world.states() == ["FAILED"]
+
+
+def test_r08_failures_of_what_was_accepted_are_counted_to_the_profiles_attempts(south):
+    """Each may have cost a message of the quota."""
+    world = World(south, **LONG)
+    world.network = Accepted("h1", NetworkState.BUFFERED)
+    world.server_sends(request())
+    for number in range(1, south.max_attempts + 1):
+        assert len(world.submitted) == number
+        world.network = Accepted(f"h{number + 1}", NetworkState.BUFFERED)
+        world.reports(f"h{number}", Refusal.FAILED)
+        world.passes(300)
+    world.passes(4000)
     assert len(world.submitted) == south.max_attempts
     assert world.states() == ["FAILED"]
+
+
+def test_r08_what_expires_in_the_network_before_its_deadline_goes_again(south):
+    """The network waits less long than it was asked to; that the device did not get it is certain."""
+    world = World(south, default_ttl=600.0)
+    world.network = Accepted("h1", NetworkState.BUFFERED)
+    world.server_sends(request(2, "3/0/4"))
+    world.reports("h1", Refusal.EXPIRED)
+    assert world.states() == ["QUEUED"]
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", retry_at=world.wall + 1000)
+    world.passes(10)
+    assert len(world.submitted) == 2
+    world.passes(600)
+    assert world.states() == ["UNREACHABLE"]
+
+
+def test_r08_what_expires_in_the_network_at_its_deadline_is_expired(south):
+    world = World(south, default_ttl=600.0)
+    world.network = Accepted("h1", NetworkState.BUFFERED)
+    world.server_sends(request())
+    world.passes(599.5)
+    world.reports("h1", Refusal.EXPIRED)
+    assert world.states() == ["EXPIRED"]
+
+
+def test_r08_a_message_that_the_network_failed_to_handle_goes_when_the_device_is_heard(south):
+    """It may have failed because the device had no connection; now the device has one."""
+    world = World(south, **LONG)
+    world.network = Refused(Refusal.FAILED, "500")
+    world.server_sends(request())
+    world.passes(200)
+    before = len(world.submitted)
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.device_sends(register())
+    assert len(world.submitted) == before + 1
 
 
 @pytest.mark.parametrize("why", [Refusal.UNREACHABLE, Refusal.RATE_LIMITED])

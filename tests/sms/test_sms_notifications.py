@@ -34,7 +34,7 @@ def reports(side):
         ("UNCONFIRMED", None, None),
         ("TERMINATE", None, None),
         ("EXPIRED", None, Refusal.EXPIRED),
-        ("FAILURE", None, Refusal.REJECTED),
+        ("FAILURE", None, Refusal.FAILED),
         ("OF_A_LATER_RELEASE", NetworkState.BUFFERED, NetworkState.BUFFERED),
     ],
 )

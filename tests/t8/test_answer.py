@@ -99,10 +99,12 @@ def test_what_the_gateway_refuses_by_itself_is_certain_where_that_is_said(status
         (403, b'{"cause":"QUOTA_EXCEEDED"}', Refusal.RATE_LIMITED),
         (403, b'{"cause":"APN_RATE_EXCEEDED"}', Refusal.RATE_LIMITED),
         (403, b'{"cause":"DATA_TOO_LARGE"}', Refusal.TOO_LARGE),
-        (403, b'{"title":"Forbidden"}', Refusal.REJECTED),
+        (403, b'{"title":"Forbidden"}', Refusal.FAILED),
+        (403, b'{"cause":"NOT_FOR_YOU"}', Refusal.REJECTED),
         (413, b'{"title":"Payload Too Large"}', Refusal.TOO_LARGE),
         (404, b'{"title":"Not Found"}', Refusal.UNREACHABLE),
-        (405, b'{"title":"Method Not Allowed"}', Refusal.REJECTED),
+        (405, b'{"title":"Method Not Allowed"}', Refusal.FAILED),
+        (400, b'{"title":"Bad Request"}', Refusal.REJECTED),
     ],
 )
 def test_what_the_scef_says_is_whose_trouble(status, body, why):
