@@ -141,6 +141,25 @@ class KnowsReachability(Protocol):
         """Whether the latest call of the network's API was answered; None before the first one."""
 
 
+class DeviceState(msgspec.Struct, frozen=True):
+    """What a network reported of a device that cannot be reached now. Times are wall-clock seconds.
+
+    It is for people: messages are submitted nevertheless, since a report may be old.
+    """
+
+    since: float
+    detail: str  # what the network reported, without the time
+    until: float | None = None  # when the device listens again, as far as the network says
+
+
+@runtime_checkable
+class KnowsDevices(Protocol):
+    """A network instance whose network reports that a device cannot be reached."""
+
+    def device_state(self, device: str) -> DeviceState | None:
+        """Return the latest such report on a device; None: there is none, or the device was heard since."""
+
+
 @runtime_checkable
 class Listens(Protocol):
     """A network instance that listens: `config check` refuses a port that is used twice."""

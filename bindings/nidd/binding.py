@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import msgspec
 
-from bindings.contract import Events, Memory, SouthProfile
+from bindings.contract import DeviceState, Events, Memory, SouthProfile
 from bindings.diagnosis import Finding
 from bindings.http.messages import Request
 from bindings.nidd.counters import COUNTERS
@@ -73,11 +73,13 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             self._client.clock,
             self._downlinks.rds_is_disabled,
             self._watch.cannot_be_reached,
+            self._watch.heard,
         )
 
     async def _begin(self, events: Events, url: str) -> None:  # noqa: ARG002
         if self._inherited is None:
             await self.records.count()
+        await self._watch.start()
         self._provisioning.start(url)
 
     @property
@@ -172,6 +174,10 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             max_downlink=min((limit for limit in (*both, learned) if limit), default=None),
             max_uplink=min((limit for limit in both if limit), default=None),
         )
+
+    def device_state(self, device: str) -> DeviceState | None:
+        """Return what the SCEF reported of a device that cannot be reached (bindings.contract.KnowsDevices)."""
+        return None if self._events is None else self._watch.device_state(canonical_device(device))
 
     @property
     def up(self) -> bool | None:

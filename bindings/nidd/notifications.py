@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from bindings.commits import NOTHING_TO_COMMIT
-from bindings.contract import MISS, Events, Refusal, Report, UplinkMessage
+from bindings.contract import MISS, Events, NetworkState, Refusal, Report, UplinkMessage
 from bindings.nidd.models import Notification, delivery_outcome, read_port
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Records, State
@@ -29,8 +29,13 @@ class Notifications:
         clock: PeerClock,
         without_rds: Callable[[str], None],
         unreachable: Callable[[str], None],
+        heard: Callable[[str], None],
     ) -> None:
-        """`without_rds` and `unreachable` are called for devices that have no RDS, or cannot be reached now."""
+        """`without_rds`, `unreachable` and `heard` are called for devices.
+
+        Of them: that a device has no RDS, that it cannot be reached now, that it was heard or has received something.
+        """
+        self._heard = heard
         self._without_rds = without_rds
         self._unreachable = unreachable
         self._records = records
@@ -82,6 +87,7 @@ class Notifications:
         if not self._matches(device, notification):
             return NOTHING_TO_COMMIT
         self.heard_at = now = self._events.now()
+        self._heard(device)
         return self._events.deliver(UplinkMessage(device, data, None, now, read_port(notification.rdsPort)))
 
     async def _early_uplink(self, notification: Notification, data: bytes | None) -> None:
@@ -125,6 +131,8 @@ class Notifications:
         retry_at = self._clock.wait_until(notification.requestedRetransmissionTime)
         if outcome is Refusal.UNREACHABLE:
             self._unreachable(device)
+        elif outcome is NetworkState.DELIVERED:
+            self._heard(device)
         return self._events.deliver(Report(device, handle, outcome, status[:100], retry_at))
 
     async def _status(self, notification: Notification, status: str) -> None:

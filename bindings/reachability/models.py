@@ -28,6 +28,7 @@ class Report(msgspec.Struct, gc=False):
     externalId: str | None = None  # noqa: N815
     msisdn: str | None = None
     maxUEAvailabilityTime: str | None = None  # noqa: N815
+    eventTime: str | None = None  # noqa: N815
     lossOfConnectReason: int | None = None  # noqa: N815
     idleStatusInfo: IdleStatus | None = None  # noqa: N815
     pdnConnInfoList: list[Connection] | None = None  # noqa: N815

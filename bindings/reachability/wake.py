@@ -20,6 +20,7 @@ class Sleep:
     active: float | None = None  # T3324: it listens this long, then sleeps (PSM)
     periodic: float | None = None  # T3412: it updates its tracking area after this time at the latest
     cycle: float | None = None  # eDRX: it listens once in each cycle
+    is_reported: bool = True  # `idle_since`, by the network; else the device was heard then
 
     def wakes_at(self, now: float) -> float | None:
         """Return when it can be reached next, `now` if it can be now; None if unknown."""

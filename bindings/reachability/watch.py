@@ -8,14 +8,16 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from bindings.contract import Events, Memory, Reachable
+from bindings.contract import DeviceState, Events, Memory, Reachable
 from bindings.http.client import NoAnswer, NotSent
 from bindings.reachability import operations
+from bindings.reachability.lost import LostDevices
 from bindings.reachability.models import IdleStatus, Notification, Report, Subscribed
 from bindings.reachability.settings import Reachability
 from bindings.reachability.wake import SHORTEST_CYCLE, Sleep, plausible
@@ -81,9 +83,14 @@ class Watch:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sleeps: dict[str, Sleep] = {}
+        self._lost = LostDevices(memory)
         self._subscribing: set[asyncio.Future[None]] = set()  # completed when the new subscription's name is stored
         self.destination = ""
         self.last_error = ""
+
+    async def start(self) -> None:
+        """Read what was reported before a restart. Raises StoreUnavailable."""
+        await self._lost.load()
 
     # Subscriptions of a device
 
@@ -214,6 +221,7 @@ class Watch:
         """
         if device in self._tasks:
             await asyncio.wait([self._tasks[device]])  # a subscription that it creates is removed, too
+        await self._lost.forget(device)
         watched = await self._load(device)
         if watched == Watched():
             return
@@ -230,6 +238,7 @@ class Watch:
             "events": list(self._settings.events),
             "being_asked_for": len(self._tasks),
             "power_saving_known": len(self._sleeps),
+            "reported_unreachable": len(self._lost),
             "last_error": self.last_error,
         }
 
@@ -238,6 +247,7 @@ class Watch:
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._lost.stop()
 
     # Reports
 
@@ -275,9 +285,40 @@ class Watch:
         self._events.count("reachability_reports", kind=kind if known else "other")
         if report.idleStatusInfo is not None:
             self._learn(device, report.idleStatusInfo)
-        connected = any(one.status == "CREATED" and one.pdnType == "NON_IP" for one in report.pdnConnInfoList or ())
-        if kind in ON_DEMAND or (kind == "PDN_CONNECTIVITY_STATUS" and connected):
+        said = {one.status for one in report.pdnConnInfoList or () if one.pdnType == "NON_IP"}
+        if kind in ON_DEMAND or (kind == "PDN_CONNECTIVITY_STATUS" and "CREATED" in said):
+            self._lost.heard(device, self._event_time(report))
             await self._events.deliver(Reachable(device))
+        elif kind == "LOSS_OF_CONNECTIVITY":
+            reason = "" if report.lossOfConnectReason is None else f", reason {report.lossOfConnectReason}"
+            detail = f"the network reported that it lost its connection (LOSS_OF_CONNECTIVITY{reason})"
+            await self._lost.lost(device, DeviceState(self._event_time(report), detail))
+        elif kind == "PDN_CONNECTIVITY_STATUS" and "RELEASED" in said:
+            detail = "the network reported that its PDN connection was released"
+            await self._lost.lost(device, DeviceState(self._event_time(report), detail))
+
+    def _event_time(self, report: Report) -> float:
+        """Return when a report says that it happened, on our clock; now, if it says nothing or a later time."""
+        at, now = self._client.clock.ours(report.eventTime), self._events.now()
+        return now if at is None or at > now else at
+
+    def heard(self, device: str) -> None:
+        """Record that a device was heard: it can be reached, and its timers of power saving begin anew."""
+        now = self._events.now()
+        self._lost.heard(device, now)
+        sleep = self._sleeps.get(device)
+        if sleep is not None:
+            self._sleeps[device] = replace(sleep, idle_since=now, is_reported=False)
+
+    def device_state(self, device: str) -> DeviceState | None:
+        """Return what the network reported of a device that cannot be reached; None: nothing, or it was heard since."""
+        lost = self._lost.of(device)
+        if lost is not None:
+            return lost
+        sleep, until = self._sleeps.get(device), self.wakes_at(device)
+        if sleep is None or until is None or not sleep.is_reported:
+            return None
+        return DeviceState(sleep.idle_since, "the network reported that it is idle, with timers of power saving", until)
 
     async def _ended(self, device: str, name: str, *, over: bool) -> None:
         """Forget a subscription that has no further report: one for a single report, or one that the SCEF ended."""

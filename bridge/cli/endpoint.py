@@ -357,6 +357,10 @@ def show(target: Target, as_json: bool, name: str) -> None:
         print_json(explained)
         return
     _print_endpoint(explained.endpoint, ())
+    if explained.unreachable is not None:
+        report = explained.unreachable
+        until = "" if report.until is None else f"; it listens again {moment(report.until)}"
+        click.echo(f"{'not reachable':<24} since {moment(report.since)}: {report.detail}{until}")
     for link in explained.links:
         reason = f": {link.reason}" if link.reason else ""
         click.echo(f"{'toward ' + link.server:<24} {link.state.value}{reason}")

@@ -231,7 +231,7 @@ def _refused(
 
 def _backoff(row: Downlink) -> float:
     """Return the seconds to wait after the latest refusal if it names no time."""
-    return BACKOFF * 2 ** min(at.refusals_in_a_row(row.attempts) - 1, 8)
+    return BACKOFF * 2.0 ** min(at.refusals_in_a_row(row.attempts) - 1, 8)
 
 
 def _waits_for_no_named_time(row: Downlink, not_before: float) -> bool:

@@ -42,9 +42,10 @@ from bridge.operations.types.endpoints import (
     RemoveEndpoint,
     ShowEndpoint,
     SummarizeEndpoints,
+    UnreachableView,
     UpdateEndpoint,
 )
-from bridge.operations.waiting import explained
+from bridge.operations.waiting import explained, reported_state
 from bridge.relay.awake import awake_until
 from bridge.relay.model import ServerProfile
 from bridge.relay.register import DEFAULT_LIFETIME
@@ -123,8 +124,16 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
         for one, observations in await bridge.registrations(record.id)
     )
     state = await get_endpoint_state(bridge, GetEndpointState(record.name))
+    reported = reported_state(bridge, record)
     return EndpointExplanation(
-        endpoint=state, time=bridge.now(), links=links, registrations=registrations, waiting=waiting
+        endpoint=state,
+        time=bridge.now(),
+        unreachable=None
+        if reported is None
+        else UnreachableView(since=reported.since, detail=reported.detail, until=reported.until),
+        links=links,
+        registrations=registrations,
+        waiting=waiting,
     )
 
 

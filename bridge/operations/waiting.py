@@ -2,6 +2,7 @@
 
 import asyncio
 
+from bindings.contract import DeviceState, KnowsDevices
 from bridge.coap.words import target
 from bridge.delivery.downlinks import Downlink, OpaqueDownlink, ServerRequest
 from bridge.delivery.explain import Explanation
@@ -12,6 +13,7 @@ from bridge.operations.cursors import cursor_of, place_at
 from bridge.operations.message_views import message_of
 from bridge.operations.operation import Operation
 from bridge.operations.types.endpoints import ListWaiting, Waiting, WaitingEndpoint, WaitingPage
+from bridge.quota.periods import spelled
 from bridge.store.fleet import Wanted, place_of
 from bridge.store.order import Order
 
@@ -38,10 +40,17 @@ async def explained(bridge: Bridge, record: Record) -> tuple[Waiting, ...]:
         return ()
     rows = await bridge.reads.downlinks(endpoint=record.id, over=False, limit=len(explanations))
     by_id = {row.id: row for row in rows}
-    return tuple(_waiting(one, by_id.get(one.downlink)) for one in explanations)
+    reported = reported_state(bridge, record)
+    return tuple(_waiting(one, by_id.get(one.downlink), reported) for one in explanations)
 
 
-def _waiting(one: Explanation, row: Downlink | None) -> Waiting:
+def reported_state(bridge: Bridge, record: Record) -> DeviceState | None:
+    """Return what its network reported of a device that cannot be reached; None: nothing, or it was heard since."""
+    network = bridge.networks.get(record.network)
+    return network.device_state(record.device) if isinstance(network, KnowsDevices) else None
+
+
+def _waiting(one: Explanation, row: Downlink | None, reported: DeviceState | None) -> Waiting:
     message = message_of(row) if type(row) is ServerRequest else None
     return Waiting(
         downlink=one.downlink,
@@ -51,13 +60,18 @@ def _waiting(one: Explanation, row: Downlink | None) -> Waiting:
         server=row.server if isinstance(row, ServerRequest | OpaqueDownlink) else "",
         state=DownlinkState(one.state),
         since=one.since,
-        why=one.why,
+        why=one.why if reported is None or one.blocked_by is not None else f"{one.why}; {_words(reported)}",
         next_at=one.next_at,
         deliver_by=one.deliver_by,
         answer_by=one.answer_by,
         attempts=one.attempts,
         blocked_by=one.blocked_by,
     )
+
+
+def _words(reported: DeviceState) -> str:
+    text = f"of the device, {reported.detail} at {spelled(reported.since)}"
+    return text if reported.until is None else f"{text}; it listens again at {spelled(reported.until)}"
 
 
 OPERATIONS = (Operation(ListWaiting, list_waiting),)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LINES = """\
 downlinks = { buffer = "bridge" }
-reachability = { events = ["UE_REACHABILITY"] }
+reachability = { events = ["UE_REACHABILITY", "LOSS_OF_CONNECTIVITY"] }
 zero_touch = { allow = ["new-*@iot"] }
 """
 
@@ -60,7 +60,7 @@ async def test_what_waits_in_the_bridge_goes_when_the_scef_reports_the_device(to
 
     async def subscribed() -> bool:
         subscriptions = await told.scef().get("/subscriptions")
-        return [one["monitoringType"] for one in subscriptions] == ["UE_REACHABILITY"]
+        return "UE_REACHABILITY" in [one["monitoringType"] for one in subscriptions]
 
     await until(subscribed)
     assert len(await told.air("asleep", "downlink")) == before
@@ -69,3 +69,34 @@ async def test_what_waits_in_the_bridge_goes_when_the_scef_reports_the_device(to
     assert (await asyncio.wait_for(asked, 20))["code"] == "2.05"
     assert len(await told.air("asleep", "downlink")) == before + 1
     assert len(await told.air("asleep", "uplink")) == uplinks + 1  # the answer
+
+
+async def test_a_lost_device_is_shown_and_so_is_why_its_messages_wait(told: SetUp):
+    await told.add_device("lost", endpoint={}, device={})
+
+    async def standing() -> bool:
+        subscriptions = await told.scef().get("/subscriptions")
+        kinds = {one["monitoringType"] for one in subscriptions if one.get("externalId") == "lost@iot"}
+        return "LOSS_OF_CONNECTIVITY" in kinds
+
+    await until(standing)
+    await told.scef().post("/ues/lost/detach")
+
+    async def shown() -> str:
+        out = (await told.command("endpoint", "show", "lost")).out
+        return next((line for line in out.splitlines() if line.startswith("not reachable")), "")
+
+    line = await until(shown, 20.0, why="nothing is shown of the device")
+    assert line.startswith("not reachable            since 20")
+    assert "the network reported that it lost its connection (LOSS_OF_CONNECTIVITY" in line
+    asked = asyncio.create_task(told.ask("lost", "read", "/3/0/0", timeout=100))
+
+    async def why() -> str:
+        waiting = (await told.bridge.ask("endpoint.explain", name="lost"))["waiting"]
+        return next((one["why"] for one in waiting if "of the device, the network reported" in one["why"]), "")
+
+    await until(why, 20.0, why="the message does not say why it waits")
+    await told.scef().post("/ues/lost/attach")
+    await told.act("lost", "update")
+    assert (await asyncio.wait_for(asked, 60))["code"] == "2.05"
+    assert not await shown()

@@ -116,12 +116,27 @@ async def test_each_kind_of_report_that_a_device_is_there_is_taken_for_that(net,
     assert isinstance(await net.binding.submit(ATTEMPT), Accepted)
 
 
-async def test_a_report_that_a_device_is_lost_is_counted_and_no_sign_of_it(net):
-    await net.start(reachability=Reachability(events=("LOSS_OF_CONNECTIVITY",)))
+@pytest.mark.parametrize(
+    ("kind", "goes", "says"),
+    [
+        ("LOSS_OF_CONNECTIVITY", "detach", "the network reported that it lost its connection (LOSS_OF_CONNECTIVITY"),
+        ("PDN_CONNECTIVITY_STATUS", "pdn-release", "the network reported that its PDN connection was released"),
+    ],
+)
+async def test_a_report_that_a_device_is_lost_is_shown_and_refuses_nothing(net, kind, goes, says):
+    await net.start(reachability=Reachability(events=(kind,)))
     await until(lambda: net.side.counts["reachability_subscriptions_made"], 20)
-    await asyncio.to_thread(net.ue.move, "detach")
-    await until(lambda: net.side.counts["reachability_reports"], 20)
+    assert net.binding.device_state(UE) is None
+    await asyncio.to_thread(net.ue.move, goes)
+    state = await until(lambda: net.binding.device_state(UE), 20)
+    assert state.detail.startswith(says)
+    assert state.since <= net.side.now()
     assert not net.side.of(Reachable)
+    result = await net.binding.submit(ATTEMPT)
+    assert isinstance(result, Accepted) or result.detail.startswith("500 ")  # the SCEF's own word
+    await net.binding.stop()
+    await net.start(reachability=Reachability(events=(kind,)), provision=False)
+    assert net.binding.device_state(UE) == state
 
 
 async def test_standing_subscriptions_are_made_once_and_outlive_a_restart(net):
@@ -213,6 +228,81 @@ async def test_power_saving_that_was_reported_tells_when_to_try_again(make, scef
     result = await binding.submit(ATTEMPT)
     assert result.why is Refusal.UNREACHABLE
     assert result.retry_at == pytest.approx(side.now() + 6600, abs=5)
+
+
+def monitoring(kind, **more):
+    report = {"monitoringType": kind, "externalId": UE} | more
+    return {"subscription": "/subscriptions/s1", "monitoringEventReports": [report]}
+
+
+RELEASED = {"pdnConnInfoList": [{"status": "RELEASED", "pdnType": "NON_IP"}]}
+CREATED = {"pdnConnInfoList": [{"status": "CREATED", "pdnType": "NON_IP"}]}
+
+
+@pytest.fixture
+async def lost(make, scef, side, memory):
+    """Return a binding whose device was reported lost, and what posts one more report."""
+    binding = await make(reachability={"events": ("LOSS_OF_CONNECTIVITY",)})
+    await binding.provision(UE, {})
+    await until(lambda: binding.status()["configurations"]["active"] == 1)
+    memory.notes["s/s1"] = UE.encode()
+
+    async def reports(kind, **more):
+        assert await scef.notify(f"{binding.listener.url}/reports", monitoring(kind, **more)) == 204
+
+    await reports("LOSS_OF_CONNECTIVITY", lossOfConnectReason=6)
+    assert binding.device_state(UE).detail.endswith("(LOSS_OF_CONNECTIVITY, reason 6)")
+    return binding, reports
+
+
+async def test_an_uplink_ends_what_was_reported(lost, scef, memory):
+    binding, _ = lost
+    assert "l/" + UE in memory.notes
+    assert await scef.uplink(UE, b"here") == 204
+    assert binding.device_state(UE) is None
+    await until(lambda: "l/" + UE not in memory.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("UE_REACHABILITY", {}), ("AVAILABILITY_AFTER_DDN_FAILURE", {}), ("PDN_CONNECTIVITY_STATUS", CREATED)],
+)
+async def test_a_report_that_the_device_is_there_ends_it_too(lost, kind, more):
+    binding, reports = lost
+    await reports(kind, **more)
+    assert binding.device_state(UE) is None
+
+
+async def test_a_report_that_comes_late_says_nothing_of_a_device_that_was_heard_since(lost, scef, side):
+    from bindings.t8.times import format_time
+
+    binding, reports = lost
+    assert await scef.uplink(UE, b"here") == 204
+    await reports("LOSS_OF_CONNECTIVITY", eventTime=format_time(side.now() - 60))
+    assert binding.device_state(UE) is None
+    await reports("PDN_CONNECTIVITY_STATUS", **RELEASED)
+    assert binding.device_state(UE).detail == "the network reported that its PDN connection was released"
+
+
+@pytest.mark.parametrize("said", ["tomorrow", "9999-12-31T23:59:59Z", "", 7, None])
+async def test_a_time_that_cannot_be_counts_as_now(lost, side, said):
+    binding, reports = lost
+    before = side.now()
+    await reports("PDN_CONNECTIVITY_STATUS", eventTime=said, **RELEASED)
+    assert before <= binding.device_state(UE).since <= side.now()
+
+
+async def test_power_saving_that_was_reported_is_shown_until_the_device_is_heard(lost, scef, side):
+    from bindings.t8.times import format_time
+
+    binding, reports = lost
+    idle = {"idleStatusTimestamp": format_time(side.now() - 600), "activeTime": 10, "periodicAUTimer": 7200}
+    await reports("UE_REACHABILITY", idleStatusInfo=idle)
+    state = binding.device_state(UE)
+    assert state.until == pytest.approx(side.now() + 6600, abs=5)
+    assert await scef.uplink(UE, b"here") == 204
+    assert binding.device_state(UE) is None
+    assert binding._watch.wakes_at(UE) is None  # it listens for ten seconds from now on
 
 
 # Zero touch

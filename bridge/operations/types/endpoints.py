@@ -210,11 +210,20 @@ class RegistrationView(Result, frozen=True, kw_only=True):
     server was not told that the device sleeps, and sends at any time."""
 
 
+class UnreachableView(Result, frozen=True, kw_only=True):
+    """What the network reported of a device that cannot be reached. Messages are submitted nevertheless."""
+
+    since: float
+    detail: str
+    until: float | None  # when the device listens again; null: the network did not say
+
+
 class EndpointExplanation(Result, frozen=True, kw_only=True):
     """An endpoint and its state, and every message that waits for its device."""
 
     endpoint: EndpointItem
     time: float
+    unreachable: UnreachableView | None  # null: nothing was reported, or the device was heard since
     links: tuple[LinkView, ...]
     registrations: tuple[RegistrationView, ...]
     waiting: tuple[Waiting, ...]
