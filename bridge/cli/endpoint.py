@@ -37,6 +37,7 @@ from bridge.operations.types.endpoints import (
     Waiting,
 )
 from bridge.operations.types.request import LARGEST_PAGE
+from bridge.spreadsheet import guarded
 from bridge.store.order import Order
 
 _PAGE = 1000
@@ -226,7 +227,8 @@ def export_file(target: Target) -> None:
             for one in page.items:
                 ttl = "" if one.default_ttl is None else f"{one.default_ttl:g}"
                 servers = " ".join(one.servers)
-                writer.writerow((one.name, one.network, one.address, servers, one.profile, ttl, one.object_list))
+                texts = (one.name, one.network, one.address, servers, one.profile, ttl, one.object_list or "")
+                writer.writerow(map(guarded, texts))
 
     target.use(work)
 

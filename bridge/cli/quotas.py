@@ -20,6 +20,7 @@ from bridge.operations.types.quotas import (
     UsageView,
 )
 from bridge.operations.types.request import LARGEST_PAGE
+from bridge.spreadsheet import guarded
 
 _COLUMNS = ("date", "network", "endpoint", "down", "down bytes", "up", "up bytes")
 _CSV = (
@@ -47,7 +48,11 @@ def usage(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Show what was used of networks, day by day, as a table or as CSV. Days are UTC; bytes are those of CoAP."""
+    """Show what was used of networks, day by day, as a table or as CSV. Days are UTC; bytes are those of CoAP.
+
+    In CSV a name that a spreadsheet would take for a formula (it begins with = + - or @) has an apostrophe before it.
+    endpoint_id tells endpoints apart, also those that were removed.
+    """
 
     async def work(client: Client) -> list[UsageView]:
         found: list[UsageView] = []
@@ -68,11 +73,16 @@ def usage(
     if as_json:
         print_json({"items": items})
     elif as_csv:
-        table = csv.writer(sys.stdout)
-        table.writerow(_CSV)
-        table.writerows([getattr(one, name) for name in _CSV] for one in items)
+        csv.writer(sys.stdout).writerow(_CSV)
+        # Text in quotes, also where a spreadsheet takes another character for the end of a cell.
+        csv.writer(sys.stdout, quoting=csv.QUOTE_NONNUMERIC).writerows(_csv_cells(one) for one in items)
     else:
         print_table(_COLUMNS, (_usage_cells(one) for one in items), "nothing was used in this time")
+
+
+def _csv_cells(one: UsageView) -> list[object]:
+    cells = [getattr(one, name) for name in _CSV]
+    return [guarded(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def _usage_cells(one: UsageView) -> list[object]:

@@ -13,6 +13,7 @@ from bridge.directory.directory import CHUNK, Directory
 from bridge.directory.keys import ByDevice, ByName
 from bridge.directory.record import Draft, Record
 from bridge.errors import ConfigurationError, DirectoryError
+from bridge.spreadsheet import unguarded
 
 COLUMNS = ("endpoint", "network", "address", "servers", "profile", "default_ttl", "object_list")
 REQUIRED = ("network", "address")
@@ -169,7 +170,8 @@ def read_drafts(lines: Iterable[str]) -> Iterator[tuple[int, Draft | str, Sequen
             reason = f"{len(fields)} fields instead of {len(header)}; a field with commas needs quotes"
             yield number, reason, header
         else:
-            yield number, _draft(dict(zip(header, map(str.strip, fields), strict=True))), header
+            texts = (unguarded(field.strip()) for field in fields)  # as `endpoint export` writes them
+            yield number, _draft(dict(zip(header, texts, strict=True))), header
     if header is None:
         raise ConfigurationError(f"the file is empty; the first line must be a header like {','.join(COLUMNS)}")
 

@@ -174,7 +174,9 @@ function report(rows) {
 }
 
 function download(name, rows) {
-  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+  // An apostrophe before what a spreadsheet would take for a formula, as `bridge/spreadsheet.py` puts it.
+  const guarded = (text) => (/^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text);
+  const quoted = (text) => `"${guarded(text).replaceAll('"', '""')}"`;
   const lines = ["name,outcome,detail", ...rows.map((row) => [row.name, row.outcome, row.detail].map(quoted).join(","))];
   const file = new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv" });
   return h("p", {}, h("a", { href: URL.createObjectURL(file), download: `${name.toLowerCase().replaceAll(" ", "-")}.csv` }, "Save the report (CSV)"));
