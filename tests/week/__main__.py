@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.week.happenings import FAULTS
 from tests.week.jumping import JumpingLoop
+from tests.week.quotas import most_used
 from tests.week.week import DAY, DAYS, week
 
 
@@ -19,9 +20,11 @@ async def live(ues: int, days: float, seed: int) -> int:
             progress = asyncio.create_task(_progress(asyncio.get_running_loop().time(), begun))
             await one.live(days)
             progress.cancel()
-            wrong, rare, outcomes = one.wrong(), one.rare(), one.outcomes()
+            outcomes = one.outcomes()
             print(f"{sum(outcomes.values())} messages to devices in {time.monotonic() - begun:.0f} s: {dict(outcomes)}")
             print(f"faults: {dict(one.scef.faults.happened)}")
+            print(*most_used(one.taken, ues), sep="\n", flush=True)
+            wrong, rare = one.wrong(), one.rare()
     for line in wrong:
         print(f"WRONG: {line}")
     for line in rare:

@@ -7,7 +7,7 @@ recorded.
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +29,8 @@ from bridge.service.service import Service
 from bridge.store.in_memory import InMemoryStore
 from mock_network.faults import Fault
 from mock_network.lab import free_port
+from mock_network.scef.core.effects import SubmitAnswered
+from mock_network.scef.core.nidd_model import Delivery
 from mock_network.scef.core.profile import Profile
 from mock_network.scef.fault_kinds import KINDS as FAULT_KINDS
 from mock_network.scef.options import Options
@@ -38,6 +40,7 @@ from tests.durability.judge import NIDD, Evidence, datagram, judge
 from tests.week.ends import KINDS, Device, Server
 from tests.week.happenings import LEFT_OUT
 from tests.week.jumping import JumpingLoop
+from tests.week.quotas import GROUPS, QUOTAS, Taken, overruns, unreached
 
 DAY = 86_400.0
 DAYS = 7
@@ -99,6 +102,7 @@ class Week:
     server: Server
     devices: dict[str, Device] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)  # downlinks that the SCEF took, which is what it may charge
 
     async def live(self, days: float) -> None:
         """Let the traffic of some days pass, and then the longest deadline."""
@@ -158,12 +162,13 @@ class Week:
         outcomes, faults = self.outcomes(), self.scef.faults.happened
         wanted = [("outcome", name, outcomes[name]) for name in sorted(OUTCOMES)]
         wanted += [("fault", kind.name, faults[kind.name]) for kind in FAULT_KINDS if kind.name not in LEFT_OUT]
-        return [f"{what} {name} came {number} times" for what, name, number in wanted if number < ENOUGH]
+        rare = [f"{what} {name} came {number} times" for what, name, number in wanted if number < ENOUGH]
+        return rare + unreached(self.taken, len(self.devices))
 
     def wrong(self) -> list[str]:
         """Return all that is wrong with the week."""
         seen = self.evidence()
-        return [*map(str, judge(seen)), *deadlines(seen)]
+        return [*map(str, judge(seen)), *deadlines(seen), *overruns(self.taken, len(self.devices))]
 
     async def _cancel_some(self, every: float) -> None:
         """Have an operator cancel a message that waits, again and again."""
@@ -221,8 +226,10 @@ async def week(
     where = "{}:{}".format(*await server.open())
     await scef.start()
     _keep_connections(scef)
+    _keep_every_line(scef)
     text = CONFIG.format(state=directory, port=free_port(), server=where, scef=scef.url, callbacks=free_port())
     names = [f"meter-{number}" for number in range(ues)]
+    text += "".join(quota.toml(ues) for quota in QUOTAS)
     text += "".join(
         f'[[endpoints]]\nname = "{name}"\nnetwork = "nidd"\naddress = "{name}@iot.example"\n'
         + "options = {{ {} }}\n".format(", ".join(_options(number)))
@@ -236,6 +243,7 @@ async def week(
     ):
         service = Service(parse(text, "bridge.toml", directory), loop.clock)
         found = Week(rng, scef, service, store, server)
+        _record_what_is_taken(scef, found.taken)
         try:
             for number, name in enumerate(names):
                 settings = _kind(number)
@@ -268,6 +276,26 @@ def _keep_connections(scef: ScefService) -> None:
     connector._keepalive_timeout = DAY
 
 
+def _keep_every_line(scef: ScefService) -> None:
+    """Let the emulated network keep all that happened, not only the latest lines: the judge reads the whole week."""
+    scef.core.air_log.lines = deque()
+    scef.notifier.records = deque()
+
+
+def _record_what_is_taken(scef: ScefService, taken: list[Taken]) -> None:
+    """Record each downlink that the SCEF answers with anything but a refusal, also where the answer is lost."""
+    answered = scef.submit_answer
+
+    async def submit_answer(delivery: str) -> SubmitAnswered:
+        when = scef.clock.wall()
+        answer = await answered(delivery)
+        if answer.refused is None and isinstance(answer.delivery, Delivery):
+            taken.append(Taken(when, answer.delivery.ue, len(answer.delivery.terms.data)))
+        return answer
+
+    scef.submit_answer = submit_answer  # type: ignore[method-assign]
+
+
 def _kind(number: int) -> dict[str, Any]:
     return UES[number % len(UES)]
 
@@ -280,7 +308,8 @@ def _sends_in_bursts(number: int) -> bool:
 def _options(number: int) -> list[str]:
     """Return the options of an endpoint, as TOML."""
     bridge = 'buffer = "bridge"' if number % 3 == 0 else 'buffer = "network"'
-    return [bridge, 'reliable_data_service = "true"'] if "rds_enabled" in _kind(number) else [bridge]
+    options = [bridge, f'group = "{group}"'] if (group := GROUPS[number % len(GROUPS)]) else [bridge]
+    return [*options, 'reliable_data_service = "true"'] if "rds_enabled" in _kind(number) else options
 
 
 def _mood(rng: random.Random) -> str:
