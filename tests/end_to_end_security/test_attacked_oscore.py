@@ -97,8 +97,12 @@ async def test_a_request_that_is_replayed_is_carried_out_once(hostile: Hostile):
 async def test_a_message_of_the_device_that_is_replayed_is_taken_once(hostile: Hostile):
     await hostile.protected("sends-once", 7)
     hostile.attack("sends-once", "up", "replay", longer_than=8)
-    await hostile.world.act("sends-once", "send", paths=[SENSOR])
+    sending = asyncio.create_task(hostile.world.act("sends-once", "send", paths=[SENSOR]))
     await hostile.attacked("sends-once", "replay")
+    while not sending.done():  # it is not acknowledged: the device repeats it some times, and gives up
+        await hostile.world.lab.step(10)
+        await asyncio.wait([sending], timeout=0.1)
+    await sending
     assert succeeded(await hostile.world.ask("sends-once", "read", ZONE))
     sends = [one for one in await hostile.world.server().get("/sends") if one["endpoint"] == "sends-once"]
     assert len(sends) == 1

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.service.crash_points import VARIABLE as CRASH_POINT
 from tests import forked
-from tests.forked.client import Forked, can_fork
+from tests.forked.client import AT_START, Forked, can_fork
 
 SHOWN = "tests.forked.shown"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -103,3 +103,29 @@ def test_what_is_read_when_a_process_starts_needs_a_start(command: list[str], mo
     assert can_fork([sys.executable, "-m", SHOWN], {**os.environ, "COLOUR": "blue"})
     assert not can_fork([sys.executable, *command], {**os.environ, **more})
     assert not can_fork(["/usr/bin/true"], os.environ)
+
+
+READ_BY_IMPORTS = """
+import importlib, os, sys
+
+class Environment(type(os.environ)):
+    def __getitem__(self, name):
+        frame = sys._getframe(1)
+        while frame.f_globals["__name__"] in {"os", "collections.abc", "_collections_abc"}:
+            frame = frame.f_back
+        if frame.f_globals["__name__"].partition(".")[0] in {"bridge", "bindings", "mock_network"}:
+            print(name)
+        return super().__getitem__(name)
+
+os.environ.__class__ = Environment
+for name in importlib.import_module("tests.forked.preloaded").PRELOADED:
+    importlib.import_module(name)
+"""
+
+
+def test_what_our_modules_read_of_the_environment_when_they_are_imported_is_known() -> None:
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", READ_BY_IMPORTS]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [CRASH_POINT]
+    assert all(name.startswith(AT_START) for name in done.stdout.split())
