@@ -2,6 +2,7 @@
 
 import base64
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,14 @@ class ServerEnd(ABC):
     @abstractmethod
     async def asleep(self, name: str) -> None:
         """Wait until the server believes a silent device in queue mode to sleep; a test has moved virtual time."""
+
+    @abstractmethod
+    async def use_key(self, name: str, keys: Mapping[str, str]) -> None:
+        """Let a device have sessions by a key: identity, and key in hexadecimal."""
+
+    @abstractmethod
+    async def use_certificate(self, certificate: Mapping[str, str]) -> None:
+        """Let devices have sessions by certificates: certificate and private_key of the server, and authorities."""
 
     async def kept(self, name: str, operation: str, path: str) -> Json:
         """Ask a device that sleeps: the request is sent when it is awake, and the answer returned."""
@@ -90,6 +99,12 @@ class EmulatedServer(ServerEnd):
     async def asleep(self, name: str) -> None:
         pass  # its clock is the virtual one
 
+    async def use_key(self, name: str, keys: Mapping[str, str]) -> None:
+        await self.api.ask("PUT", f"/psk/{name}", dict(keys))
+
+    async def use_certificate(self, certificate: Mapping[str, str]) -> None:
+        await self.api.ask("PUT", "/certificate", dict(certificate))
+
     async def forget(self, name: str) -> None:
         await self.api.post("/stop", {"forget": True})
         await self.api.post("/start", {})
@@ -131,6 +146,12 @@ class LeshanEnd(ServerEnd):
     async def notified(self, name: str) -> list[Json]:
         known = {one["token"] for one in await self.leshan.observations(name)}
         return [one["values"] for one in await self.seen("notification", name) if one["token"] in known]
+
+    async def use_key(self, name: str, keys: Mapping[str, str]) -> None:
+        pass  # Leshan was started with it
+
+    async def use_certificate(self, certificate: Mapping[str, str]) -> None:
+        pass  # as above
 
     async def forget(self, name: str) -> None:
         await self.leshan.forget(name)
