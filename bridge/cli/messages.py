@@ -235,5 +235,8 @@ def _print_story(story: DownlinkStory | UplinkStory, payload: PayloadView | None
 def _print_payload(payload: PayloadView) -> None:
     for option in payload.options:
         click.echo(f"{option.name:<24} {option.value}")
+    if payload.withheld:
+        click.echo(f"{'payload':<24} withheld: it may hold keys")
+        return
     size = f"{len(payload.payload)} bytes"
     click.echo(f"{'payload':<24} {size}{': ' if payload.payload else ''}{payload.text or payload.payload.hex(' ')}")

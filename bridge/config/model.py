@@ -47,9 +47,9 @@ class Service(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     store_key: Annotated[
         str,
         Meta(
-            description="key under which secrets in the database are encrypted: 64 hexadecimal digits, best as file:, "
-            "env: or credential:, or a key in a token as in [servers.NAME.security] key; empty: they are stored in "
-            "the clear. Those that are there are encrypted at the next start",
+            description="key under which secrets and bodies of messages in the database are encrypted: 64 hexadecimal "
+            "digits, best as file:, env: or credential:, or a key in a token as in [servers.NAME.security] key; "
+            "empty: they are stored in the clear. Those that are there are encrypted at the next start",
             extra={"secret": True},
         ),
     ] = ""

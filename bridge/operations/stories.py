@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import asdict
 
-from bridge.coap.words import code_name, option_name, option_value
+from bridge.coap.words import code_name, option_name, option_value, target
 from bridge.delivery.attempts import Attempt
-from bridge.delivery.downlinks import DIRECT, CoapDownlink, Downlink
+from bridge.delivery.downlinks import DIRECT, Answer, CoapDownlink, Downlink
 from bridge.delivery.knowledge import Known
-from bridge.delivery.uplinks import DeviceUplink, Uplink
+from bridge.delivery.uplinks import DeviceUplink, Response, Uplink, Verdict
 from bridge.errors import NotFound
 from bridge.operations.bridge import Bridge
 from bridge.operations.message_views import downlink_views, message_of, uplink_views
@@ -26,6 +26,7 @@ from bridge.operations.types.stories import (
     ShowUplink,
     UplinkStory,
 )
+from bridge.operations.withheld import is_withheld
 
 _KNOWN = {
     Known.PENDING: "the network is being called",
@@ -82,11 +83,14 @@ async def show_uplink(bridge: Bridge, asked: ShowUplink) -> UplinkStory:
 
 
 async def get_downlink_payload(bridge: Bridge, asked: GetDownlinkPayload) -> PayloadView:
-    return _payload(await existing_downlink(bridge, asked.id))
+    row = await existing_downlink(bridge, asked.id)
+    begun = await bridge.reads.uplink(row.answers) if isinstance(row, Answer) and row.answers is not None else None
+    return _payload(row, begun)
 
 
 async def get_uplink_payload(bridge: Bridge, asked: GetUplinkPayload) -> PayloadView:
-    return _payload(await existing_uplink(bridge, asked.id))
+    row = await existing_uplink(bridge, asked.id)
+    return _payload(row, await bridge.reads.downlink(row.downlink) if isinstance(row, Response | Verdict) else None)
 
 
 def _attempt(one: Attempt) -> AttemptView:
@@ -141,18 +145,23 @@ def _of_uplink(view: UplinkView) -> Iterator[Moment]:
         yield Moment(at=view.finished_at, what=f"{view.state}{reason}")
 
 
-def _payload(row: Downlink | Uplink) -> PayloadView:
+def _payload(row: Downlink | Uplink, request: Downlink | Uplink | None) -> PayloadView:
+    """Return the content of a message; `request`: what it answers, if it is an answer and that is known."""
     message = message_of(row)
     if message is None:
         return PayloadView(code=None, options=(), payload=row.body, text=None)
+    asked = message if message.is_request or request is None else message_of(request)
+    withheld = is_withheld(message, target(asked or message))
+    payload = b"" if withheld else message.payload
     return PayloadView(
         code=code_name(message.code),
         options=tuple(
             OptionView(number=number, name=option_name(number), value=option_value(number, value))
             for number, value in message.options
         ),
-        payload=message.payload,
-        text=text_of(message.payload),
+        payload=payload,
+        text=text_of(payload),
+        withheld=withheld,
     )
 
 

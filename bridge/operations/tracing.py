@@ -23,6 +23,7 @@ from bridge.operations.types.tracing import (
     TraceLine,
     TracePage,
 )
+from bridge.operations.withheld import WITHHELD, blanked, is_withheld
 from bridge.relay.opaque import is_record
 from bridge.relay.operation import of_device, of_server
 from bridge.trace.entry import Entry, Kind
@@ -65,6 +66,11 @@ def _lines(older: Iterable[Entry], entries: Iterable[Entry], first: int, *, payl
     for number, entry in enumerate(entries, first):
         message = _message(entry)
         named = _named(entry, message, requests)
+        withheld = message is not None and is_withheld(message, named[1])
+        data, note = entry.data, entry.note or _kind_of_bytes(entry, message)
+        if withheld and message is not None:
+            data, note = blanked(data, message), f"{note}; {WITHHELD}" if note else WITHHELD
+        shown = message if payload and not withheld else None
         yield TraceLine(
             number=number,
             at=entry.at,
@@ -72,10 +78,10 @@ def _lines(older: Iterable[Entry], entries: Iterable[Entry], first: int, *, payl
             peer=entry.peer,
             size=len(entry.data),
             coap=None if message is None else _coap(message, *named),
-            note=entry.note or _kind_of_bytes(entry, message),
-            payload=message.payload if payload and message is not None else None,
-            values=values_of(message, named[1]) if payload and message is not None else (),
-            data=entry.data if payload and entry.data else None,
+            note=note,
+            payload=None if shown is None else shown.payload,
+            values=() if shown is None else values_of(shown, named[1]),
+            data=data if payload and data else None,
         )
 
 

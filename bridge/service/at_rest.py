@@ -16,6 +16,7 @@ from bindings.contract import Binding
 from bridge.cluster.ledger import ClusterLedger
 from bridge.config import Config, Network, catalogue
 from bridge.config.difference import Difference
+from bridge.config.store_keys import store_seal
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
 from bridge.directory import Directory, Record
@@ -36,6 +37,7 @@ from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet, FleetCounts
 from bridge.store.opening import open_store, open_to_read
 from bridge.store.outbox import Outbox
+from bridge.store.sealing import KEY_BYTES, NO_SEAL, Seal
 from bridge.trace.traces import Traces
 
 
@@ -53,6 +55,7 @@ class BridgeAtRest:
         """
         self._config = config
         self._changes = changes
+        self._complete = complete
         self.networks: Mapping[str, Binding] = _Networks(config, complete)
         self._progress = Progress(time.monotonic)
 
@@ -65,6 +68,20 @@ class BridgeAtRest:
 
     @cached_property
     def _store(self) -> ReadOnlyStore:
+        store = self._opened()
+        store.use_seal(self._seal())
+        return store
+
+    def _seal(self) -> Seal:
+        """Return what opens bodies of messages; where the keys cannot be read, only questions about messages fail."""
+        if not (self._config.service.store_key or self._config.service.former_store_key):
+            return NO_SEAL
+        try:
+            return store_seal(self._complete())
+        except ConfigurationError:
+            return Seal(None, bytes(KEY_BYTES))  # opens nothing, and says which key is wanted
+
+    def _opened(self) -> ReadOnlyStore:
         database = self._config.database
         if self._changes:
             _check_owner(self._config)

@@ -8,9 +8,13 @@ from bridge.config.store_keys import store_seal
 from bridge.store.contract import Store
 from bridge.store.inbox import Ingress
 from bridge.store.outbox import Outbox
-from bridge.store.sealing import SealedNotes, SealedOutbox, open_note
+from bridge.store.sealing import BODIES, SealedNotes, SealedOutbox, open_note
 
 log = logging.getLogger(__name__)
+
+_CLEAR = b"clear"
+_FROM_CLEAR, _FROM_SEALED = b"being sealed, from clear", b"being sealed, from another key"
+_DONE = b"sealed"
 
 
 async def sealed(store: Store, config: Config) -> Outbox:
@@ -26,10 +30,32 @@ async def sealed(store: Store, config: Config) -> Outbox:
     changed = await outbox.reseal()
     for network in config.networks:
         changed += await notes.reseal(network)
-    if changed:
+    bodies = await _seal_bodies(store, notes)
+    if changed or bodies:
         how = "encrypted under store_key" if config.service.store_key else "in the clear: there is no store_key"
-        log.info("secrets in the ledger that are now %s: %d", how, changed)
+        log.info("in the ledger are now %s: %d secrets, %d bodies of messages", how, changed, bodies)
     return outbox
+
+
+async def _seal_bodies(store: Store, notes: SealedNotes) -> int:
+    """Have bodies of messages sealed as the other secrets are; return how many of those that are there were changed.
+
+    A note says whether all are under one key, and is itself sealed under it: who has another key learns it here.
+    Raises ConfigurationError and StoreUnavailable.
+    """
+    seal = notes.seal
+    store.use_seal(seal)
+    stored = await notes.stored(*BODIES)
+    state = _CLEAR if stored is None else open_note(seal, *BODIES, stored)
+    if state == _DONE and stored is not None and seal.is_current(stored) and not seal.rotates:
+        return 0
+    if state == _CLEAR and not seal.opens:
+        return 0
+    if seal.seals:  # before the first is sealed: whoever goes on after a crash needs this key
+        await notes.keep(*BODIES, _FROM_CLEAR if state in {_CLEAR, _FROM_CLEAR} else _FROM_SEALED)
+    changed = await store.reseal_bodies(from_clear=state in {_CLEAR, _FROM_CLEAR})
+    await notes.keep(*BODIES, _DONE if seal.seals else _CLEAR)
+    return changed
 
 
 def opened_notes(inbox: Ingress, config: Config) -> Callable[[str, str], Awaitable[bytes | None]]:

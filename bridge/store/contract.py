@@ -35,6 +35,7 @@ from bridge.store.fleet import Fleet
 from bridge.store.inbox import Inbox
 from bridge.store.notes import Memories
 from bridge.store.outbox import Outbox
+from bridge.store.sealing.seal import Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,9 @@ class ReadOnlyStore(Protocol):
     @property
     def direct(self) -> DirectTable: ...
 
+    def use_seal(self, seal: Seal) -> None:
+        """Seal the bodies of messages in the database from now on, and open those that are sealed."""
+
     def status(self) -> Mapping[str, int]:
         """Return the numbers of `bridge.operations.types.state.StoreStatus`, by name."""
 
@@ -231,6 +235,13 @@ class Store(Ledger, ReadOnlyStore, Protocol):
     @property
     def inbox(self) -> Inbox | None:
         """Posts that wait for the bridge that serves; None if no other bridge can reach the store."""
+
+    async def reseal_bodies(self, *, from_clear: bool) -> int:
+        """Store the bodies that are there as they would be stored now (`use_seal`); return how many were changed.
+
+        `from_clear`: none of them was sealed before. Raises ConfigurationError (none of the keys opens one) and
+        StoreUnavailable.
+        """
 
     async def close(self) -> None:
         """Finish all commits, report their results, and close. Later calls fail with StoreUnavailable."""

@@ -22,6 +22,34 @@ LORAWAN = "tests/lorawan/"
 
 MUTATIONS = [
     Mutation(
+        "bodies of messages are stored in the clear whatever the settings say",
+        "Transactions._change",
+        "self.bodies.sealed(changes) if self.bodies.seals else changes",
+        "changes",
+        "tests/store/test_sealing_bodies.py",
+    ),
+    Mutation(
+        "the ledger does not say under which key its bodies are",
+        "_seal_bodies",
+        "await notes.keep(*BODIES, _DONE if $_ else _CLEAR)",
+        "pass",
+        "tests/store/test_sealing_bodies.py",
+    ),
+    Mutation(
+        "a trace shows keys that a bootstrap server writes",
+        "_lines",
+        "message is not None and is_withheld(...)",
+        "False",
+        "tests/e2e/test_bootstrapped_keys.py::test_a_key_that_passed_stands_nowhere",
+    ),
+    Mutation(
+        "the payload of a message is shown though it may hold keys",
+        "_payload",
+        "is_withheld(...)",
+        "False",
+        "tests/e2e/test_bootstrapped_keys.py",
+    ),
+    Mutation(
         "a post of the inbox is removed later than what it changes is committed",
         "Runner._step",
         "changes = [*changes, Delete(InboxRow, (event.inbox,))]",

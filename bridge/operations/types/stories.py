@@ -79,6 +79,9 @@ class PayloadView(Result, frozen=True, kw_only=True):
     options: tuple[OptionView, ...]
     payload: Annotated[bytes, Meta(description="in base64")]
     text: str | None  # the payload as text; null if it is not printable UTF-8
+    withheld: Annotated[
+        bool, Meta(description="the payload is not shown, since it may hold keys (objects 0, 21, 23, 24)")
+    ] = False
 
 
 class GetDownlinkPayload(Request[PayloadView], frozen=True):

@@ -24,6 +24,7 @@ class BeginTrace(Request[TraceBegun], frozen=True):
     """Begin to trace an endpoint: all messages on both of its hops from now on. Read it with the returned id.
 
     With `payload` the lines have payloads and whole messages; they may hold personal data and secrets of the device.
+    Payloads about objects of keys (0, 21, 23, 24) are withheld: such messages have zeros in their place.
     """
 
     NAME: ClassVar[str] = "trace.begin"

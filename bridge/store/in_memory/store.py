@@ -30,6 +30,7 @@ from bridge.store.in_memory.notes import InMemoryNotes
 from bridge.store.in_memory.outbox import InMemoryOutbox
 from bridge.store.in_memory.reads import InMemoryReads, usage_since
 from bridge.store.notes import Memories
+from bridge.store.sealing import Seal
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,12 @@ class InMemoryStore:
         given = self.disk.next_id = max(self.disk.next_id, self.disk.tables.largest_id + 1)
         self.disk.next_id += 1
         return given
+
+    def use_seal(self, seal: Seal) -> None:
+        """Do nothing: what is in memory alone is not sealed."""
+
+    async def reseal_bodies(self, *, from_clear: bool) -> int:  # noqa: ARG002  # as above
+        return 0
 
     @property
     def backlog(self) -> int:

@@ -10,7 +10,10 @@ from bridge.errors import BridgeError
 from bridge.store.notes import FoundNote, NoteTable
 from bridge.store.sealing.seal import Seal
 
-SECRET_NOTES = frozenset({"path"})
+BODIES = "", "bodies"
+"""Network and key of the bridge's own note about the bodies of messages: sealed, so that it names their key."""
+
+SECRET_NOTES = frozenset({"path", BODIES[1]})
 """Keys of notes with secrets: the path that a network must know to call the bridge (`bindings.generated_values`)."""
 
 
@@ -49,18 +52,24 @@ class SealedNotes:
         """
         changed = 0
         for key in SECRET_NOTES:
-            loop = asyncio.get_running_loop()
-            there: Future[bytes | None] = loop.create_future()
-            self.table.find(network, key, partial(_settle, there))
-            stored = await there
+            stored = await self.stored(network, key)
             if stored is None or self.seal.is_current(stored):
                 continue
-            committed: Future[bytes | None] = loop.create_future()
-            secret = self.seal.open(stored, _context(network, key))
-            self.put(network, key, secret, "", partial(_settle, committed, None))
-            await committed
+            await self.keep(network, key, self.seal.open(stored, _context(network, key)))
             changed += 1
         return changed
+
+    async def stored(self, network: str, key: str) -> bytes | None:
+        """Return a note as it is stored, None if there is none. Raises StoreUnavailable."""
+        there: Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self.table.find(network, key, partial(_settle, there))
+        return await there
+
+    async def keep(self, network: str, key: str, secret: bytes) -> None:
+        """Write a note, and wait until it is durable. Raises StoreUnavailable."""
+        committed: Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self.put(network, key, secret, "", partial(_settle, committed, None))
+        await committed
 
     def put(self, network: str, key: str, value: bytes | None, device: str, done: Callable[..., None]) -> None:
         """Write a note, sealed if it is a secret."""

@@ -37,6 +37,21 @@ class Seal:
         self._first = None if key is None else _id(key)
         self._random = random
 
+    @property
+    def seals(self) -> bool:
+        """Whether there is a key under which secrets are sealed."""
+        return self._first is not None
+
+    @property
+    def opens(self) -> bool:
+        """Whether there is any key."""
+        return bool(self._keys)
+
+    @property
+    def rotates(self) -> bool:
+        """Whether there is a key that only opens."""
+        return len(self._keys) > self.seals
+
     def seal(self, secret: bytes, context: str) -> bytes:
         """Return a secret sealed for one place in the store: `context` must be the same when it is opened."""
         if self._first is None:
@@ -64,6 +79,17 @@ class Seal:
                 f"[service] store_key: a {context.partition(':')[0]} in the database was changed since it was "
                 "encrypted, or was moved from another place; restore a backup, or make it anew"
             ) from None
+
+    def is_sealed(self, stored: bytes, context: str) -> bool:
+        """Whether one of the keys has sealed this value for this place."""
+        if not stored.startswith(_MAGIC):
+            return False
+        id_, nonce, rest = _parts(stored)
+        try:
+            self._keys[id_].decrypt(nonce, rest, context.encode())
+        except (KeyError, ValueError, InvalidTag):
+            return False
+        return True
 
     def is_current(self, stored: bytes) -> bool:
         """Whether a stored value is as `seal` would make it now: under the first key, or clear if there is none."""

@@ -10,6 +10,7 @@ from bridge.errors import StoreUnavailable
 from bridge.relay.model import Kept
 from bridge.store.contract import Found, FoundEndpoint, FoundWithNote
 from bridge.store.notes import FoundNote
+from bridge.store.sealing import Bodies
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.directory_rows import records_of
 from bridge.store.sql.endpoint_rows import rows_of
@@ -132,7 +133,7 @@ def _concerns(record: Record | None) -> Iterable[Hashable]:
     return () if record is None else (record.id, (record.network, "", record.device))
 
 
-def read(connection: Connection, group: Sequence[Asked]) -> Answer:
+def read(connection: Connection, group: Sequence[Asked], bodies: Bodies) -> Answer:
     """Return the answers to a group of requests, as of one moment."""
     connection.execute("BEGIN")
     try:
@@ -150,7 +151,7 @@ def read(connection: Connection, group: Sequence[Asked]) -> Answer:
             for key in one.keys(notes)
             if (record := records.get(key)) is not None
         ]
-        kept = rows_of(connection, {record.id for record in with_rows}, min(times)) if with_rows else {}
+        kept = rows_of(connection, {record.id for record in with_rows}, min(times), bodies) if with_rows else {}
         devices = {(record.network, record.device) for record in with_rows}
         return Answer(records, kept, notes, notes_of(connection, devices) if devices else {})
     finally:

@@ -40,7 +40,7 @@ class SqlDirect:
 
         def ask(reader: SqlReader) -> list[ServerRequest]:
             rows = map(decoder(Downlink), reader.connection.execute(sql, (endpoint, DIRECT, north_token)))
-            return [row for row in rows if type(row) is ServerRequest]
+            return [reader.bodies.opened(row) for row in rows if type(row) is ServerRequest]
 
         return await self._store.reads.ask(ask)
 

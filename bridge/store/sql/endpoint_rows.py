@@ -12,6 +12,7 @@ from bridge.delivery.rows import Row
 from bridge.delivery.uplinks import Uplink
 from bridge.quota.usage import Usage, needed_since
 from bridge.relay.model import Kept, Observation, RelayState
+from bridge.store.sealing import Bodies
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.statements import FINISHED, LIVE, columns_sql, decoder, decoder_of, sql_type
 
@@ -64,10 +65,10 @@ _OTHERS, _other = _all(Observation, UnattributedReport, RelayState, Usage)
 _OTHERS += " AND day >= ?"
 
 
-def rows_of(connection: Connection, endpoints: Collection[int], now: float) -> dict[int, Kept]:
+def rows_of(connection: Connection, endpoints: Collection[int], now: float, bodies: Bodies) -> dict[int, Kept]:
     """Return the rows of each of these endpoints that are needed at wall time `now`, each kind in the order of ids.
 
-    An endpoint without rows has an empty Kept.
+    An endpoint without rows has an empty Kept. Raises ConfigurationError if a body is sealed under another key.
     """
     since = needed_since(now)
     found = {endpoint: Kept(usage_since=since) for endpoint in endpoints}
@@ -78,9 +79,9 @@ def rows_of(connection: Connection, endpoints: Collection[int], now: float) -> d
         return map(decode, execute(statement, values).fetchall())
 
     for downlink in sorted(rows(_DOWNLINKS, (ids, ids, now), _downlink), key=_id):
-        found[downlink.endpoint].downlinks.append(downlink)
+        found[downlink.endpoint].downlinks.append(bodies.opened(downlink))
     for uplink in sorted(rows(_UPLINKS, (ids, ids, now), _uplink), key=_id):
-        found[uplink.endpoint].uplinks.append(uplink)
+        found[uplink.endpoint].uplinks.append(bodies.opened(uplink))
     for kind, *columns in execute(_OTHERS, (ids, ids, ids, ids, since)).fetchall():
         row = _other[kind](tuple(columns))
         if isinstance(row, Observation):

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable
 from queue import SimpleQueue
 
 from bridge.errors import StoreUnavailable
+from bridge.store.sealing import NO_BODIES
 from bridge.store.sql.asked import Answer, Asked, read
 from bridge.store.sql.connection import Connection
 
@@ -25,6 +26,7 @@ class Loads:
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop, error: type[Exception]) -> None:
         """`error` is what the connection raises when it cannot read."""
         self._error = error
+        self.bodies = NO_BODIES
         self._connection = connection
         self._loop = loop
         self._queue: SimpleQueue[list[Asked] | None] = SimpleQueue()
@@ -105,7 +107,7 @@ class Loads:
     def _read(self, group: list[Asked]) -> list[tuple[list[Asked], Answer | StoreUnavailable]]:
         """Read a group. If an endpoint cannot be decoded, only that one fails: the others are read one by one."""
         try:
-            return [(group, read(self._connection, group))]
+            return [(group, read(self._connection, group, self.bodies))]
         except self._error as error:
             return [(group, _unreadable(error))]
         except Exception as error:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from bridge.errors import NotRunning
 from bridge.store.contract import Done
+from bridge.store.sealing import Bodies, Seal
 from bridge.store.sql.access import SqlAccess
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.direct import SqlDirect
@@ -32,6 +33,10 @@ class ReadOnlySqlStore:
         self.direct = SqlDirect(self)
         self.directory = SqlDirectory(self, endpoints)
         loads.start()
+
+    def use_seal(self, seal: Seal) -> None:
+        """Open bodies of messages that are sealed."""
+        self.loads.bodies = self.reads.bodies = Bodies(seal)
 
     async def run(self, work: Callable[[Connection], T], *, directory: bool = False) -> T:  # noqa: ARG002  # as `Engine` has it
         raise self._refusal()

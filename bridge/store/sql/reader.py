@@ -8,6 +8,7 @@ import msgspec
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Response, Uplink, Verdict
+from bridge.store.sealing import NO_BODIES
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.statements import ENDPOINT, columns_sql, decoder
 
@@ -18,6 +19,7 @@ class SqlReader:
     def __init__(self, connection: Connection, close: Callable[[], None] = lambda: None) -> None:
         self.connection = connection
         self.close = close
+        self.bodies = NO_BODIES
 
     def downlinks(
         self,
@@ -34,7 +36,7 @@ class SqlReader:
             f"SELECT {columns_sql(Downlink)} FROM downlink{where} ORDER BY id DESC LIMIT ?",  # noqa: S608  # names of our own
             (*values, limit),
         )
-        return [*map(decoder(Downlink), rows)]
+        return [*map(self.bodies.opened, map(decoder(Downlink), rows))]
 
     def uplinks(
         self,
@@ -50,19 +52,19 @@ class SqlReader:
             f"SELECT {columns_sql(Uplink)} FROM uplink{where} ORDER BY id DESC LIMIT ?",  # noqa: S608  # names of our own
             (*values, limit),
         )
-        return [*map(decoder(Uplink), rows)]
+        return [*map(self.bodies.opened, map(decoder(Uplink), rows))]
 
     def downlink(self, id_: int) -> Downlink | None:
         """Return one downlink, or None."""
         sql = f"SELECT {columns_sql(Downlink)} FROM downlink WHERE id = ?"  # noqa: S608  # names of our own
         row = self.connection.execute(sql, (id_,)).fetchone()
-        return None if row is None else decoder(Downlink)(row)
+        return None if row is None else self.bodies.opened(decoder(Downlink)(row))
 
     def uplink(self, id_: int) -> Uplink | None:
         """Return one uplink, or None."""
         sql = f"SELECT {columns_sql(Uplink)} FROM uplink WHERE id = ?"  # noqa: S608  # names of our own
         row = self.connection.execute(sql, (id_,)).fetchone()
-        return None if row is None else decoder(Uplink)(row)
+        return None if row is None else self.bodies.opened(decoder(Uplink)(row))
 
     def answers(self, downlinks: Sequence[Downlink]) -> list[Response | Verdict]:
         """Return the device's responses to these requests and the bridge's own answers to them, oldest first."""
@@ -78,7 +80,7 @@ class SqlReader:
             for endpoint, ids in wanted.items()
             for row in map(decoder(Uplink), self.connection.execute(sql, (endpoint, msgspec.json.encode(ids).decode())))
         ]
-        return [row for row in rows if isinstance(row, Response | Verdict)]
+        return [self.bodies.opened(row) for row in rows if isinstance(row, Response | Verdict)]
 
     def has_uplink(self, endpoint: int, duplicate_key: str | None, digest: bytes, after: float, before: float) -> bool:
         """Return whether an endpoint has an uplink with this key, or with these bytes from between two times."""

@@ -12,6 +12,7 @@ from bridge.delivery.uplinks import Response, Uplink, Verdict
 from bridge.errors import StoreUnavailable
 from bridge.quota.report import UsageSum
 from bridge.quota.usage import Usage
+from bridge.store.sealing import NO_BODIES
 from bridge.store.sql import usage_rows
 from bridge.store.sql.reader import SqlReader
 
@@ -28,6 +29,7 @@ class SqlReads:
         self._thread: ThreadPoolExecutor | None = None
         self._reader: SqlReader | None = None
         self._closed = False
+        self.bodies = NO_BODIES
 
     async def ask(self, question: Callable[[SqlReader], T]) -> T:
         """Run `question` in the thread, and return its result. Raises StoreUnavailable."""
@@ -39,6 +41,7 @@ class SqlReads:
         def answer() -> T:
             if self._reader is None:
                 self._reader = self._connect()
+            self._reader.bodies = self.bodies
             return question(self._reader)
 
         try:

@@ -17,7 +17,8 @@ from bridge.quota.usage import KEPT_DAYS, Usage
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
 from bridge.store.inbox import Inbox
 from bridge.store.notes import Memories
-from bridge.store.sql import prune, unfinished, usage_rows
+from bridge.store.sealing import SEALED, Bodies, Seal
+from bridge.store.sql import prune, resealing, unfinished, usage_rows
 from bridge.store.sql.access import SqlAccess
 from bridge.store.sql.asked import AskedEndpoint, AskedNoteWithEndpoint
 from bridge.store.sql.batches import Batch
@@ -196,6 +197,27 @@ class SqlStore:
             "failures": writer.failures,
             "waiting": writer.waiting,
         }
+
+    def use_seal(self, seal: Seal) -> None:
+        """Seal the bodies of messages from now on, and open what is sealed."""
+        bodies = Bodies(seal)
+        self._writer.transactions.bodies = self.loads.bodies = self.reads.bodies = bodies
+
+    async def reseal_bodies(self, *, from_clear: bool) -> int:
+        """Store the bodies that are there as they would be stored now; return how many were changed.
+
+        `from_clear`: none of them was sealed before. Raises ConfigurationError and StoreUnavailable.
+        """
+        changed = 0
+        for table in SEALED:
+            after: int | None = 0
+            while after is not None:
+                work = partial(
+                    resealing.part, bodies=self.reads.bodies, table=table, after=after, from_clear=from_clear
+                )
+                after, count = await self.run(work)
+                changed += count
+        return changed
 
     # Reading
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from bridge.delivery.rows import Change
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.store.followers import Followers
+from bridge.store.sealing import NO_BODIES
 from bridge.store.sql.batches import Batch, Wrong, failed_of
 from bridge.store.sql.connection import Connection
 
@@ -42,6 +43,7 @@ class Transactions:
 
     def __init__(self) -> None:
         self._followers = Followers()
+        self.bodies = NO_BODIES
 
     def write(self, group: list[Batch]) -> int:
         """Commit a group, and set the result in each batch; return how many rows were changed."""
@@ -125,7 +127,7 @@ class Transactions:
                 changes += batch.changes
                 continue
             if changes:
-                self.change(changes)
+                self._change(changes)
                 changes = []
             connection.execute("SAVEPOINT work")
             try:
@@ -136,7 +138,10 @@ class Transactions:
                 connection.execute("ROLLBACK TO work")
             connection.execute("RELEASE work")
         if changes:
-            self.change(changes)
+            self._change(changes)
+
+    def _change(self, changes: Iterable[Change]) -> None:
+        self.change(self.bodies.sealed(changes) if self.bodies.seals else changes)
 
     def change(self, changes: Iterable[Change]) -> None:
         """Apply changes in order. Raises LookupError if a row to update is not there."""

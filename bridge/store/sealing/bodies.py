@@ -1,0 +1,94 @@
+"""Bodies of messages, which may hold keys that a bootstrap server writes: sealed in rows, in the clear in memory.
+
+The threads of a store do it: rows are sealed on their way into a transaction, and opened when they are read.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from bridge.delivery.downlinks import Downlink
+from bridge.delivery.rows import Change, Insert, Row, Update
+from bridge.delivery.uplinks import Uplink
+from bridge.store.sealing.seal import NO_SEAL, Seal
+
+R = TypeVar("R", bound=Row)
+
+SEALED = {Downlink.TABLE: ("body", "split_from"), Uplink.TABLE: ("body", "reply_body")}
+"""The columns that are sealed, by table. An empty one stays empty."""
+
+_Places = tuple[int, tuple[tuple[int, str], ...]]
+_places: dict[tuple[type[Change], type[Row]], _Places] = {}
+
+
+class Bodies:
+    """Seals and opens bodies by one seal; without any key it leaves all as it is."""
+
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
+        self.seals = seal.seals
+        """Whether what is written is sealed."""
+
+    def sealed(self, changes: Iterable[Change]) -> Iterator[Change]:
+        """Yield changes as they are to be stored."""
+        for change in changes:
+            id_at, columns = _places_of(change)
+            if not columns:
+                yield change
+                continue
+            values = list(change.values)
+            for at, name in columns:
+                if values[at]:
+                    values[at] = self._seal.seal(values[at], context(values[id_at], name))
+            yield replace(change, values=tuple(values))
+
+    def opened(self, row: R) -> R:
+        """Return a row that was read, with its bodies in the clear. Raises ConfigurationError if no key opens one."""
+        if self._seal.opens:
+            for name in SEALED.get(row.TABLE, ()):
+                stored = getattr(row, name, None)
+                if stored:
+                    setattr(row, name, self._seal.open(stored, context(row.id, name)))  # type: ignore[attr-defined]
+        return row
+
+    def anew(self, id_: int, name: str, stored: bytes, *, from_clear: bool) -> bytes | None:
+        """Return a stored value as it would be stored now, None if it is so already.
+
+        `from_clear`: nothing was sealed before, so that a value which only looks like one is in the clear. Raises
+        ConfigurationError if no key opens it.
+        """
+        place = context(id_, name)
+        is_sealed = self._seal.is_sealed(stored, place)
+        if is_sealed and self._seal.is_current(stored):
+            return None
+        clear = stored if from_clear and not is_sealed else self._seal.open(stored, place)
+        wanted = self._seal.seal(clear, place)
+        return None if wanted == stored else wanted
+
+
+def context(id_: int, name: str) -> str:
+    """Return what binds a sealed body to its row and column."""
+    return f"message:{id_}:{name}"
+
+
+def _places_of(change: Change) -> _Places:
+    """Return where the id and the sealed columns are in the values of such a change."""
+    key = type(change), change.row
+    found = _places.get(key)
+    if found is None:
+        found = _places[key] = _find(*key)
+    return found
+
+
+def _find(kind: type[Change], row: type[Row]) -> _Places:
+    names: tuple[str, ...] = ()  # of a Delete, which has no body
+    if kind is Insert:
+        names = row.columns()
+    elif kind is Update:
+        names = (*row.mutable(), *row.KEY)
+    columns = tuple((names.index(name), name) for name in SEALED.get(row.TABLE, ()) if name in names)
+    return (names.index("id") if columns else 0), columns
+
+
+NO_BODIES = Bodies(NO_SEAL)
