@@ -5,7 +5,7 @@ from collections.abc import Container
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused, SubmitResult
 from bindings.nidd.models import Delivery, delivery_outcome
 from bindings.t8.answer import Answer
-from bindings.t8.links import bare_name, delivery_handle, handle_of
+from bindings.t8.links import delivery_handle, relative_delivery_handle
 from bindings.t8.reading import read_tolerant
 from bindings.t8.refusals import STATUSES, read_refusal
 from bindings.t8.times import PeerClock
@@ -29,8 +29,8 @@ def read_submit(
 def _success(answer: Answer, configuration: str, clock: PeerClock) -> SubmitResult:
     body = read_tolerant(answer.body, Delivery) if answer.own else Delivery()
     handle = delivery_handle(answer.location) or delivery_handle(body.self)
-    if handle is None and (name := bare_name(answer.location)) is not None:
-        handle = handle_of(configuration, name)
+    if handle is None and (link := answer.location or body.self):
+        handle = relative_delivery_handle(link, configuration)
     if handle is None and not body.is_one:
         return Ambiguous(
             f"{answer.status} without a T8 body" if not answer.own else f"{answer.status} about no delivery"

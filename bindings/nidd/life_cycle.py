@@ -5,6 +5,7 @@ or BridgeError; then a second attempt can continue.
 """
 
 import logging
+import re
 import zlib
 from typing import Any
 
@@ -30,6 +31,7 @@ from bridge.errors import UnknownDevice
 
 log = logging.getLogger(__name__)
 
+_HEX = re.compile("[0-9A-Fa-f]+")
 REPORTS = "reports"
 """The path segment after the callback URL for monitoring events."""
 
@@ -398,11 +400,11 @@ def pdn_option(record: DeviceNote, settings: NiddSettings) -> str:
 
 
 def read_features(text: str | None) -> int:
-    """Return the negotiated features in an answer (TS 29.571 SupportedFeatures); -1: it does not say."""
-    try:
-        return int(text, 16) & 0x7FFFFFFF if text else -1
-    except ValueError:
-        return -1
+    """Return the negotiated features in an answer (TS 29.571 SupportedFeatures); -1: it does not say.
+
+    Features above the 31st are none that the bridge knows.
+    """
+    return int(text[-8:], 16) & 0x7FFFFFFF if text and _HEX.fullmatch(text) else -1
 
 
 def _name_of(answer: Answer, body: Configuration) -> str | None:

@@ -2,10 +2,11 @@
 
 A link may be absolute, relative, with another host or prefix (a SCEF behind a proxy), with a query, with a final slash,
 or only a name: its last segments identify the resource. A segment that looks like a collection may also be a name (an
-scsAsId `configurations`), so that the last one counts.
+scsAsId `configurations`), so that the last one counts. `.` and `..` are no names, however they are encoded: in a
+request they would lead to another resource, such as from a delivery to its configuration.
 """
 
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urljoin
 
 CONFIGURATIONS = "configurations"
 DELIVERIES = "downlink-data-deliveries"
@@ -16,7 +17,7 @@ def resource_name(link: str, collection: str) -> str | None:
     """Return the name after `collection` in a link, decoded; None if there is none."""
     segments = _segments(link)
     at = _last(segments, collection)
-    return None if at is None else unquote(segments[at + 1])
+    return None if at is None else _name(segments[at + 1])
 
 
 def configuration_id(link: str) -> str | None:
@@ -25,7 +26,7 @@ def configuration_id(link: str) -> str | None:
     if found and name.isalnum() and "?" not in link and "#" not in link:  # most links
         return name
     configuration = _configuration(_segments(link))
-    return None if configuration is None else unquote(configuration)
+    return None if configuration is None else _name(configuration)
 
 
 def delivery_handle(link: str | None) -> str | None:
@@ -45,7 +46,22 @@ def delivery_handle(link: str | None) -> str | None:
     configuration = _configuration(segments)
     if at is None or configuration is None:
         return None
-    return handle_of(unquote(configuration), unquote(segments[at + 1]))
+    outer, inner = _name(configuration), _name(segments[at + 1])
+    return None if outer is None or inner is None else handle_of(outer, inner)
+
+
+def relative_delivery_handle(link: str, configuration: str) -> str | None:
+    """Return the handle of a delivery from a link that is relative to the deliveries of a configuration; else None.
+
+    A name alone is relative to the collection, though RFC 3986 §5.2 has it otherwise: SCEFs write it so.
+    """
+    name = bare_name(link)
+    if name is not None:
+        return None if name == DELIVERIES else handle_of(configuration, name)
+    try:
+        return delivery_handle(urljoin(f"/{CONFIGURATIONS}/{quote(configuration, safe='')}/{DELIVERIES}", link))
+    except ValueError:
+        return None
 
 
 def handle_of(configuration: str, delivery: str) -> str:
@@ -55,8 +71,14 @@ def handle_of(configuration: str, delivery: str) -> str:
 
 def bare_name(link: str) -> str | None:
     """Return the name of a link that is relative to its collection, like `365`; None if it is more, or nothing."""
-    segments = _segments(link) if link else []
-    return unquote(segments[0]) if len(segments) == 1 and ":" not in segments[0] else None
+    segments = [segment for segment in _segments(link) if segment != "."] if link else []
+    return _name(segments[0]) if len(segments) == 1 and ":" not in segments[0] else None
+
+
+def _name(segment: str) -> str | None:
+    """Return the name that a segment is; None if it is none."""
+    name = unquote(segment)
+    return None if name in {".", ".."} else name
 
 
 def _is_plain(name: str) -> bool:

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 
 SHORTEST_WAIT = 1.0  # seconds; a time that has passed, or nearly so, is no time to wait for
 LONGEST_WAIT = 86_400.0  # seconds; a later time counts as this
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, seconds since the epoch
 
 
 class PeerClock:
@@ -96,5 +97,5 @@ def parse_time(text: str | None) -> float | None:
 
 
 def format_time(seconds: float) -> str:
-    """Return seconds since the epoch as an RFC 3339 date-time in UTC."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return seconds since the epoch as an RFC 3339 date-time in UTC; one of year 1 or 9999 at most."""
+    return datetime.fromtimestamp(int(min(max(seconds, _FIRST), _LAST)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,6 +9,7 @@ import pytest
 from scripted_scef import HANG_UP
 
 from bindings.contract import Flushed
+from bindings.nidd.life_cycle import read_features
 from bindings.provisioning import ProvisioningState
 from bindings.t8.times import format_time
 from bridge.errors import ConfigurationError, StoreUnavailable
@@ -537,3 +538,22 @@ async def test_a_name_that_cannot_be_resolved_is_named_with_its_cure_in_few_line
     assert all(hasattr(one, "sample") for one in lines), "lines without a bound"
     sampler = Sampler()
     assert sum(sampler.filter(one) for one in lines) <= 3 * SAMPLE_BURST
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ("6", 6),
+        ("F" * 5000 + "6", 0x7FFFFFF6),  # of a later release: what is above is nothing that the bridge uses
+        ("0" * 40, 0),
+        ("", -1),
+        ("-1", -1),
+        (" 6", -1),
+        ("0x6", -1),
+        ("1_0", -1),
+        ("six", -1),
+        (None, -1),
+    ],
+)
+def test_supported_features_are_hexadecimal_or_unknown(said, known):
+    assert read_features(said) == known

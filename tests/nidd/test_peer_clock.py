@@ -27,6 +27,17 @@ async def binding(make, scef, side, skew):
     return one
 
 
+async def test_a_date_at_the_end_of_all_years_stops_no_renewal(make, scef, side):
+    one = await make(configurations={"duration": 86_400, "renewal_margin": 3600.0})
+    scef.now = lambda: 253_402_300_799.0
+    await one.provision(DEVICE, {})
+    await until(lambda: one.status()["configurations"]["active"] == 1)
+    side.offset += 83_000
+    await until(lambda: scef.made("patch"))
+    assert scef.made("patch")[-1][2]["duration"] == "9999-12-31T23:59:59Z"
+    assert one.status()["configurations"]["active"] == 1
+
+
 async def test_the_skew_is_told(binding, skew):
     assert binding.status()["client"]["clock_skew"] == pytest.approx(skew, abs=1)
     said = [finding for finding in await binding.check() if finding.what == "clock"]

@@ -141,6 +141,19 @@ async def test_201_with_a_location_relative_to_the_collection(binding, scef):
     )
 
 
+@pytest.mark.parametrize("link", ["downlink-data-deliveries/365", "./365", "../{}/downlink-data-deliveries/365"])
+async def test_201_with_a_relative_location_below_a_prefix(binding, scef, link):
+    name = scef.name_of(DEVICE)
+    accepted = await answered(binding, scef, 201, None, {"Location": link.format(name)})
+    assert accepted == Accepted(f"{name}/365", NetworkState.BUFFERED)
+
+
+@pytest.mark.parametrize("link", ["..", "%2e%2e", ".", "/as1/configurations/c1/downlink-data-deliveries/.."])
+async def test_a_location_that_leads_out_of_its_collection_names_nothing(binding, scef, link):
+    """A later cancel of it would delete the configuration."""
+    assert isinstance(await answered(binding, scef, 201, None, {"Location": link}), Ambiguous)
+
+
 async def test_201_that_names_nothing_is_ambiguous(binding, scef):
     assert isinstance(await answered(binding, scef, 201, {"deliveryStatus": "BUFFERING"}), Ambiguous)
 

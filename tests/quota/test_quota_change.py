@@ -221,3 +221,30 @@ def usage(messages, now):
 def _used(shared, now):
     ((_, tally),) = shared.limits("net", "").shared
     return tally.used(Period.WEEK, now).down_messages
+
+
+@pytest.mark.parametrize("before", [WEEK, replace(OWN, messages=2)])
+async def test_a_quota_below_what_was_used_leaves_nothing_and_forgets_nothing(bench, before):
+    bench.start(before)
+    await bench.exchange(1)
+    await bench.exchange(2)
+    await bench.change(replace(before, messages=1))
+    await bench.take(read_request(3))
+    assert bench.submits == 2
+    assert bench.used[before.name] in (2, None)  # None: it is of each endpoint
+    await bench.change(replace(before, messages=3))
+    await bench.judge()
+    assert bench.submits == 3
+
+
+@pytest.mark.parametrize(("most", "goes"), [(2, 2), (3, 3)])
+@pytest.mark.parametrize("per", [Per.NETWORK, Per.ENDPOINT])
+async def test_a_quota_that_comes_back_with_another_period_counts_what_was_used_in_that(bench, per, most, goes):
+    """Its name is for people: what counts is what its endpoints used."""
+    bench.start(replace(WEEK, per=per))
+    await bench.exchange(1)
+    await bench.exchange(2)
+    await bench.change()
+    await bench.change(replace(WEEK, per=per, period=Period.DAY, messages=most))
+    await bench.take(read_request(3))
+    assert bench.submits == goes

@@ -2,7 +2,13 @@
 
 import pytest
 
-from bindings.t8.links import bare_name, configuration_id, delivery_handle, resource_name
+from bindings.t8.links import (
+    bare_name,
+    configuration_id,
+    delivery_handle,
+    relative_delivery_handle,
+    resource_name,
+)
 
 CONFIGURATION = [
     "https://scef.example/3gpp-nidd/v1/as1/configurations/c1",
@@ -69,6 +75,39 @@ def test_a_handle_has_one_spelling_whatever_the_link_has(delivery, encoded):
 def test_a_name_alone_is_relative_to_its_collection():
     assert bare_name("365") == bare_name("/365/") == "365"
     assert bare_name("") is bare_name("a/b") is bare_name("mailto:x") is None
+
+
+@pytest.mark.parametrize("dots", [".", "..", "%2e", "%2E%2e", ".%2E"])
+def test_dots_are_no_names(dots):
+    """A DELETE of a delivery `..` would be one of its configuration."""
+    configuration = "/3gpp-nidd/v1/as1/configurations"
+    assert delivery_handle(f"{configuration}/c1/downlink-data-deliveries/{dots}") is None
+    assert delivery_handle(f"{configuration}/{dots}/downlink-data-deliveries/7") is None
+    assert configuration_id(f"{configuration}/{dots}") is None
+    assert resource_name(f"/subscriptions/{dots}", "subscriptions") is None
+    assert bare_name(dots) is None
+    assert relative_delivery_handle(dots, "c1") is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "7",
+        "./7",
+        "/7",
+        "downlink-data-deliveries/7",
+        "./downlink-data-deliveries/7",
+        "../c 1/downlink-data-deliveries/7",
+        "../c%201/downlink-data-deliveries/7?a=b",
+    ],
+)
+def test_a_delivery_relative_to_its_collection(link):
+    assert relative_delivery_handle(link, "c 1") == "c%201/7"
+
+
+@pytest.mark.parametrize("link", ["", "?x", "#7", "http://[", "a/b", "../..", "downlink-data-deliveries/"])
+def test_a_relative_link_to_nothing(link):
+    assert relative_delivery_handle(link, "c1") is None
 
 
 def test_other_collections():

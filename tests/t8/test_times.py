@@ -3,6 +3,7 @@
 from email.utils import formatdate
 
 import pytest
+from hypothesis import given, strategies as st
 
 from bindings.t8.times import LONGEST_WAIT, PeerClock, format_time, parse_time
 
@@ -86,3 +87,29 @@ def test_a_clock_that_was_set_is_measured_anew():
     clock = clock_of(-5 * HOURS)
     clock.saw(formatdate(NOW + 10, usegmt=True), NOW + 10, NOW + 10.1)
     assert clock.skew == 0.0
+
+
+@pytest.mark.parametrize(
+    "date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"]
+)
+def test_a_clock_that_shows_no_time_of_ours_stops_nothing(date):
+    clock = PeerClock(lambda: NOW)
+    clock.saw(date, NOW, NOW)
+    for ahead in (0.0, 86_400.0, 10_000 * 365 * 86_400.0):
+        assert parse_time(clock.theirs(NOW + ahead)) is not None
+    assert clock.wait_for("120") == NOW + 120
+
+
+@pytest.mark.parametrize("said", ["-5", "1e3", "+60", "1.5", "١٢٠", "0x10", "", " ", "Infinity", "NaN", "9" * 5000])
+def test_a_retry_after_that_is_no_number_of_seconds_is_none_and_none_is_longer_than_a_day(said):
+    until = PeerClock(lambda: NOW).wait_for(said)
+    assert until is None or until == NOW + 86_400
+
+
+@given(st.one_of(st.text(), st.text(alphabet="0123456789 :,+-GMTZeJanDecFri")))
+def test_any_text_is_a_time_or_none(text):
+    clock = PeerClock(lambda: NOW)
+    clock.saw(text, NOW, NOW)
+    for wait in (clock.wait_for(text), clock.wait_until(text)):
+        assert wait is None or NOW < wait <= NOW + 86_400
+    assert parse_time(clock.theirs(NOW)) is not None
