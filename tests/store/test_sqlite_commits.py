@@ -7,6 +7,7 @@ import pytest
 
 from bridge.delivery.rows import Insert, Update
 from bridge.errors import DirectoryError, StoreUnavailable
+from bridge.store.sql.writer import FURTHER_TURNS
 from bridge.store.sqlite import Reader, SqliteStore
 from bridge.store.sqlite.connection import connect_writer
 
@@ -34,6 +35,43 @@ async def test_the_size_counts_what_stands_in_the_wal(sqlite, downlink):
     await sqlite.committed([Insert.of(downlink(sqlite.next_id(), n)) for n in range(500)])
     assert sqlite.status()["bytes"] >= before + 500 * len(downlink(1).body)
     assert sqlite.status()["bytes"] > sqlite.path.stat().st_size
+
+
+async def test_what_comes_in_the_next_turns_of_the_loop_is_one_group_but_no_stream_holds_it_open(sqlite, downlink):
+    await sqlite.committed([])  # the start's own writing is over
+    before = sqlite.status()["groups"]
+    commits = []
+    for n in range(1, FURTHER_TURNS + 2):
+        commits.append(sqlite.committed([Insert.of(downlink(sqlite.next_id(), n))], endpoint=n))
+        await asyncio.sleep(0)
+    await asyncio.gather(*commits)
+    assert sqlite.status()["groups"] == before + 1
+
+    first = sqlite.committed([Insert.of(downlink(sqlite.next_id(), 1))], endpoint=1)
+    others = []
+    while not first.done():  # one more in every turn
+        await asyncio.sleep(0)
+        others.append(sqlite.committed([], endpoint=2))
+    await asyncio.gather(*others)
+
+
+async def test_work_amid_changes_finds_those_before_it(sqlite, downlink):
+    """Changes of one group are written together as far as work among them allows."""
+    found = []
+
+    def look(connection):
+        found.append(connection.execute("SELECT count(*) FROM downlink").fetchone()[0])
+
+    def commit(n):
+        return sqlite.committed([Insert.of(downlink(sqlite.next_id(), n))], endpoint=n)
+
+    before = [commit(1), commit(2)]
+    sqlite.write(look, lambda _error: None)
+    after = [commit(3), commit(4)]
+    await asyncio.gather(*before, *after)
+
+    assert found == [2]
+    assert await count(sqlite) == 4
 
 
 async def test_full_disk_fails_the_group_and_the_store_goes_on_when_there_is_space_again(sqlite, downlink):
