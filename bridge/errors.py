@@ -71,7 +71,11 @@ class StoreUnavailable(LocalError):
 
 
 class NotServedHere(StoreUnavailable):
-    """Another node of the cluster serves the endpoint, or none does at this moment; the text says which."""
+    """Another node of the cluster serves the endpoint of `shard`, or none does at this moment."""
+
+    def __init__(self, text: str, shard: int) -> None:
+        super().__init__(text)
+        self.shard = shard
 
 
 class RequestError(LocalError):

@@ -21,6 +21,12 @@ class Post(msgspec.Struct, frozen=True):
 Keep = Callable[[Post], Awaitable[object]]
 """Commits a post as it came; only then answer the network. Raises `bridge.errors.StoreUnavailable`."""
 
+PassOn = Callable[[Post, int], Awaitable[object]]
+"""Commits a post as it came for the node that holds this shard; only then answer the network.
+
+Raises `bridge.errors.StoreUnavailable`.
+"""
+
 ReadNote = Callable[[str], Awaitable[bytes | None]]
 """Returns a note of the network instance by its key, without changing any. Raises StoreUnavailable."""
 
@@ -30,6 +36,9 @@ class PostListener(Protocol):
 
     keep: Keep | None
     """What takes each post; None: the instance itself does."""
+
+    pass_on: PassOn | None
+    """What takes a post for whose device the instance gets `bridge.errors.NotServedHere`; None: nobody, answer 503."""
 
     def hold(self) -> None:
         """Let posts wait until `release`."""

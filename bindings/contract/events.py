@@ -93,7 +93,16 @@ class Events(Protocol):
         """Deliver an event. The returned future completes when the event is committed; only then answer the network.
 
         Events of one device are processed in the order of calls. Never raises; the future raises
-        `bridge.errors.UnknownDevice` or `bridge.errors.StoreUnavailable` (answer 503: the network should send again).
+        `bridge.errors.UnknownDevice` or `bridge.errors.StoreUnavailable` (answer 503: the network should send again);
+        in a cluster NotServedHere, which is one: then nothing was taken, and what the network posted is passed on to
+        the node that serves the device (`PostListener.pass_on`).
+        """
+
+    async def check_served(self, device: str) -> None:
+        """Return if this bridge serves a device, or no endpoint has it.
+
+        Call it before anything else is done for a device than to deliver an event. Raises
+        `bridge.errors.NotServedHere` as `deliver` does, or StoreUnavailable.
         """
 
     async def add_endpoint(self, device: str, name: str, options: Mapping[str, str]) -> bool:

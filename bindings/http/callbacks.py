@@ -15,12 +15,19 @@ from functools import partial
 from typing import Protocol
 
 from bindings.commits import NOTHING_TO_COMMIT
-from bindings.contract import Keep, Post
+from bindings.contract import Keep, PassOn, Post
 from bindings.http.coding import ACCEPTED, decoded, is_known
 from bindings.http.connection import Reply
 from bindings.http.messages import NO_CONTENT, Answer, Request, problem
 from bindings.http.server import HttpServer, Limits
-from bridge.errors import BindingError, ConfigurationError, NotificationError, StoreUnavailable, UnknownDevice
+from bridge.errors import (
+    BindingError,
+    ConfigurationError,
+    NotificationError,
+    NotServedHere,
+    StoreUnavailable,
+    UnknownDevice,
+)
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +89,7 @@ class Terms:
     shown: _Shown
     doors: Mapping[str, Take]
     success: Answer
+    kept: Mapping[str, Answer]
     limits: Limits
     count: Callable[[str], None]
 
@@ -98,7 +106,8 @@ class _Former:
 class CallbackListener:
     """Passes posts to `take`, and posts with one more path segment to `doors`.
 
-    `count` increments a counter for operators.
+    `count` increments a counter for operators. `kept`: the answers of doors to posts that were kept or passed on, where
+    it is not `success`.
 
     `authorization`: the value that the Authorization header must have, in addition to the secret path.
     """
@@ -114,6 +123,7 @@ class CallbackListener:
         authorization: str = "",
         success: Answer = NO_CONTENT,
         doors: Mapping[str, Take] | None = None,
+        kept: Mapping[str, Answer] | None = None,
         limits: Limits | None = None,
     ) -> None:
         """Open nothing yet. Raises ConfigurationError if no network could reach the address."""
@@ -126,6 +136,7 @@ class CallbackListener:
             _Shown(scheme, credentials.encode()),
             {"": take, **(doors or {})},
             success,
+            kept or {},
             limits or Limits(place.max_body),
             count,
         )
@@ -138,6 +149,7 @@ class CallbackListener:
         self._under_way: set[asyncio.Future[Answer | None]] = set()
         self.server = HttpServer(self, self.terms.limits)
         self.keep: Keep | None = None
+        self.pass_on: PassOn | None = None
         self.taken = 0
         self.url = ""
 
@@ -306,12 +318,14 @@ class CallbackListener:
             if work is NOTHING_TO_COMMIT:
                 self._succeed(reply, None)
                 return
-            under_way = work if isinstance(work, asyncio.Future) else asyncio.ensure_future(work)
+            self._await(request, reply, work)
         except Exception as error:  # noqa: BLE001  # each is answered
             self._fail(reply, error)
-            return
+
+    def _await(self, request: Request, reply: Reply, work: Awaitable[Answer | None]) -> None:
+        under_way = work if isinstance(work, asyncio.Future) else asyncio.ensure_future(work)
         self._under_way.add(under_way)
-        under_way.add_done_callback(partial(self._done, reply))
+        under_way.add_done_callback(partial(self._done, request, reply))
 
     async def _later(self, request: Request, held: "asyncio.Future[None]") -> Answer | None:
         await held
@@ -320,10 +334,15 @@ class CallbackListener:
     def _work(self, request: Request) -> Awaitable[Answer | None]:
         if self.keep is None:
             return self.terms.doors[request.door](request)
-        return self._kept(self.keep, Post(request.door, request.query, request.body))
+        return self._kept(self.keep, request)
 
-    async def _kept(self, keep: Keep, post: Post) -> None:
-        await keep(post)
+    async def _kept(self, keep: Keep, request: Request) -> Answer | None:
+        await keep(Post(request.door, request.query, request.body))
+        return self.terms.kept.get(request.door)
+
+    async def _passed_on(self, pass_on: PassOn, request: Request, shard: int) -> Answer | None:
+        await pass_on(Post(request.door, request.query, request.body), shard)
+        return self.terms.kept.get(request.door)
 
     def take_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take a post that was kept; see `bindings.contract.PostListener`."""
@@ -332,11 +351,13 @@ class CallbackListener:
         request = Request(method="POST", target=f"/?{post.query}", body=post.body, door=post.door)
         return self.terms.doors[post.door](request)
 
-    def _done(self, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
+    def _done(self, request: Request, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
         self._under_way.discard(work)
         error = asyncio.CancelledError() if work.cancelled() else work.exception()
         if error is None:
             self._succeed(reply, work.result())
+        elif isinstance(error, NotServedHere) and self.pass_on is not None:
+            self._await(request, reply, self._passed_on(self.pass_on, request, error.shard))
         else:
             self._fail(reply, error)
 

@@ -21,7 +21,7 @@ from bindings.nidd.provisioned import provisioned_event
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
-from bindings.nidd.zero_touch import TRIGGER, Newcomers
+from bindings.nidd.zero_touch import TAKEN, TRIGGER, Newcomers
 from bindings.reachability.watch import Watch
 from bindings.t8.binding import T8Binding
 from bindings.t8.identity import canonical_device
@@ -45,7 +45,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             REPORTS: lambda request: self._watch.take(request.body),
             TRIGGER: lambda request: self._newcomers.take(request.body),
         }
-        super().__init__(name, settings, "nidd", "SCEF/NEF", doors)
+        super().__init__(name, settings, "nidd", "SCEF/NEF", doors, {TRIGGER: TAKEN})
         self._inherited: Records | None = None  # of an earlier instance
 
     @classmethod

@@ -50,7 +50,7 @@ class Notifications:
         """Commit one notification.
 
         Raises, now or when awaited, NotificationError with the HTTP status to answer, UnknownDevice or
-        StoreUnavailable.
+        StoreUnavailable (NotServedHere: nothing was done here for the device of another node).
         """
         if notification.data is not None:
             device = self._records.cached_device_of(_configuration_of(notification))
@@ -119,9 +119,8 @@ class Notifications:
     def _report(self, device: str, notification: Notification, status: str, handle: str) -> Awaitable[None]:
         outcome, standard = delivery_outcome(status)
         if status == "FAILURE_RDS_DISABLED":
-            self._without_rds(device)
             report = Report(device, handle, Refusal.UNREACHABLE, status, self._events.now() + 1)
-            return self._events.deliver(report)  # it is sent again, without RDS
+            return self._reported(report, self._without_rds)  # it is sent again, without RDS
         if not standard:
             read_as = outcome.value
             self._warn(
@@ -129,16 +128,23 @@ class Notifications:
                 status, device, read_as,
             )  # fmt: skip
         retry_at = self._clock.wait_until(notification.requestedRetransmissionTime)
+        report = Report(device, handle, outcome, status[:100], retry_at)
         if outcome is Refusal.UNREACHABLE:
-            self._unreachable(device)
-        elif outcome is NetworkState.DELIVERED:
-            self._heard(device)
-        return self._events.deliver(Report(device, handle, outcome, status[:100], retry_at))
+            return self._reported(report, self._unreachable)
+        if outcome is NetworkState.DELIVERED:
+            return self._reported(report, self._heard)
+        return self._events.deliver(report)
+
+    async def _reported(self, report: Report, then: Callable[[str], None]) -> None:
+        """Deliver a report, then call `then` with its device: not for the device of another node."""
+        await self._events.deliver(report)
+        then(report.device)
 
     async def _status(self, notification: Notification, status: str) -> None:
         device = await self._device(notification)
         if not self._matches(device, notification):
             return
+        await self._events.check_served(device)
         if status.startswith("TERMINATED"):
             record = await self._records.get(device)
             name = configuration_id(notification.niddConfiguration or "")
@@ -164,6 +170,7 @@ class Notifications:
         for said in (_canonical(notification.externalId), _canonical(notification.msisdn)):
             if said is None or not name:
                 continue
+            await self._events.check_served(said)
             # The first uplink may overtake the answer with the configuration's id.
             await self._provisioning.settled(said)
             device = await self._records.device_of(name)

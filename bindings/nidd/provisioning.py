@@ -168,7 +168,7 @@ class Provisioning:
         """Whether the SCEF confirms that an unknown configuration is the device's; then it replaces the recorded one.
 
         So a second configuration that was created by mistake, by the bridge or a proxy, loses no uplink and does not
-        leak. Raises StoreUnavailable, also if another node serves the device: then the SCEF must send again.
+        leak. The device is served here. Raises StoreUnavailable.
         """
         record = await self._records.get(device)
         if record is None or record.state is State.REMOVING or self._claims >= _CLAIMS:

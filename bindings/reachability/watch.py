@@ -271,6 +271,7 @@ class Watch:
         if device is None:
             self._events.count("reachability_notifications_unknown")
             raise NotificationError(f"{name[:100]!r} is not a subscription of the bridge", 404)
+        await self._events.check_served(device.decode())
         for report in reports:
             await self._report(device.decode(), report)
         await self._ended(device.decode(), name, over=bool(notification.cancelInd))

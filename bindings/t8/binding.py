@@ -54,17 +54,24 @@ class T8Binding(ABC, Generic[Settings, Calls]):
     _downlinks: Calls  # from `_begin` on
 
     def __init__(
-        self, name: str, settings: Settings, kind: str, words: str, doors: Mapping[str, Take] | None = None
+        self,
+        name: str,
+        settings: Settings,
+        kind: str,
+        words: str,
+        doors: Mapping[str, Take] | None = None,
+        kept: Mapping[str, Answer] | None = None,
     ) -> None:
         """Check the settings, open nothing. Raises ConfigurationError.
 
-        `kind` begins the names of counters, `words` say in the log what the SCEF is for. `doors`: see `t8_listener`.
+        `kind` begins the names of counters, `words` say in the log what the SCEF is for. `doors` and `kept`: see
+        `t8_listener`.
         """
         self.name = name
         self._settings = settings
         self._words = words
         self._client = T8Client(settings)
-        self.listener = t8_listener(settings.callbacks, kind, self._take, self._count, doors=doors)
+        self.listener = t8_listener(settings.callbacks, kind, self._take, self._count, doors=doors, kept=kept)
         self._events: Events | None = None
         self._calls = GuardedCalls(name, f"{kind}_internal_errors", self._count)
         self._patience = STOP_PATIENCE

@@ -7,6 +7,7 @@ the body is checked against the records anyway, and a changed URL is one value t
 from collections.abc import Callable, Mapping
 
 from bindings.http.callbacks import CallbackListener, Names, Take
+from bindings.http.messages import Answer
 from bindings.http.server import Limits
 from bindings.t8.auth import basic
 from bindings.t8.settings import Callbacks
@@ -21,10 +22,11 @@ def t8_listener(
     count: Callable[[str], None],
     limits: Limits | None = None,
     doors: Mapping[str, Take] | None = None,
+    kept: Mapping[str, Answer] | None = None,
 ) -> CallbackListener:
     """Return the listener whose requests `take` commits, and `doors` those with one more part behind its URL.
 
-    `kind` is the prefix of its counters, such as `nidd`.
+    `kind` is the prefix of its counters, such as `nidd`. `kept`: the answers of doors to posts that were only kept.
 
     Raises ConfigurationError.
     """
@@ -37,6 +39,7 @@ def t8_listener(
         context=server_context(settings.certificate, settings.key, settings.client_ca),
         authorization=authorization(settings),
         doors=doors,
+        kept=kept,
         limits=limits,
     )
 

@@ -34,6 +34,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
     KEY: ClassVar[tuple[str, ...]] = ("id",)  # the columns that identify a row; they never change either
     KIND: ClassVar[StrEnum | None] = None
     CODECS: ClassVar[Mapping[str, Codec]] = {}  # of fields that are not plain values
+    REMOVED_ONCE: ClassVar[bool] = False  # whether nothing of a commit is kept that removes a row which is not there
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The bridge that serves the ledger takes the posts that wait in the inbox, each once.
+"""Whoever serves a device takes the posts about it that wait in the inbox, each once.
 
 A post is interpreted by its network instance, as one that just came. The event that it leads to carries the row's id
 into the endpoint's step, and the row is removed with the changes of the step: a bridge that ends before that commit
@@ -7,21 +7,21 @@ leaves the row to the next one, and a bridge that ends after it has nothing left
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from bindings.contract import Binding, PostListener, ReceivesPosts
-from bridge.delivery.rows import Delete
-from bridge.errors import BridgeError, NotificationError, StoreUnavailable, UnknownDevice
+from bridge.delivery.rows import Delete, Update
+from bridge.errors import BridgeError, NotificationError, NotServedHere, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.service.actor import CountFunction
 from bridge.service.receiving import Receiving
 from bridge.store.contract import Ledger
-from bridge.store.inbox import Inbox, InboxRow
+from bridge.store.inbox import NO_SHARD, Inbox, InboxRow
 
 PAGE = 500  # rows that are read at a time, and about as many that are under way
 POLL = 1.0  # seconds after which the inbox is read although nobody told of a row
@@ -37,6 +37,9 @@ class _InHand:
     """The row whose post is being interpreted; 0 once an event carries it, or when that is over."""
 
     row: int
+    shard: int
+    task: asyncio.Task[None] | None = None
+    handed_over: asyncio.Event = field(default_factory=asyncio.Event)  # an event carries it, or there will be none
 
 
 _in_hand: ContextVar[_InHand | None] = ContextVar("_in_hand", default=None)
@@ -48,7 +51,13 @@ def in_inbox(event: ev.Event) -> ev.Event:
     if hand is None or not hand.row:
         return event
     row, hand.row = hand.row, 0
+    hand.handed_over.set()
     return msgspec.structs.replace(event, inbox=row)
+
+
+def is_of_inbox() -> bool:
+    """Return whether what runs now interprets a post of the inbox."""
+    return _in_hand.get() is not None
 
 
 class InboxWork:
@@ -69,9 +78,10 @@ class InboxWork:
         self._networks = networks
         self._receiving = receiving
         self._count = count
-        self._under_way: dict[int, asyncio.Task[None]] = {}
-        self._ended: set[int] = set()  # rows that are not taken again, until it is seen that they are removed
-        self._left: set[int] = set()  # rows that hit a bug: for the next start
+        self._under_way: dict[int, _InHand] = {}
+        self._ended: dict[int, int] = {}  # rows that are not taken again, until it is seen that they are gone → shard
+        self._removing: dict[int, int] = {}  # rows that led to no commit, while they are removed → shard
+        self._left: dict[int, int] = {}  # rows that hit a bug → shard: for the next start, or the next holder
         self._again = again
         self._not_before: dict[int, float] = {}  # rows that could not be taken → when they are tried again
         self._idle = asyncio.Event()
@@ -91,8 +101,17 @@ class InboxWork:
                     for wait in waits:
                         wait.cancel()
         finally:
-            for task in self._under_way.values():
-                task.cancel()
+            self.stop()
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        for hand in self._under_way.values():
+            if hand.task is not None:
+                hand.task.cancel()
+
+    def patience(self, seconds: float) -> float:
+        """Return after how many of these seconds the inbox should be read at the latest."""
+        return min(seconds, self._again) if self._not_before else seconds
 
     async def _turn(self) -> None:
         try:
@@ -102,40 +121,75 @@ class InboxWork:
         except StoreUnavailable as error:
             log.warning("the inbox cannot be read: %s", error, extra={"sample": "inbox"})
 
-    async def take_what_waits(self) -> None:
-        """Take the rows that are there, and return when none is left that can be taken. Raises StoreUnavailable."""
-        while await self.take_all() or self._under_way:
-            await self._tried()
-
-    async def _tried(self) -> None:
-        """Return when all rows that are under way have been tried, or after a pause if none is."""
-        if self._under_way:
-            await asyncio.wait(self._under_way.values())
-        else:
-            await asyncio.sleep(PAUSE)
-
-    async def take_all(self) -> bool:
-        """Begin to take every row that can be taken; return whether there is one that is, or soon will be, tried.
+    async def take_what_waits(self, shards: Collection[int] | None = None) -> None:
+        """Take the rows of some shards, or all, and return when none is left that can be taken.
 
         Raises StoreUnavailable.
         """
-        before, seen = set(self._ended), set()
+        while await self.take_all(shards) or self._tasks(shards):
+            await self._tried(shards)
+
+    async def handed_over(self, within: float) -> None:
+        """Return when each row that is under way is carried by an event of its endpoint, or leads to none.
+
+        Return after `within` seconds in any case.
+        """
+        try:
+            async with asyncio.timeout(within):
+                for hand in [*self._under_way.values()]:
+                    await hand.handed_over.wait()
+        except TimeoutError:
+            log.info("posts of the inbox take long: later ones may go before them", extra={"sample": "inbox order"})
+
+    async def leave(self, shards: Collection[int]) -> None:
+        """Stop taking rows of some shards, and return when none is under way: others may take them then."""
+        tasks = self._tasks(shards)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for rows in (self._ended, self._removing, self._left):
+            for row in [row for row, shard in rows.items() if shard in shards]:
+                del rows[row]
+
+    def _tasks(self, shards: Collection[int] | None) -> list[asyncio.Task[None]]:
+        hands = [hand for hand in self._under_way.values() if shards is None or hand.shard in shards]
+        return [hand.task for hand in hands if hand.task is not None]
+
+    async def _tried(self, shards: Collection[int] | None = None) -> None:
+        """Return when all rows that are under way have been tried, or after a pause if none is."""
+        tasks = self._tasks(shards)
+        if tasks:
+            await asyncio.wait(tasks)
+        else:
+            await asyncio.sleep(PAUSE)
+
+    async def take_all(self, shards: Collection[int] | None = None) -> bool:
+        """Begin to take every row of some shards, or of all, that can be taken.
+
+        Return whether there is one that is, or soon will be, tried. Raises StoreUnavailable.
+        """
+        before, seen = self._ended | self._removing, set()
         after, found = 0, False
-        while rows := await self._inbox.rows(PAGE, after):
+        while rows := await self._inbox.rows(PAGE, after, shards):
             after = rows[-1].id
             for row in rows:
-                if row.id in self._ended:  # nothing was committed for it
-                    seen.add(row.id)
-                    self._ledger.commit([Delete(InboxRow, (row.id,))], lambda _error: None)
-                elif row.id in self._left or row.id in self._under_way:
+                seen.add(row.id)
+                if row.id in self._ended:
+                    if row.id in before:  # nothing was committed for it
+                        self._remove(row)
+                elif row.id in self._removing or row.id in self._left or row.id in self._under_way:
                     continue
                 elif self._not_before.get(row.id, 0.0) > asyncio.get_running_loop().time():
                     found = True
                 else:
                     found |= self._begin(row)
             while len(self._under_way) >= PAGE:
-                await asyncio.wait(self._under_way.values(), return_when=asyncio.FIRST_COMPLETED)
-        self._ended -= before - seen
+                await asyncio.wait(self._tasks(None), return_when=asyncio.FIRST_COMPLETED)
+        for id_, shard in before.items():
+            if id_ not in seen and (shards is None or shard in shards):
+                self._ended.pop(id_, None)
+                self._removing.pop(id_, None)
         return found
 
     async def _serve_directly(self, receiving: Receiving) -> None:
@@ -159,19 +213,19 @@ class InboxWork:
             text = "a post for network %s waits in the inbox: that network receives no posts, or is not configured"
             log.warning(text, row.network, extra={"sample": f"inbox {row.network}"})
             return False
-        task = asyncio.create_task(self._take(row, listener))
-        self._under_way[row.id] = task
-        task.add_done_callback(lambda _task: self._over(row.id))
+        hand = self._under_way[row.id] = _InHand(row.id, row.shard)
+        hand.task = asyncio.create_task(self._take(row, hand, listener))
+        hand.task.add_done_callback(lambda _task: self._over(row.id, hand))
         return True
 
-    def _over(self, row: int) -> None:
+    def _over(self, row: int, hand: _InHand) -> None:
+        hand.handed_over.set()
         del self._under_way[row]
         if not self._under_way:
             self._idle.set()
 
-    async def _take(self, row: InboxRow, listener: PostListener) -> None:
+    async def _take(self, row: InboxRow, hand: _InHand, listener: PostListener) -> None:
         self._not_before.pop(row.id, None)
-        hand = _InHand(row.id)
         _in_hand.set(hand)  # of this task, and of what it begins
         extra = {"sample": f"inbox {row.network}"}
         try:
@@ -179,21 +233,49 @@ class InboxWork:
         except (NotificationError, UnknownDevice) as error:
             result = "dropped"
             log.warning("a post for network %s is dropped, another bridge took it: %s", row.network, error, extra=extra)
+        except NotServedHere as error:
+            result = "passed on"
+            self._pass_on(row, error.shard)
         except BridgeError as error:
             result = "failed"
-            self._not_before[row.id] = asyncio.get_running_loop().time() + self._again
+            self._try_later(row.id)
             log.warning("a post for network %s stays in the inbox: %s", row.network, error, extra=extra)
         except Exception:
             result = "failed"
-            self._left.add(row.id)
+            self._left[row.id] = row.shard
             log.exception("a post for network %s stays in the inbox until the next start", row.network, extra=extra)
         else:
             result = "taken"
         finally:
             hand.row = 0  # whatever it has begun may deliver events of its own later
-        if result != "failed":
-            self._ended.add(row.id)
+        if result in ("taken", "dropped"):
+            self._ended[row.id] = row.shard
         self._count("posts_from_others", network=row.network, result=result)
+
+    def _try_later(self, row: int) -> None:
+        self._not_before[row] = asyncio.get_running_loop().time() + self._again
+
+    def _remove(self, row: InboxRow) -> None:
+        """Remove a row that led to no commit."""
+        shard = self._removing[row.id] = self._ended.pop(row.id)
+
+        def done(error: BaseException | None) -> None:
+            if error is not None and self._removing.pop(row.id, None) is not None:
+                self._ended[row.id] = shard  # the next reading says whether it is there
+
+        self._ledger.commit([Delete(InboxRow, (row.id,))], done, shard=_fence(row))
+
+    def _pass_on(self, row: InboxRow, shard: int) -> None:
+        """Leave a row to the node that holds the device's shard now: its endpoint was removed and added anew."""
+        self._try_later(row.id)  # if the shard is being released here, or this commit fails
+        if shard != row.shard:
+            moved = msgspec.structs.replace(row, shard=shard)
+            self._ledger.commit([Update.of(moved)], lambda _error: None, shard=_fence(row))
+
+
+def _fence(row: InboxRow) -> int | None:
+    """Return the shard that this node must hold to change a row; None: there is no cluster, or the row has none."""
+    return None if row.shard == NO_SHARD else row.shard
 
 
 def _listener(binding: object) -> PostListener | None:

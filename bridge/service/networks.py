@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from bindings.contract import Binding, BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, UplinkMessage
 from bindings.option_names import SERVER_PORTS
 from bridge.directory import Directory, Draft
 from bridge.directory.keys import ByDevice
-from bridge.errors import BindingError, StoreUnavailable, UnknownDevice
+from bridge.errors import BindingError, NotServedHere, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.relay.from_device import digest_of
 from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.crash_points import reached
-from bridge.service.inbox import in_inbox
+from bridge.service.inbox import in_inbox, is_of_inbox
+from bridge.service.inbox_order import InboxOrder
 from bridge.service.provisioning import ProvisioningNotes
 from bridge.service.runner import Runner
 from bridge.store.contract import Store
@@ -34,7 +36,10 @@ class NetworkEvents:
         provisioning: ProvisioningNotes,
         clock: Clock,
         count: CountFunction,
+        order: InboxOrder | None = None,
     ) -> None:
+        """`order`: of a node of a cluster, lets events wait for earlier posts that are in the inbox."""
+        self._order = order
         self._network = network
         self._directory = directory
         self._runner = runner
@@ -56,7 +61,7 @@ class NetworkEvents:
         except BindingError as error:
             committed.set_exception(error)
             return committed
-        if self._store.backlog > BACKLOG:
+        if self._store.backlog > BACKLOG or (self._order is not None and len(self._order) > BACKLOG):
             self._count("store_full", network=self._network)
             committed.set_exception(StoreUnavailable("too many commits wait for the disk"))
             return committed
@@ -75,8 +80,19 @@ class NetworkEvents:
             else:
                 committed.set_exception(error)
 
-        self._runner.arrive(ByDevice(self._network, device), taken, done)
+        key = ByDevice(self._network, device)
+        if self._order is None or self._order.is_open or is_of_inbox():
+            self._runner.arrive(key, taken, done)
+        else:
+            self._order.enter(key, partial(self._runner.arrive, key, taken, done))
         return committed
+
+    async def check_served(self, device: str) -> None:
+        """Raise NotServedHere if another node serves a device. Raises StoreUnavailable."""
+        shards = self._runner.shards
+        record = None if shards is None else await self._directory.by_device(self._network, device)
+        if shards is not None and record is not None and not shards.accepts(record.shard):
+            raise NotServedHere(f"shard {record.shard}, device {device}'s, is not served by this node", record.shard)
 
     def _unknown(self, device: str) -> UnknownDevice:
         self._count("unknown_devices", network=self._network)

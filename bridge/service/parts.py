@@ -27,6 +27,7 @@ from bridge.service.changes import Changes
 from bridge.service.clock import Clock
 from bridge.service.direct import DirectRequests, Watch
 from bridge.service.from_servers import FromServers
+from bridge.service.inbox_order import InboxOrder
 from bridge.service.learned_limits import LearnedLimits
 from bridge.service.network_calls import NetworkCalls
 from bridge.service.networks import NetworkEvents
@@ -35,6 +36,7 @@ from bridge.service.places import Places
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning, ProvisioningNotes
 from bridge.service.quota_change import recheck_held
+from bridge.service.receiving import Receiving
 from bridge.service.runner import Runner
 from bridge.service.running_networks import RunningNetworks
 from bridge.service.tasks import Tasks
@@ -70,6 +72,7 @@ class Parts:
     direct: DirectRequests
     limits: LearnedLimits
     shards: NodeShards | None  # of this node; None: there is no cluster
+    order: InboxOrder | None  # of this node
 
 
 @contextlib.asynccontextmanager
@@ -84,10 +87,11 @@ async def built(
     tasks: Tasks,
     progress: Progress,
     shards: NodeShards | None = None,
+    receiving: Receiving | None = None,
 ) -> AsyncIterator[Parts]:
     """Build everything over an open store, and listen to servers and networks for as long as the context lasts.
 
-    `shards`: of this node, if there is a cluster.
+    `shards`: of this node, if there is a cluster; `receiving` then keeps what is posted for other nodes.
 
     Raises a LocalError that says what is wrong and the cure; nothing stays open then.
     """
@@ -144,12 +148,18 @@ async def built(
         (runner, actor, CallTaps(networks)), clock.wall, clock.monotonic, asyncio.get_running_loop().call_later
     )
 
+    order = None if shards is None else InboxOrder(directory.cached)
+
     def given(network: str) -> tuple[Events, Memory]:
         memory = store.memories.of(network)
         memory.bring = runner.bring
-        return NetworkEvents(network, directory, runner, store, notes, clock, count), memory
+        return NetworkEvents(network, directory, runner, store, notes, clock, count, order), memory
 
-    running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve)
+    def started(network: str, binding: Binding) -> None:
+        if shards is not None and receiving is not None:
+            receiving.pass_on(network, binding)
+
+    running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve, started)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, running.down, notes, count, directory.options)
     changes = Changes(directory, runner, north, places, provisioning, tasks, shards)
@@ -181,6 +191,7 @@ async def built(
             direct,
             limits,
             shards,
+            order,
         )  # fmt: skip
 
 
@@ -188,7 +199,7 @@ def _refuse_elsewhere(shards: Shards, record: Record) -> None:
     """Raise NotServedHere unless this node serves an endpoint: it has the endpoint's state in memory."""
     if not shards.accepts(record.shard):
         raise NotServedHere(
-            f"endpoint {record.name!r} (shard {record.shard}) is not served by this node; ask the others"
+            f"endpoint {record.name!r} (shard {record.shard}) is not served by this node; ask the others", record.shard
         )
 
 

@@ -1,4 +1,8 @@
-"""Posts of networks, received by a bridge that does not serve the ledger, or has not yet taken what waits there."""
+"""Posts of networks for devices that this bridge does not serve, or not yet: they are kept in the inbox as they came.
+
+A bridge that stands by keeps every post. A node of a cluster keeps those whose device belongs to a shard that it does
+not serve.
+"""
 
 import asyncio
 import logging
@@ -8,7 +12,7 @@ from functools import partial
 from bindings.contract import Binding, Post, ReceivesPosts
 from bridge.errors import BridgeError
 from bridge.service.actor import CountFunction
-from bridge.store.inbox import Ingress
+from bridge.store.inbox import NO_SHARD, Ingress
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +62,11 @@ class Receiving:
                     log.info("network %s: posts are not received yet: %s", name, why)
                 self._said[name] = why
 
+    def pass_on(self, network: str, binding: Binding) -> None:
+        """Keep the posts that a network instance of a node receives for other nodes; call it for each new instance."""
+        if isinstance(binding, ReceivesPosts) and binding.posts is not None:
+            binding.posts.pass_on = partial(self._keep, network)
+
     def keep_again(self) -> None:
         """Keep every post from now on: this bridge is about to stop, and the next one takes them."""
         for name, binding in self._listening.items():
@@ -91,8 +100,8 @@ class Receiving:
                 await binding.posts.stop()
         await self._inbox.close()
 
-    def _keep(self, network: str, post: Post) -> asyncio.Future[None]:
-        kept = self._inbox.keep(network, post, self._now())
+    def _keep(self, network: str, post: Post, shard: int = NO_SHARD) -> asyncio.Future[None]:
+        kept = self._inbox.keep(network, post, self._now(), shard)
         self._under_way.add(kept)
         kept.add_done_callback(partial(self._ended, network))
         return kept

@@ -5,6 +5,7 @@ if a commit fails, the endpoint's memory and pending effects are dropped, and it
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from bridge.service.crash_points import reached
 from bridge.service.marks import ShardMarks
 from bridge.service.placed import Placed
 from bridge.service.quiet import Quiet
-from bridge.service.runner_parts import Actor, Announcer, Ledger, Notes, Records
+from bridge.service.runner_parts import Actor, Announcer, Ledger, Notes, Records, read
 from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.store.contract import Done, Found
@@ -114,8 +115,11 @@ class Runner:
         """
         if key not in self._waiting:
             record = self.directory.cached(key)
-            if record is not MISS and self._accepts(record.shard):  # else it may be another endpoint's by now
+            if record is not MISS and self._accepts(record.shard):
                 self.event(record.id, event, done)
+                return
+            if record is not MISS and isinstance(key, ByDevice):  # another node finds out if it has changed since
+                _tell([(event, done)], self._elsewhere(record.shard))
                 return
         self._wait(key, event, done)
 
@@ -135,18 +139,12 @@ class Runner:
 
     async def look(self, endpoint: int) -> Loaded | None:
         """Return an endpoint's current state for reading, or None if it does not exist. Raises StoreUnavailable."""
-        await self.stepped(endpoint, ev.Tick())
+        with contextlib.suppress(NotServedHere):  # then the state is as it is stored
+            await self.stepped(endpoint, ev.Tick())
         there = self.loaded.get(endpoint)
         if there is not None:
             return there
-        read: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
-
-        def done(found: Found | None, error: BridgeError | None) -> None:
-            if not read.done():
-                read.set_result(found) if error is None else read.set_exception(error)
-
-        self.store.load(ById(endpoint), moment(self.clock).wall, done)
-        found = await read
+        found = await read(self.store, endpoint, moment(self.clock).wall)
         placed = None if found is None else self.place(found.record)
         if found is None or placed is None:
             return None
@@ -233,7 +231,7 @@ class Runner:
 
     def _elsewhere(self, shard: int) -> NotServedHere:
         self.count("events_for_other_nodes")
-        return NotServedHere(f"shard {shard}, the endpoint's, is not served by this node; ask the others")
+        return NotServedHere(f"shard {shard}, the endpoint's, is not served by this node; ask the others", shard)
 
     def _is_let_go(self, loaded: Loaded, event: ev.Event, done: Done | None) -> bool:
         """Refuse an event of an endpoint whose shard is being released, unless a network call ended."""
@@ -253,14 +251,13 @@ class Runner:
                 self._again_later(key.endpoint)
             _tell(waiting, error)
             return
-        if found is not None and not self._accepts(found.record.shard):
-            _tell(waiting, self._elsewhere(found.record.shard))
-            return
         if found is None:
             _tell(waiting, None if isinstance(key, ById) else UnknownDevice(f"no endpoint has {key!r}"))
             return
         self.directory.keep(found.record)
-        if waiting:  # else an earlier read under another key has run them
+        if not self._accepts(found.record.shard):
+            _tell(waiting, self._elsewhere(found.record.shard))
+        elif waiting:  # else an earlier read under another key has run them
             self._step_all(found, waiting)
 
     def _brought(self, done: FoundNote, note: bytes | None, found: Found | None, error: BridgeError | None) -> None:

@@ -1,16 +1,18 @@
 """What the runner needs of the parts around it."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from bindings.contract import Miss
 from bridge.delivery.rows import Change
-from bridge.directory.keys import Key
+from bridge.directory.keys import ById, Key
 from bridge.directory.record import Record
+from bridge.errors import BridgeError
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.service.placed import Placed
-from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
+from bridge.store.contract import Done, Found, FoundEndpoint, FoundWithNote
 
 
 class Ledger(Protocol):
@@ -61,3 +63,15 @@ class Actor(Protocol):
 
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
         """Return downlink and attempt whose network call is in flight for an endpoint, or None."""
+
+
+async def read(store: Ledger, endpoint: int, now: float) -> Found | None:
+    """Return an endpoint as it is stored, with what is needed at wall time `now`. Raises StoreUnavailable."""
+    found: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+
+    def done(there: Found | None, error: BridgeError | None) -> None:
+        if not found.done():
+            found.set_result(there) if error is None else found.set_exception(error)
+
+    store.load(ById(endpoint), now, done)
+    return await found

@@ -22,8 +22,13 @@ class RunningNetworks:
         new_calls: Callable[[str, int], NetworkCalls],
         given: Callable[[str], tuple[Events, Memory]],
         serve: Callable[[NetworkCalls], None],
+        started: Callable[[str, Binding], None],
     ) -> None:
-        """`given` returns what the instance of a network starts with; `serve` wakes those who wait for a call."""
+        """`given` returns what the instance of a network starts with; `serve` wakes those who wait for a call.
+
+        `started` is called with each instance that has started.
+        """
+        self._has_started = started
         self.bindings = bindings
         self.calls = calls
         self._new_calls = new_calls
@@ -113,6 +118,7 @@ class RunningNetworks:
                 await binding.start(events, memory)
         except (ConfigurationError, BindingError) as error:
             raise _named(error, network) from error
+        self._has_started(network.name, binding)
 
     async def _start_again(self, network: Network, stopped: Binding, why: Exception) -> None:
         """Start an instance with the former settings. Raises BindingError with both reasons: the network is down."""
@@ -132,6 +138,7 @@ class RunningNetworks:
             await binding.start(events, memory)
         except (ConfigurationError, BindingError) as error:
             raise _named(error, network) from error
+        self._has_started(network.name, binding)
         if network.name not in self._started:
             self._started.append(network.name)
         self.down.pop(network.name, None)

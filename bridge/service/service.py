@@ -35,19 +35,16 @@ from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.history import counters, sample_each_minute
 from bridge.service.inbox import InboxWork
+from bridge.service.joining import node_of
 from bridge.service.networks import status_of
-from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
-from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.quota_change import change_quotas, recheck_held
 from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
 from bridge.service.sealing import opened_notes, sealed
-from bridge.service.shard_addresses import ShardAddresses, shard_addresses
-from bridge.service.shard_endpoints import ShardEndpoints
 from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
@@ -108,13 +105,14 @@ class Service:
         self._phase = Phase.STARTING
         self._networks = dict(checked(self.config))
         make_state_directory(self.config.state_directory)
-        if self.config.standby.enabled and isinstance(self.config.database, str):
+        stands_by = self.config.standby.enabled
+        if (stands_by or self.config.cluster.enabled) and isinstance(self.config.database, str):
             ingress = open_ingress(self.config.database)
             self._stack.push_async_callback(ingress.close)
             note = opened_notes(ingress, self.config)
             self._receiving = Receiving(self._networks, ingress, note, self.now, self.metrics.count)
             self._stack.push_async_callback(self._receiving.close)
-        meanwhile = None if self._receiving is None else self._receiving.open
+        meanwhile = self._receiving.open if self._receiving is not None and stands_by else None
         self._store = await open_when_free(self.config, self.ledger_lost, meanwhile)
         self._stack.push_async_callback(self._store.close)
         self._stack.push_async_callback(release, self.config)  # before another bridge can have the ledger
@@ -149,6 +147,7 @@ class Service:
             self._tasks,
             self._progress,
             shards,
+            self._receiving,
         )
         parts = await self._stack.enter_async_context(building)
         watch_north(self.metrics, parts.north)
@@ -159,9 +158,12 @@ class Service:
         self._phase = Phase.RUNNING
         chores = self._chores(store)
         if shards is not None and isinstance(store, ClusterLedger):
-            addresses = shard_addresses(self.config, self.metrics)
-            await addresses.release_all()
-            await self._join(store, store, shards, parts, chores, addresses)
+            # Other nodes store events, too: readers are woken after each look.
+            looked = (lambda: None) if self._announcer is None else self._announcer.committed
+            self._node = await node_of(
+                self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked
+            )
+            self._keeping = asyncio.create_task(self._node.run())
         else:
             directory, progress = parts.directory, self._progress
             for work in (
@@ -188,38 +190,6 @@ class Service:
             self._webhooks = Webhooks(self.outbox, self._announcer, self.clock.wall, self.metrics.count)
             chores.append(self._webhooks.run)
         return chores
-
-    async def _join(
-        self,
-        store: Store,
-        ledger: ClusterLedger,
-        shards: NodeShards,
-        parts: Parts,
-        chores: Sequence[Chore],
-        addresses: ShardAddresses,
-    ) -> None:
-        """Let this node take its shards, one after the other, in the background. Raises StoreUnavailable."""
-        added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
-        await added.begin()
-        endpoints = ShardEndpoints(
-            store, parts.directory, parts.runner, parts.provisioning, self._networks, self._progress, self._tasks.begin
-        )
-        quotas = QuotaAllotments(parts.quotas, ledger, parts.runner, self.metrics.count)
-        looked = (lambda: None) if self._announcer is None else self._announcer.committed  # others store events, too
-        self._node = Node(
-            ledger,
-            shards,
-            (endpoints, addresses),
-            chores,
-            self.config.cluster.renew,
-            self.metrics,
-            looked,
-            addresses.release_rest,
-            quotas,
-        )
-        self._tasks.begin(added.run())
-        self._keeping = asyncio.create_task(self._node.run())
-        self._tasks.begin(addresses.run())
 
     async def stop(self) -> None:
         """Accept nothing more, finish running calls, commit, close. Harmless before a start, and when called twice."""

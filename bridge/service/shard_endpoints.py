@@ -11,6 +11,7 @@ from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
 from bridge.service.upkeep import load_unfinished, persistently
 from bridge.store.contract import Store
+from bridge.store.notes import Memories
 
 GATHER = 0.05  # seconds in which shards that are taken together are collected
 PAUSE = 0.02  # seconds between two looks at whether endpoints are still busy
@@ -18,8 +19,24 @@ PAUSE = 0.02  # seconds between two looks at whether endpoints are still busy
 Begin = Callable[[Coroutine[Any, Any, None]], None]
 
 
+class ShardCaches:
+    """`bridge.cluster.contract.ShardFollower`; the first one, so that the others read what the former holder wrote."""
+
+    def __init__(self, directory: Directory, memories: Memories) -> None:
+        self._directory = directory
+        self._memories = memories
+
+    async def taken(self, _shard: int, _epoch: int) -> None:
+        """Forget what is cached: the former holder has changed records and notes."""
+        self._directory.forget_all()
+        self._memories.forget_recent()
+
+    async def released(self, shard: int) -> None:
+        """Do nothing."""
+
+
 class ShardEndpoints:
-    """`bridge.cluster.contract.ShardFollower`; the first one, so that the others find endpoints that can be stepped."""
+    """`bridge.cluster.contract.ShardFollower`; before those that let servers reach the endpoints."""
 
     def __init__(
         self,
@@ -42,12 +59,10 @@ class ShardEndpoints:
         self._new: set[int] = set()  # shards whose endpoints are not taken up yet
 
     async def taken(self, shard: int, _epoch: int) -> None:
-        """Forget what is cached of the shard, and take up its unfinished messages in the background (R32).
+        """Take up the shard's unfinished messages in the background (R32).
 
         A message in SUBMITTING is in doubt, as after a start: the former holder may have submitted it.
         """
-        self._directory.forget_all()  # the former holder has changed records and notes
-        self._store.memories.forget_recent()
         if not self._new:
             self._begin(persistently(self._take_up))
         self._new.add(shard)

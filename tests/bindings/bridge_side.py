@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from bindings.contract import MISS, Provisioned, UplinkMessage
-from bridge.errors import DirectoryError, StoreUnavailable, UnknownDevice
+from bridge.errors import DirectoryError, NotServedHere, StoreUnavailable, UnknownDevice
 
 
 class DictMemory:
@@ -58,6 +58,7 @@ class BridgeSide:
         self.offset = 0.0
         self.store_fails = False
         self.strangers = set(strangers)
+        self.elsewhere = {}  # devices that another node serves, and their shards
         self.gate = None
         self.added = {}  # device to name and options
 
@@ -72,11 +73,16 @@ class BridgeSide:
     async def _commit(self, event):
         if event.device in self.strangers:
             raise UnknownDevice(f"{event.device} is not in the directory")
+        await self.check_served(event.device)
         if self.gate is not None:
             await self.gate.wait()
         if self.store_fails:
             raise StoreUnavailable("disk full")
         self.delivered.append(event)
+
+    async def check_served(self, device):
+        if device in self.elsewhere:
+            raise NotServedHere(f"another node serves {device}", self.elsewhere[device])
 
     async def add_endpoint(self, device, name, options):
         if device in self.added:

@@ -1,10 +1,11 @@
 """Nodes of one cluster, each a process, on a real PostgreSQL and an emulated SCEF; what they accept, what is on air.
 
-Requests come by the API of whichever node takes them. Notifications of the SCEF go through a load balancer that asks
-one node after the other.
+Requests come by the API of whichever node takes them. Notifications of the SCEF go through a load balancer that knows
+nothing of shards: it posts to one node after the other, and asks another one only if there is no connection.
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -103,6 +104,10 @@ class Cluster:
     accepted: list[Accepted] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     gaps: list[float] = field(default_factory=list)  # seconds that endpoints were not served
+    posts_to: str = ""  # the node that the load balancer posts to; "": to all in turn
+    answers: Counter[int] = field(default_factory=Counter)  # of nodes to notifications, by status
+    _turn: int = 0
+    _answered: list[bytes] = field(default_factory=list)  # notifications
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _where: str = ""
     _scef: Any = None
@@ -214,6 +219,25 @@ class Cluster:
         )
 
     # Traffic
+
+    async def send(self, endpoint: str, payload: str) -> None:
+        """Let the device of an endpoint send a LwM2M Send with this payload; return when a node has answered."""
+        self.asked["sends"] += 1
+        mid = self.asked["sends"].to_bytes(2)
+        data = b"\x52\x02" + mid + mid + b"\xb2dp\xff" + payload.encode()  # non-confirmable, Uri-Path dp
+        before = len(self._answered)
+        await self._scef.api.post(f"/ues/{endpoint.replace('e', 'ue', 1)}/uplink", {"data": data.hex()})
+        said = base64.b64encode(data)
+        await until(
+            lambda: any(said in body for body in self._answered[before:]), 30, why=f"no answer about {endpoint}"
+        )
+
+    async def post(self, name: str, body: bytes) -> int:
+        """Post a notification to one node; return the status."""
+        assert self._session is not None
+        url = f"http://127.0.0.1:{self.nodes[name].callback}/{PATH}"
+        async with self._session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
+            return answer.status
 
     async def add_spare(self, name: str) -> None:
         """Add endpoints for the other devices by the API of a node."""
@@ -331,16 +355,18 @@ class Cluster:
     async def _forward(self, request: web.Request) -> web.Response:
         body = await request.read()
         assert self._session is not None
-        for node in [*self.nodes.values()]:
-            if not node.can_answer:
-                continue
+        self._turn += 1
+        nodes = [node for name, node in self.nodes.items() if self.posts_to in ("", name)]
+        for number in range(len(nodes)):
+            node = nodes[(self._turn + number) % len(nodes)]
             url = f"http://127.0.0.1:{node.callback}{request.path_qs}"
             with contextlib.suppress(ClientError, TimeoutError):
                 async with self._session.request(
                     request.method, url, data=body, headers=request.headers, timeout=ClientTimeout(1)
                 ) as answer:
-                    if answer.status < 300:  # a node that does not serve the device refuses
-                        return web.Response(status=answer.status, body=await answer.read())
+                    self.answers[answer.status] += 1
+                    self._answered.append(body)
+                    return web.Response(status=answer.status, body=await answer.read())
         return web.Response(status=503)
 
 

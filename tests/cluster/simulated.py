@@ -1,4 +1,6 @@
-"""Nodes of a cluster in one thread: real runners, balance and leases over the store in memory, from a seed.
+"""Nodes of a cluster in one thread: real runners, balance, leases and inbox over the store in memory, from a seed.
+
+Servers and networks turn to any node. What a device sends to a node that does not serve it goes through the inbox.
 
 Each node has an event loop of its own, and all follow one clock. A node that is stopped does not run its loop, so that
 all its timers are late when it continues, as after SIGSTOP.
@@ -20,17 +22,20 @@ from bindings.contract import (
     Lookup,
     Miss,
     NetworkState,
+    Post,
     Presence,
     SouthProfile,
+    UplinkMessage,
 )
 from bridge.cluster.shards import NodeShards
 from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import frame
 from bridge.delivery.downlinks import Downlink
+from bridge.delivery.uplinks import Uplink
 from bridge.directory import Draft, Record
 from bridge.directory.keys import Key
-from bridge.errors import LedgerInUse
+from bridge.errors import LedgerInUse, NotServedHere
 from bridge.quota.allotments import Allotments
 from bridge.quota.limits import Per, Quota
 from bridge.quota.periods import Period, start_of
@@ -39,11 +44,17 @@ from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Effect, LookUp, SendToServer, Submit
 from bridge.relay.model import Endpoint, Policy, Server
 from bridge.service.cluster import ClusterWork
+from bridge.service.inbox import InboxWork
+from bridge.service.inbox_order import InboxOrder
 from bridge.service.network_calls import NetworkCalls
+from bridge.service.networks import NetworkEvents
+from bridge.service.node_inbox import NodeInbox
 from bridge.service.placed import Placed
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.runner import Runner
 from bridge.store.in_memory import ClusterRows, Disk, Faults, InMemoryNode
+from bridge.store.in_memory.inbox import InMemoryIngress
+from bridge.store.inbox import InboxRow
 from tests.service.scripted_binding import PROFILE
 
 SPAN = 5.0
@@ -129,6 +140,24 @@ class _Follower:
         await self._node.store.committed(())
 
 
+class _Posts:
+    """Where the network posts to: the number of a device, and what it sends."""
+
+    def __init__(self, node: "SimulatedNode") -> None:
+        self._node = node
+
+    def take_kept(self, post: Post) -> "asyncio.Future[None]":
+        return self._node.events.deliver(UplinkMessage(post.query, post.body, None, self._node.wall()))
+
+
+class _Network:
+    def __init__(self, posts: _Posts) -> None:
+        self.posts = posts
+
+    async def receive(self, note: object) -> bool:
+        raise AssertionError("a node starts its networks")
+
+
 class SimulatedNode:
     """One process of a node: from its start until it is killed or ends itself."""
 
@@ -153,7 +182,6 @@ class SimulatedNode:
         self.quotas = SharedQuotas(QUOTAS, Allotments(self.monotonic) if world.shares else None)
         self.calls = NetworkCalls("net", 32, world.random.random, lambda *_, **__: None)
         self.shards = NodeShards(name)
-        self.shards.follow(_Follower(self))
         self.work = ClusterWork(self.store, self.shards, 1.0, lambda *_, **__: None)
         self.runner = Runner(
             self.store,
@@ -168,11 +196,37 @@ class SimulatedNode:
             quotas=self.quotas,
             shards=self.shards,
         )
+        nobody: Any = None
+        order = InboxOrder(lambda _key: MISS)
+        self.events = NetworkEvents("net", nobody, self.runner, self.store, nobody, self, lambda *_, **__: None, order)
+        networks: dict[str, Any] = {"net": _Network(_Posts(self))}
+        work = InboxWork(self.store.inbox, self.store, networks, None, lambda *_, **__: None)
+        self.inbox = NodeInbox(self.store.inbox, work, order)
+        self._ingress = InMemoryIngress(world.disk, self.faults)
+        self.shards.follow(self.inbox)
+        self.shards.follow(_Follower(self))
+        self.loop.create_task(self.inbox.run())
         self.loop.create_task(self._keep())
         if self.quotas.allotments is not None:
             allotting = QuotaAllotments(self.quotas, self.store, self.runner, lambda *_, **__: None)
             self.loop.create_task(allotting.run())
         self.loop.call_soon(self._renew)
+
+    # What the network posts
+
+    def post(self, post: Post) -> None:
+        """Take a post as a listener does: directly, or into the inbox for another node; then acknowledge it."""
+        taken = self.events.deliver(UplinkMessage(post.query, post.body, None, self.wall()))
+        taken.add_done_callback(lambda done: self._taken(post, done))
+
+    def _taken(self, post: Post, taken: "asyncio.Future[None]") -> None:
+        error = taken.exception()
+        if error is None:
+            self.world.acknowledged.append(post.body[-8:])
+        elif isinstance(error, NotServedHere) and not self.faults.commits_wait:
+            kept = self._ingress.keep("net", post, self.wall(), error.shard)
+            kept.add_done_callback(lambda done: self._taken(post, done))
+            self.world.passed_on += 1
 
     # The clock of the runner
 
@@ -280,6 +334,8 @@ class World:
     accepted: set[bytes] = field(default_factory=set)  # requests that the server got an acknowledgement for
     nodes: dict[str, SimulatedNode] = field(default_factory=dict)
     asked: int = 0
+    acknowledged: list[bytes] = field(default_factory=list)  # what devices sent, and a node took
+    passed_on: int = 0  # of it, to other nodes
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -327,6 +383,24 @@ class World:
         node = self.random.choice(awake)
         endpoint = self.random.randint(1, self.endpoints)
         node.loop.call_soon(node.runner.event, endpoint, ev.ServerDatagram("srv", datagram))
+
+    def send(self) -> None:
+        """Let a device send something, which its network posts to any node."""
+        awake = [n for n in self.nodes.values() if not n.ended and self.now >= n.stopped_until]
+        if not awake:
+            return
+        self.asked += 1
+        sent = b"\x54\x02" + self.asked.to_bytes(2) + self.asked.to_bytes(4) + b"\xb2dp\xff" + _unique(self.asked)
+        node, number = self.random.choice(awake), self.random.randint(0, self.endpoints - 1)
+        node.loop.call_soon(node.post, Post("", f"d{number}", sent))
+
+    def uplinks(self) -> Counter[bytes]:
+        """Return how often each of the devices' messages is in the ledger, by its unique part."""
+        return Counter(row.body[-8:] for row in self.disk.tables.of(Uplink) if row.operation == "Send")
+
+    def posts(self) -> list[InboxRow]:
+        """Return the posts that wait in the inbox."""
+        return [*self.disk.tables.of(InboxRow)]
 
     def fault(self) -> None:
         """Let something happen to a node."""
@@ -381,6 +455,7 @@ class World:
             self.run_until(self.now + self.random.expovariate(2.0))
             for _ in range(self.random.randint(1, 4)):
                 self.execute()
+                self.send()
             if self.random.random() < 0.06:
                 self.fault()
             for name in self.names:
@@ -390,7 +465,8 @@ class World:
         for _ in range(400):
             self.run_until(self.now + 1.0)
             running = [self.start(name) for name in self.names]
-            if all(running) and all(row.over for rows in self.downlinks().values() for row in rows):
+            ended = all(row.over for rows in self.downlinks().values() for row in rows)
+            if all(running) and ended and not self.posts():
                 break
 
     def close(self) -> None:

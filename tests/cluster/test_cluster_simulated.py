@@ -19,7 +19,10 @@ def passed(world: World) -> list[str]:
 
 
 def judge(seed: int) -> None:
-    """Nothing is lost or accepted twice, each message has its outcome, none was on air twice, no quota is passed."""
+    """Nothing is lost or accepted twice, each message has its outcome, none was on air twice, no quota is passed.
+
+    What devices send is taken once, at whichever node it arrives.
+    """
     world = World(seed)
     try:
         world.story()
@@ -31,6 +34,11 @@ def judge(seed: int) -> None:
         assert not [row.id for its in rows.values() for row in its if not row.over], f"seed {seed}: without an outcome"
         assert not twice, f"seed {seed}: an at-most-once message was on air twice"
         assert not passed(world), f"seed {seed}: a quota is passed"
+        sent = world.uplinks()
+        assert world.passed_on > len(world.acknowledged) // 4, f"seed {seed}: little went to another node"
+        assert not [unique for unique in world.acknowledged if not sent[unique]], f"seed {seed}: acknowledged and lost"
+        assert not [unique for unique, times in sent.items() if times > 1], f"seed {seed}: taken twice"
+        assert not world.posts(), f"seed {seed}: left in the inbox"
         assert len(world.on_air) > len(world.accepted) // 4, f"seed {seed}: little was on air"
     finally:
         world.close()

@@ -57,6 +57,27 @@ MUTATIONS = [
         "tests/service/test_inbox.py::test_posts_are_taken_in_order_and_each_is_removed_with_what_it_changes",
     ),
     Mutation(
+        "a post for another node is acknowledged before it is committed",
+        "CallbackListener._passed_on",
+        "await pass_on(...)",
+        "pass",
+        "tests/nidd/test_other_nodes.py::test_what_cannot_be_passed_on_is_not_acknowledged",
+    ),
+    Mutation(
+        "a device that cannot be reached is seen to by a node that does not serve it",
+        "Notifications._reported",
+        "await $self._events.deliver($report)",
+        "pass",
+        "tests/nidd/test_other_nodes.py",
+    ),
+    Mutation(
+        "events that come directly do not wait for earlier posts",
+        "InboxOrder._has_to_wait",
+        "$record is MISS or $record.shard in $self._closed or $device in $self._devices",
+        "False",
+        "tests/service/test_node_inbox.py",
+    ),
+    Mutation(
         "a caller of the API is sent a datagram",
         "respond",
         "if $request.is_direct:\n    $_\n    return",
@@ -248,8 +269,8 @@ MUTATIONS = [
     ),
     Mutation(
         "a notification is answered 204 before the commit",
-        "CallbackListener.answer",
-        "$task.add_done_callback(partial($self._done, $reply))",
+        "CallbackListener._await",
+        "$task.add_done_callback(partial($self._done, $request, $reply))",
         "$self._succeed($reply, None)",
         "tests/nidd/test_notifications.py::test_204_only_after_the_commit",
     ),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -277,8 +277,8 @@ async def test_posts_are_taken_directly_after_one_that_ended_while_the_inbox_was
     await inbox.receiving.open()
     read = inbox.work._inbox.rows
 
-    async def slow(limit: int, after: int = 0) -> list[InboxRow]:
-        rows = await read(limit, after)
+    async def slow(limit: int, after: int = 0, shards: Collection[int] | None = None) -> list[InboxRow]:
+        rows = await read(limit, after, shards)
         for _ in range(10):
             await asyncio.sleep(0)
         return rows

@@ -111,7 +111,7 @@ async def test_words_that_cannot_be_kept_are_kept_when_the_store_can(kit: Kit, m
 
 async def test_a_node_that_does_not_serve_an_endpoint_does_not_say_that_its_network_was_asked(kit: Kit) -> None:
     def elsewhere(_record: Record) -> None:
-        raise NotServedHere("ask the others")
+        raise NotServedHere("ask the others", 7)
 
     async with kit.running() as service:
         await becomes(service, State.PENDING)

@@ -123,3 +123,39 @@ async def test_after_it_was_closed_nothing_is_kept(store, kind):
 
 async def test_whoever_waits_for_posts_continues_although_nobody_tells(store):
     await asyncio.wait_for(store.inbox.told(0.01), 60)
+
+
+async def test_posts_are_found_by_the_shards_of_their_devices(store, ingress):
+    for number, shard in enumerate([7, 8, 7, contract.NO_SHARD]):
+        await ingress.keep("net", Post("", "", b"%d" % number), 0.0, shard)
+    assert bodies(await store.inbox.rows(10, 0, {7})) == [b"0", b"2"]
+    assert bodies(await store.inbox.rows(10, 0, {8, contract.NO_SHARD})) == [b"1", b"3"]
+    assert bodies(await store.inbox.rows(1, 0, frozenset((7, 8)))) == [b"0"]
+    assert await store.inbox.rows(10, 0, ()) == []
+    (_, last) = await store.inbox.rows(10, 0, {7})
+    assert (last.shard, bodies(await store.inbox.rows(10, last.id))) == (7, [b"3"])
+
+
+async def test_what_a_post_changes_is_kept_once_whoever_has_read_it(store, ingress, downlink):
+    """Two holders of a shard may have read the same row: the second one's changes are refused as a whole."""
+    await ingress.keep("net", POST, 0.0)
+    (row,) = await store.inbox.rows(10)
+    await store.committed([Insert.of(downlink(1)), Delete(InboxRow, (row.id,))], endpoint=1)
+    with pytest.raises(StoreUnavailable):
+        await store.committed([Insert.of(downlink(2)), Delete(InboxRow, (row.id,))], endpoint=2)
+    assert [one.id for one in await store.reads.downlinks()] == [1]
+
+
+async def test_whoever_serves_is_told_of_which_shards_posts_came(store, ingress):
+    told = []
+
+    def when_told(shards):
+        told.append(shards)
+        return 7 in shards
+
+    await store.inbox.told(0.5)  # it begins to listen
+    store.inbox.when_told = when_told
+    await ingress.keep("net", POST, 0.0, 8)
+    await ingress.keep("net", POST, 0.0, 7)
+    await asyncio.wait_for(store.inbox.told(60.0), 20)
+    assert told == [frozenset((8,)), frozenset((7,))]

@@ -1,5 +1,7 @@
 """The durable part of a store in memory."""
 
+from collections.abc import Callable
+
 from bridge.directory.keys import Key
 from bridge.store.access import ApiKey, AuditEntry
 from bridge.store.contract import Found
@@ -22,6 +24,7 @@ class Disk:
         self.dead: list[DeadLetter] = []
         self.audited = 0  # entries of the audit log so far
         self.posts = 0  # that were kept in the inbox so far
+        self.tell_of_posts: list[Callable[[frozenset[int]], None]] = []  # called with the shards of new posts
         self.next_id = 1
 
     def found(self, key: Key, now: float) -> Found | None:

@@ -86,6 +86,8 @@ class InMemoryStore:
         self.faults.go()
         with contextlib.suppress(StoreUnavailable):
             await self.committed(())  # reported in its turn
+        if not self._closed:
+            self.inbox.close()
         self._closed = True
         self._go()
 

@@ -95,10 +95,11 @@ class Tables:
             return self.put(made)
         key = change.values if isinstance(change, Delete) else change.values[len(_mutable(kind)) :]
         there = self._rows.get(kind.TABLE, {}).get(key)
+        if there is None and (kind.REMOVED_ONCE or not isinstance(change, Delete)):
+            raise LookupError(f"{kind.TABLE} {key} to change is not there")
         if isinstance(change, Delete):
             return (lambda: None) if there is None else self.drop(there)
-        if there is None:
-            raise LookupError(f"{kind.TABLE} {key} to update is not there")
+        assert there is not None  # noqa: S101  # an Update
         return self.put(updated(there, change))
 
     def _set(self, table: str, key: Key, row: Row | None, before: Row | None) -> None:

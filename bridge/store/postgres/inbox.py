@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 
 import psycopg
 
-from bridge.store.inbox import InboxRow
+from bridge.store.inbox import InboxRow, WhenTold
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.ingress import CHANNEL
 from bridge.store.sql.connection import value_of
@@ -13,6 +14,7 @@ from bridge.store.sql.reads import SqlReads
 from bridge.store.sql.statements import columns_sql, decoder
 
 _ROWS = f"SELECT {columns_sql(InboxRow)} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608  # names of our own
+_OF_SHARDS = _ROWS.replace("ORDER", "AND shard = ANY(?) ORDER")
 
 
 class PostgresInbox:
@@ -25,12 +27,12 @@ class PostgresInbox:
         self._told = asyncio.Event()
         self._socket = -1  # that the event loop watches
         self._connecting: asyncio.Task[None] | None = None
+        self.when_told: WhenTold = lambda _shards: True
 
-    async def rows(self, limit: int, after: int = 0) -> list[InboxRow]:
+    async def rows(self, limit: int, after: int = 0, shards: Collection[int] | None = None) -> list[InboxRow]:
         decode = decoder(InboxRow)
-        return await self._reads.ask(
-            lambda reader: [decode(row) for row in reader.connection.execute(_ROWS, (after, limit))]
-        )
+        asked = (_ROWS, (after, limit)) if shards is None else (_OF_SHARDS, (after, [*shards], limit))
+        return await self._reads.ask(lambda reader: [decode(row) for row in reader.connection.execute(*asked)])
 
     async def told(self, timeout: float) -> None:  # noqa: ASYNC109  # see the contract
         if self._socket < 0 and (self._connecting is None or self._connecting.done()):
@@ -69,8 +71,14 @@ class PostgresInbox:
         raw = self._listening.raw().pgconn
         try:
             raw.consume_input()
-            while raw.notifies() is not None:
-                self._told.set()
+            while (notice := raw.notifies()) is not None:
+                if self.when_told(_shards(notice.extra)):
+                    self._told.set()
         except psycopg.Error:  # the connection broke
             self._end()
             self._told.set()
+
+
+def _shards(told: bytes) -> frozenset[int]:
+    """Return the shards that a notice names; none if it is of an older release."""
+    return frozenset(int(shard) for shard in told.decode().split(",") if shard)

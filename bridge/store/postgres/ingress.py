@@ -10,7 +10,7 @@ from bindings.contract import Post
 from bridge.delivery.rows import Insert
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.store import inbox
-from bridge.store.inbox import InboxRow
+from bridge.store.inbox import NO_SHARD, InboxRow
 from bridge.store.postgres.connection import READ_ONLY, PostgresConnection, one_line
 from bridge.store.sql.batches import Batch
 from bridge.store.sql.connection import value_of
@@ -18,13 +18,13 @@ from bridge.store.sql.transactions import Transactions
 from bridge.store.sql.writer import Writer
 
 CHANNEL = "'lwm2m_inbox_' || CAST(CAST(CAST(current_schema() AS regnamespace) AS oid) AS TEXT)"
-"""SQL for the name of the channel on which the bridge that serves the ledger is told of new posts."""
+"""SQL for the name of the channel on which bridges are told of new posts, by their shards: "3,7"."""
 
 _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
 )
-_INSERT = "INSERT INTO inbox (network, at, door, query, body) VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO inbox (network, at, door, query, body, shard) VALUES (?, ?, ?, ?, ?, ?)"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT ?) AS waiting"
 
 
@@ -34,7 +34,6 @@ class _IngressTransactions(Transactions):
     def __init__(self, connection: PostgresConnection) -> None:
         super().__init__()
         self._connection = connection
-        self._tell = False
 
     def transact(self, batches: list[Batch]) -> None:
         connection = self._connection
@@ -54,14 +53,13 @@ class _IngressTransactions(Transactions):
         except BridgeError:
             connection.roll_back()
             raise
-        self._tell = True
+        self._tell({post[-1] for post in posts})
 
-    def tidy(self) -> None:
-        """Tell the bridge that serves of new posts, once for each group and outside its transaction."""
-        if self._tell:
-            self._tell = False
-            with contextlib.suppress(psycopg.Error):  # then it finds them when it asks by itself
-                self._connection.execute(f"SELECT pg_notify({CHANNEL}, '')")
+    def _tell(self, shards: set[int]) -> None:
+        """Tell those who serve of new posts, once for each group, outside its transaction and before the answer."""
+        told = ",".join(map(str, sorted(shards)))
+        with contextlib.suppress(psycopg.Error):  # then they find them when they ask by themselves
+            self._connection.execute(f"SELECT pg_notify({CHANNEL}, ?)", (told,))
 
 
 class PostgresIngress:
@@ -76,7 +74,7 @@ class PostgresIngress:
         self._writer.start()
         self._closed = False
 
-    def keep(self, network: str, post: Post, at: float) -> asyncio.Future[None]:
+    def keep(self, network: str, post: Post, at: float, shard: int = NO_SHARD) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
             future.set_exception(StoreUnavailable("the inbox is closed"))
@@ -86,7 +84,7 @@ class PostgresIngress:
             if not future.done():
                 future.set_result(None) if error is None else future.set_exception(error)
 
-        row = InboxRow(0, network, at, post.door, post.query, post.body)
+        row = InboxRow(0, network, at, post.door, post.query, post.body, shard)
         self._writer.give(Batch((Insert.of(row),), None, done, None))
         return future
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bridge.delivery.rows import Change, Row, Update
+from bridge.delivery.rows import Change, Delete, Row, Update
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.statements import change_sql
 
@@ -38,7 +38,7 @@ def runs(changes: Iterable[Change]) -> Iterator[tuple[Form, list[tuple[Any, ...]
 
 
 def check(form: Form, run: list[tuple[Any, ...]], changed: int) -> None:
-    """Raise LookupError if rows to update are not there."""
+    """Raise LookupError if rows to update, or to remove once, are not there."""
     kind, row = form
-    if kind is Update and changed != len(run):
-        raise LookupError(f"{len(run) - changed} of {len(run)} rows of {row.TABLE} to update are not there")
+    if changed != len(run) and (kind is Update or (kind is Delete and row.REMOVED_ONCE)):
+        raise LookupError(f"{len(run) - changed} of {len(run)} rows of {row.TABLE} to change are not there")

@@ -1,0 +1,57 @@
+"""A node of a cluster, put together from the parts of a running bridge."""
+
+from collections.abc import Callable, Sequence
+
+from bridge.cluster.contract import ShardFollower
+from bridge.cluster.ledger import ClusterLedger
+from bridge.config import Config
+from bridge.metrics import Metrics
+from bridge.service.inbox import InboxWork
+from bridge.service.new_endpoints import NewEndpoints
+from bridge.service.node import Chore, Node
+from bridge.service.node_inbox import NodeInbox
+from bridge.service.parts import Parts
+from bridge.service.progress import Progress
+from bridge.service.quota_allotments import QuotaAllotments
+from bridge.service.shard_addresses import shard_addresses
+from bridge.service.shard_endpoints import ShardCaches, ShardEndpoints
+from bridge.service.tasks import Tasks
+
+
+async def node_of(
+    config: Config,
+    ledger: ClusterLedger,
+    parts: Parts,
+    chores: Sequence[Chore],
+    progress: Progress,
+    tasks: Tasks,
+    metrics: Metrics,
+    looked: Callable[[], None],
+) -> Node:
+    """Return the node whose parts these are; its `run` takes shards, and `tasks` has what goes on beside.
+
+    `looked` is called after each look at the cluster. Raises StoreUnavailable.
+    """
+    store, shards = parts.store, parts.shards
+    if shards is None:
+        raise AssertionError("the parts are of no node")
+    addresses = shard_addresses(config, metrics)
+    await addresses.release_all()
+    added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
+    await added.begin()
+    followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories)]
+    if store.inbox is not None and parts.order is not None:
+        work = InboxWork(store.inbox, store, parts.networks, None, metrics.count)
+        inbox = NodeInbox(store.inbox, work, parts.order)
+        followers.append(inbox)
+        tasks.begin(inbox.run())
+    followers += [
+        ShardEndpoints(store, parts.directory, parts.runner, parts.provisioning, parts.networks, progress, tasks.begin),
+        addresses,
+    ]
+    tasks.begin(added.run())
+    tasks.begin(addresses.run())
+    quotas = QuotaAllotments(parts.quotas, ledger, parts.runner, metrics.count)
+    return Node(
+        ledger, shards, followers, chores, config.cluster.renew, metrics, looked, addresses.release_rest, quotas
+    )

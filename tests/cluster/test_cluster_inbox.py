@@ -1,0 +1,102 @@
+"""Notifications at a node that does not serve the device: two processes, a real PostgreSQL, an emulated SCEF."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.nodes import Cluster
+from tests.store.stores import postgres_server
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+NO_CONTENT = 204
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Two nodes that share the shards."""
+    async with Cluster(tmp_path, postgres_server()) as made:
+        for name in ("a", "b"):
+            await made.start(name)
+            await made.ready(name)
+        await made.balanced("a", "b")
+        await made.provisioned()
+        yield made
+
+
+def of(cluster: Cluster, node: str) -> list[str]:
+    """Return the endpoints that a node serves."""
+    return [endpoint for endpoint, holder in cluster.holders().items() if holder == node]
+
+
+def sends(cluster: Cluster) -> list[str]:
+    """Return the payloads of the devices' Sends in the ledger, in the order in which they were taken."""
+    found = cluster.rows("SELECT body FROM uplink WHERE operation = 'Send' ORDER BY id")
+    return [bytes(body).rpartition(b"\xff")[2].decode() for (body,) in found]
+
+
+async def test_a_notification_is_taken_at_any_node_and_counts_once(cluster: Cluster) -> None:
+    mine, theirs = of(cluster, "a")[0], of(cluster, "b")[0]
+    cluster.posts_to = "a"
+    for number in range(3):
+        await cluster.send(mine, f"{mine}.{number}")
+        await cluster.send(theirs, f"{theirs}.{number}")
+    expected = {f"{endpoint}.{number}" for endpoint in (mine, theirs) for number in range(3)}
+    await until(lambda: set(sends(cluster)) == expected, 20, why="not all are taken")
+    await until(lambda: not cluster.rows("SELECT id FROM inbox"), 20, why="what was taken stays")
+    assert sorted(sends(cluster)) == sorted(expected), "each once"
+    assert [one for one in sends(cluster) if one.startswith(f"{theirs}.")] == [f"{theirs}.{n}" for n in range(3)]
+    assert set(cluster.answers) == {NO_CONTENT}
+
+    await cluster.execute(theirs)  # its delivery report comes to a, too
+    await cluster.judge()
+    assert set(cluster.answers) == {NO_CONTENT}
+    assert await cluster.post("a", b'{"niddConfiguration": "http://x/configurations/none", "data": ""}') == 404
+    assert await cluster.post("a", b"no JSON") == 400
+    assert not cluster.rows("SELECT id FROM inbox"), "what nobody knows is refused as on one node"
+
+
+async def test_the_next_holder_takes_what_its_killed_owner_left(cluster: Cluster) -> None:
+    """The owner hangs before it takes the post out of the inbox, and is killed."""
+    theirs = of(cluster, "b")[0]
+    cluster.posts_to = "a"
+    cluster.nodes["b"].process.signal(signal.SIGSTOP)
+    for number in range(3):
+        await cluster.send(theirs, f"{number}")
+    assert [cluster.answers[NO_CONTENT], len(cluster.rows("SELECT id FROM inbox"))] == [3, 3]
+    assert sends(cluster) == []
+    cluster.nodes["b"].kill()
+    await cluster.settled("a")
+    await until(partial(_are, cluster, ["0", "1", "2"]), 20, why="they are not taken")
+    await cluster.send(theirs, "3")
+    await until(partial(_are, cluster, ["0", "1", "2", "3"]), 20, why="a later one is not taken")
+    assert not cluster.rows("SELECT id FROM inbox")
+    assert set(cluster.answers) == {NO_CONTENT}
+
+
+async def test_notifications_during_hand_overs_come_once_each(cluster: Cluster) -> None:
+    endpoints = [f"e{n}" for n in range(cluster.devices)]
+
+    async def talk(endpoint: str) -> None:
+        for number in range(12):
+            await cluster.send(endpoint, f"{endpoint}.{number}")
+
+    talking = asyncio.gather(*(talk(endpoint) for endpoint in endpoints))
+    await cluster.command("a", "cluster", "drain", "b")
+    await cluster.settled("a")
+    await cluster.command("a", "cluster", "drain", "b", "--off")
+    await talking
+    await cluster.balanced("a", "b")
+    assert set(cluster.answers) == {NO_CONTENT}
+    expected = sorted(f"{endpoint}.{number}" for endpoint in endpoints for number in range(12))
+    await until(lambda: sorted(sends(cluster)) == expected, 20, why="not all are taken, or one twice")
+    assert not cluster.rows("SELECT id FROM inbox")
+
+
+def _are(cluster: Cluster, expected: list[str]) -> bool:
+    return sends(cluster) == expected

@@ -1,0 +1,109 @@
+"""Notifications about the device of another node: they are passed on as they came, and change nothing here."""
+
+import json
+
+import pytest
+
+from bindings.contract import Post
+from bridge.errors import StoreUnavailable
+from tests.waiting import until
+
+DEVICE = "dev1@iot.example"
+SHARD = 7
+SUBSCRIPTION = "http://scef.example/3gpp-monitoring-event/v1/as1/subscriptions/m1"
+
+
+class Passing:
+    """Keeps what is passed on; `fails` makes it fail."""
+
+    def __init__(self):
+        self.posts = []
+        self.fails = False
+
+    async def __call__(self, post, shard):
+        if self.fails:
+            raise StoreUnavailable("the inbox is full")
+        self.posts.append((post, shard))
+
+
+@pytest.fixture
+async def binding(make, memory, side):
+    """A node's instance that finds the device's notes, and does not serve the device."""
+    one = await make(
+        zero_touch={"allow": ("*",)}, reachability={"events": ("UE_REACHABILITY",)}, downlinks={"rds_timeout": 1.0}
+    )
+    await one.provision(DEVICE, {})
+    await until(lambda: one.status()["configurations"]["active"] == 1)
+    await memory.put("s/m1", DEVICE.encode(), DEVICE)
+    side.elsewhere[DEVICE] = SHARD
+    one.listener.pass_on = Passing()
+    return one
+
+
+def notifications(link):
+    """Return each kind of notification about the device: what it is, the door, the body, and the answer."""
+    delivery = {"niddDownlinkDataTransfer": f"{link}/downlink-data-deliveries/7"}
+    report = {"monitoringType": "UE_REACHABILITY", "externalId": DEVICE}
+    return {
+        "an uplink": ("", {"niddConfiguration": link, "externalId": DEVICE, "data": "AQ=="}, 204),
+        "a report": ("", delivery | {"deliveryStatus": "SUCCESS"}, 204),
+        "a report of one that cannot be reached": (
+            "", delivery | {"deliveryStatus": "FAILURE_TEMPORARILY_NOT_REACHABLE"}, 204,
+        ),
+        "a report of one without RDS": ("", delivery | {"deliveryStatus": "FAILURE_RDS_DISABLED"}, 204),
+        "the end of its configuration": (
+            "", {"niddConfiguration": link, "externalId": DEVICE, "status": "TERMINATED"}, 204,
+        ),
+        "an uplink of a configuration that is not known here yet": (
+            "", {"niddConfiguration": link + "9", "externalId": DEVICE, "data": "AQ=="}, 204,
+        ),
+        "a monitoring event": (
+            "/reports", {"subscription": SUBSCRIPTION, "monitoringEventReports": [report]}, 204,
+        ),
+        "a trigger of its configuration": (
+            "/trigger", {"afId": "as1", "nefId": "nef", "gpsi": f"extid-{DEVICE}", "suppFeat": "0"}, 200,
+        ),
+    }  # fmt: skip
+
+
+KINDS = list(notifications(""))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_it_is_passed_on_as_it_came_and_nothing_is_done_here(binding, scef, side, memory, kind):
+    door, said, status = notifications(scef.link(scef.name_of(DEVICE)))[kind]
+    side.added[DEVICE] = ("dev1", {})
+    notes, asked, delivered = dict(memory.notes), len(scef.requests), list(side.delivered)
+    body = json.dumps(said).encode()
+    async with scef.session.post(binding.listener.url + door, data=body) as answer:
+        assert answer.status == status
+    assert binding.listener.pass_on.posts == [(Post(door.strip("/"), "", body), SHARD)]
+    assert (memory.notes, len(scef.requests), side.delivered) == (notes, asked, delivered)
+    assert binding.status()["reachability"]["being_asked_for"] == 0, "a subscription is being made here"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "not known here" not in kind])
+async def test_the_node_that_serves_the_device_takes_it_as_if_it_had_just_come(binding, scef, side, kind):
+    door, said, _ = notifications(scef.link(scef.name_of(DEVICE)))[kind]
+    side.added[DEVICE] = ("dev1", {})
+    body = json.dumps(said).encode()
+    async with scef.session.post(binding.listener.url + door, data=body):
+        ((post, _),) = binding.listener.pass_on.posts
+    side.elsewhere.clear()
+    await binding.posts.take_kept(post)
+
+
+async def test_what_cannot_be_passed_on_is_not_acknowledged(binding, scef, side):
+    binding.listener.pass_on.fails = True
+    link = scef.link(scef.name_of(DEVICE))
+    said = {"niddConfiguration": link, "externalId": DEVICE, "data": "AQ=="}
+    async with scef.session.post(binding.listener.url, data=json.dumps(said)) as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert side.counts["nidd_notifications_store_unavailable"] == 1
+
+
+async def test_what_no_node_knows_is_refused_and_not_passed_on(binding, scef):
+    said = {"niddConfiguration": scef.link("strange"), "externalId": "nobody@iot.example", "data": "AQ=="}
+    assert await scef.notify(binding.listener.url, said) == 404
+    assert await scef.notify(binding.listener.url, {}) == 400
+    assert binding.listener.pass_on.posts == []
