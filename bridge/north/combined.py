@@ -95,7 +95,8 @@ class CombinedNorth:
         sums = {name: sum(getattr(part, name) for part in parts) for name in _COUNTERS}
         sums["strangers"] += self._unclaimed
         checked = self._checked
-        sums |= {"ocsp_asked": checked.asked, "ocsp_refused": checked.refused, "ocsp_unproven": checked.unproven}
+        sums |= {"ocsp_asked": checked.asked, "ocsp_unproven": checked.unproven}
+        sums |= {"ocsp_refused": checked.refused, "ocsp_closed": checked.closed}
         return Counters(**sums)
 
     # -- Receiver of the datagrams -------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ class Counters:
     ended_by_server: int = 0  # open links that the server closed, or that broke
     ocsp_asked: int = 0  # questions to OCSP responders
     ocsp_refused: int = 0  # openings refused because a responder says that the certificate is revoked, or unknown
+    ocsp_closed: int = 0  # open sessions that were closed for that
     ocsp_unproven: int = 0  # openings for which no responder had a usable answer
 
 

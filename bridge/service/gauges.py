@@ -86,6 +86,10 @@ _NORTH = {
         "ocsp_refused",
         "Sessions refused because an OCSP responder says that the server's certificate is revoked, or unknown.",
     ),
+    "north_ocsp_closed": (
+        "ocsp_closed",
+        "Open sessions that were closed because an OCSP responder says so of the server's certificate meanwhile.",
+    ),
     "north_ocsp_unproven": (
         "ocsp_unproven",
         "Openings of sessions for which no OCSP responder had a valid answer; ocsp_unavailable decides about them.",

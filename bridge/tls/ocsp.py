@@ -56,12 +56,13 @@ class Standing(Enum):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What is known of a certificate. `why`: against it, for people; empty: it is good. `until`: seconds of the
-    wall clock at which the responder has a newer answer; None: at any time.
+    wall clock at which the responder has a newer answer; None: at any time. `final`: no later answer undoes it.
     """
 
     standing: Standing
     why: str = ""
     until: float | None = None
+    final: bool = False
 
 
 def question(certificate: x509.Certificate, issuer: x509.Certificate, nonce: bytes) -> bytes:
@@ -92,6 +93,9 @@ def answer(
 
     `nonce`: that of the question. A response with another nonce proves nothing. One without a nonce was made in
     advance (RFC 5019 §4); it must say until when it is valid. None: nobody asked, the response was stapled.
+
+    That a certificate is revoked is proven by any response that its authority has signed, however old and whatever the
+    question: only a certificate on hold can become good again (RFC 5280 §5.3.1).
     """
     try:
         response = ocsp.load_der_ocsp_response(data)
@@ -103,6 +107,8 @@ def answer(
             return _proves_nothing(
                 "its OCSP response is not signed by its authority, nor by a delegate of that authority"
             )
+        if _is_final(response):
+            return Answer(Standing.REVOKED, "it is revoked, its OCSP responder says", _until(response), final=True)
         fresh = False
         if nonce is not None and (theirs := _nonce(response)) is not None:
             if theirs != nonce:
@@ -166,16 +172,27 @@ def _verifies(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
 def _standing(response: ocsp.OCSPResponse, at: Now, *, fresh: bool) -> Answer:
     """Return the standing that a signed response states. `fresh`: its nonce shows that it is not an old one."""
     until = response.next_update_utc
+    seconds = _until(response)
     if _written(response.this_update_utc) > at.latest:
         return _proves_nothing("its OCSP response is of a later time; is the clock of this host right?")
     if (until is None and not fresh) or (until is not None and _written(until) < at.earliest):
         return _proves_nothing("its OCSP response is too old; is the clock of this host right?")
-    seconds = None if until is None else until.timestamp()
     if response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
-        return Answer(Standing.REVOKED, "it is revoked, its OCSP responder says", seconds)
+        return Answer(Standing.REVOKED, "it is on hold, its OCSP responder says", seconds)
     if response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
         return Answer(Standing.UNKNOWN, "its OCSP responder does not know it", seconds)
     return Answer(Standing.GOOD, "", seconds)
+
+
+def _is_final(response: ocsp.OCSPResponse) -> bool:
+    """Whether a response says that a certificate is revoked for good, and not on hold."""
+    revoked = response.certificate_status is ocsp.OCSPCertStatus.REVOKED
+    healing = {x509.ReasonFlags.certificate_hold, x509.ReasonFlags.remove_from_crl}
+    return revoked and response.revocation_reason not in healing
+
+
+def _until(response: ocsp.OCSPResponse) -> float | None:
+    return None if response.next_update_utc is None else response.next_update_utc.timestamp()
 
 
 def _written(moment: object) -> str:

@@ -1,6 +1,8 @@
 """OCSP responders are asked about servers' certificates before a session carries anything, over DTLS and TLS."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -9,12 +11,13 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import web
+from cryptography import x509
 from cryptography.x509.ocsp import OCSPCertStatus
 
 from bridge.north.combined import CombinedNorth
 from bridge.north.contract import LinkState, Sending
 from bridge.north.dtls.transport import DtlsNorth, DtlsServer as DtlsSettings
-from bridge.north.revocation import http, responders as asking
+from bridge.north.revocation import chains, http, responders as asking
 from bridge.north.revocation.chains import OcspRevocation
 from bridge.north.revocation.responders import Responders
 from bridge.north.sessions import verifying
@@ -24,6 +27,7 @@ from bridge.north.udp.prefix import PrefixScheme
 from bridge.north.udp.prefixes import LOOPBACK_PREFIX, pools
 from bridge.north.udp.servers import ServerName, Servers
 from bridge.north.udp.transport import UdpNorth
+from bridge.tls import ocsp
 from bridge.tls.credentials import CertificateKey, Credentials
 from bridge.tls.openssl import OpenSsl
 from bridge.tls.settings import CERTIFICATE_SUITES, SessionSettings, Trust
@@ -72,7 +76,7 @@ async def links(
     await known.resolve()
     scheme = PrefixScheme(pools([LOOPBACK_PREFIX]), free_port())
     udp = UdpNorth(scheme, known)
-    asked = Responders(bytes, lambda: 0.0)
+    asked = Responders(bytes, lambda: 0.0)  # without jitter
     revocation = OcspRevocation(asked, "one", url, accept_unproven=accept)
     session = SessionSettings(CERTIFICATE_SUITES, Trust(ROOT.pem, asked=True), stream=kind == "tls")
     secure = {"one": DtlsSettings(OpenSsl(), session, LinkSettings(), revocation)} if kind == "dtls" else {}
@@ -247,6 +251,107 @@ async def test_a_certificate_without_a_responder_is_refused_with_the_cure() -> N
     async with links("dtls", GOOD, "") as (north, noted, _):
         north.open(SOURCE, ("one",))
         assert "set ocsp_responder" in (await state(noted, LinkState.FAILING)).reason
+
+
+REVOKED = OCSPCertStatus.REVOKED
+HOLD = x509.ReasonFlags.certificate_hold
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let answers be old after a moment."""
+    monkeypatch.setattr(asking, "LONGEST", 0.05)
+    monkeypatch.setattr(asking, "SHORTEST", 0.05)
+    monkeypatch.setattr(asking, "AGAIN", 0.05)
+    monkeypatch.setattr(chains, "LEAST", 0.05)
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_session_ends_when_its_servers_certificate_is_revoked_while_it_is_open(kind: str) -> None:
+    status = OCSPCertStatus.GOOD
+    liar = Liar(lambda _question, nonce: body(vouches(ROOT, GOOD, status=status, nonce=nonce)))
+    async with liar.running() as url, links(kind, GOOD, url) as (north, noted, peer):
+        north.send(SOURCE, "one", request(1))
+        await peer.receive()
+        await until(lambda: len(liar.questions) >= 3, why="nobody asks again")
+        assert north.link(SOURCE, "one").state is LinkState.OPEN
+        status = REVOKED
+        assert "no longer accepted: it is revoked" in (await state(noted, LinkState.FAILING)).reason
+        status = OCSPCertStatus.GOOD  # an old answer, or a mistake: a revocation is for good
+        assert (north.counters().ocsp_closed, north.counters().ocsp_refused) == (1, 0)
+        asked = len(liar.questions)
+        north.open(SOURCE + 1, ("one",))
+        await until(lambda: north.link(SOURCE + 1, "one").state is LinkState.FAILING)
+        assert len(liar.questions) == asked
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("accept", [False, True], ids=["refuse", "accept"])
+async def test_a_responder_that_falls_silent_ends_an_open_session_after_an_hour_or_never(
+    accept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [body(vouches(ROOT, GOOD))]
+    liar = Liar(lambda _question, _nonce: answers.pop() if answers else body(b"", 500))
+    async with liar.running() as url, links("dtls", GOOD, url, accept=accept) as (north, noted, _):
+        north.open(SOURCE, ("one",))
+        await state(noted, LinkState.OPEN)
+        await until(lambda: len(liar.questions) >= 4, why="nobody asks again")
+        assert north.link(SOURCE, "one").state is LinkState.OPEN
+        monkeypatch.setattr(verifying, "GRACE", 0.0)
+        asked = len(liar.questions)
+        if accept:
+            await until(lambda: len(liar.questions) >= asked + 3)
+            assert north.link(SOURCE, "one").state is LinkState.OPEN
+        else:
+            assert "ocsp_unavailable = refuse" in (await state(noted, LinkState.FAILING)).reason
+
+
+@pytest.mark.usefixtures("_soon")
+async def test_a_session_that_ended_is_asked_about_no_more() -> None:
+    liar = Liar(lambda _question, nonce: body(vouches(ROOT, GOOD, nonce=nonce)))
+    async with liar.running() as url, links("dtls", GOOD, url) as (north, noted, _):
+        north.open(SOURCE, ("one",))
+        await state(noted, LinkState.OPEN)
+        channel = weakref.ref(cast("Any", north)._dtls.links[SOURCE, "one"].channel._user)
+        north.release(SOURCE)
+        gc.collect()
+        await until(lambda: channel() is None, why="a closed session stays in memory until it would be asked about")
+
+
+def test_revoked_is_proven_by_every_answer_of_the_authority_however_old_it_is() -> None:
+    old, later = (-3 * HOUR, -HOUR), (HOUR, 2 * HOUR)
+
+    def standing(**answer: Any) -> ocsp.Standing:
+        data = vouches(ROOT, GOOD, status=REVOKED, **answer)
+        return ocsp.answer(data, GOOD.certificate, ROOT.certificate, ocsp.now(), b"mine").standing
+
+    assert standing() is ocsp.Standing.REVOKED
+    assert standing(valid=old) is ocsp.Standing.REVOKED
+    assert standing(valid=later) is ocsp.Standing.REVOKED
+    assert standing(nonce=b"another question") is ocsp.Standing.REVOKED
+    assert standing(valid=old, signer=FOREIGN) is ocsp.Standing.UNPROVEN
+    assert standing(reason=HOLD) is ocsp.Standing.REVOKED
+    assert standing(reason=HOLD, valid=old) is ocsp.Standing.UNPROVEN
+
+
+@pytest.mark.parametrize("reason", [None, HOLD], ids=["for good", "on hold"])
+async def test_only_a_certificate_on_hold_becomes_good_again(reason: x509.ReasonFlags | None) -> None:
+    said = [vouches(ROOT, GOOD), b"", vouches(ROOT, GOOD, status=REVOKED, reason=reason)]
+
+    async def post(_url: str, _question: bytes) -> bytes:
+        return said.pop()
+
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SHORTEST", "LONGEST", "AGAIN"):
+            patch.setattr(asking, name, 0.0)
+        responders = Responders(bytes, lambda: 0.0, post)
+        for _ in range(3):
+            kept = await responders.standing("http://a.example", GOOD.certificate, ROOT.certificate)
+            found.append(kept.answer.standing)
+    later = [ocsp.Standing.REVOKED] * 2 if reason is None else [ocsp.Standing.UNPROVEN, ocsp.Standing.GOOD]
+    assert found == [ocsp.Standing.REVOKED, *later]
 
 
 class TestKeptAnswers:

@@ -133,6 +133,7 @@ def vouches(  # each is a way to be wrong
     valid: tuple[timedelta, timedelta] = (-timedelta(hours=1), timedelta(hours=1)),
     signer: Issued | None = None,
     nonce: bytes = b"",
+    reason: x509.ReasonFlags | None = None,
 ) -> bytes:
     """Return an OCSP response in DER, signed by the authority, or by another in its place."""
     subject = about.certificate if isinstance(about, Issued) else about
@@ -140,7 +141,7 @@ def vouches(  # each is a way to be wrong
     certificate, key = (authority.certificate, authority.key) if signer is None else (signer.certificate, signer.key)
     builder = (
         ocsp.OCSPResponseBuilder()
-        .add_response(subject, authority.certificate, SHA256(), status, NOW + valid[0], NOW + valid[1], revoked, None)
+        .add_response(subject, authority.certificate, SHA256(), status, NOW + valid[0], NOW + valid[1], revoked, reason)
         .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
     )
     if signer is not None:

@@ -7,14 +7,18 @@ from itertools import pairwise
 
 from cryptography import x509
 
-from bridge.north.revocation.contract import Checked
-from bridge.north.revocation.responders import Responders
+from bridge.north.revocation.contract import Checked, Verdict
+from bridge.north.revocation.responders import LONGEST, Kept, Responders
 from bridge.tls import ocsp
 from bridge.tls.ocsp import Answer, Standing
 
 _log = logging.getLogger("bridge.north")
 
 RESPONDERS = 3  # of those that a certificate names, how many are asked at most
+LEAST = 1.0  # seconds until an open session is asked about again
+SPREAD = 60.0  # seconds over which the sessions of a server are asked about again
+
+_NOBODY = Answer(Standing.UNPROVEN, "it names no OCSP responder: set ocsp_responder")
 
 
 class OcspRevocation:
@@ -31,16 +35,16 @@ class OcspRevocation:
         self._server = server
         self._responder = responder
         self._accept_unproven = accept_unproven
-        self._checks: set[asyncio.Task[str]] = set()
+        self._checks: set[asyncio.Task[Verdict]] = set()
 
     @property
     def checked(self) -> Checked:
         """Return the counters, shared by all servers."""
         return self._responders.checked
 
-    def refusal(self, chain: tuple[x509.Certificate, ...]) -> Future[str]:
-        """Return a future of the reason why a verified chain is not accepted; empty: it is. The future never raises."""
-        task = asyncio.get_running_loop().create_task(self._refusal(chain))
+    def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> Future[Verdict]:
+        """Return a future of whether a verified chain is accepted; it never raises. See the contract."""
+        task = asyncio.get_running_loop().create_task(self._verdict(chain, is_open=is_open))
         self._checks.add(task)
         task.add_done_callback(self._checks.discard)
         return task
@@ -52,45 +56,54 @@ class OcspRevocation:
         await asyncio.gather(*self._checks, return_exceptions=True)
         await self._responders.stop()
 
-    async def _refusal(self, chain: tuple[x509.Certificate, ...]) -> str:
-        answer = await self._worst(chain)
+    async def _verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool) -> Verdict:
+        answer, until = await self._worst(chain)
+        again = max(until - asyncio.get_running_loop().time(), LEAST) + SPREAD * self._responders.jitter()
         checked = self.checked
         if answer.standing is Standing.GOOD:
-            checked.good += 1
-            return ""
+            checked.good += not is_open
+            return Verdict("", again)
         if answer.standing is not Standing.UNPROVEN:
-            checked.refused += 1
-            return answer.why
-        checked.unproven += 1
+            checked.refused += not is_open
+            checked.closed += is_open
+            return Verdict(answer.why, again)
+        checked.unproven += not is_open
         if not self._accept_unproven:
-            return f"{answer.why} (ocsp_unavailable = refuse)"
+            return Verdict(f"{answer.why} (ocsp_unavailable = refuse)", again, certain=False)
         _log.warning(
             "a server's certificate is accepted though nobody says whether it is revoked (ocsp_unavailable = accept)",
             extra={"server": self._server, "why": answer.why, "sample": f"ocsp accepted {self._server}"},
         )
-        return ""
+        return Verdict("", again)
 
-    async def _worst(self, chain: tuple[x509.Certificate, ...]) -> Answer:
-        """Return the answer that decides: the first against a certificate, else the first that proves nothing."""
+    async def _worst(self, chain: tuple[x509.Certificate, ...]) -> tuple[Answer, float]:
+        """Return the answer that decides, the first against a certificate, else the first that proves nothing.
+
+        With it comes the time of the event loop until which no answer changes.
+        """
+        until = asyncio.get_running_loop().time() + LONGEST
         if len(chain) < 2:  # noqa: PLR2004  # a certificate and its authority
-            return Answer(Standing.UNPROVEN, "nobody can answer for a certificate without authority")
+            return Answer(Standing.UNPROVEN, "nobody can answer for a certificate without authority"), until
         unproven: Answer | None = None
         for depth, (certificate, issuer) in enumerate(pairwise(chain)):
             urls = [self._responder] if self._responder and depth == 0 else ocsp.responders(certificate)
             if not urls and depth:
                 continue
-            answer = await self._first(urls[:RESPONDERS], certificate, issuer)
+            found = await self._first(urls[:RESPONDERS], certificate, issuer)
+            until = until if found is None else min(until, found.until)
+            answer = _NOBODY if found is None else found.answer
             if answer.standing in {Standing.REVOKED, Standing.UNKNOWN}:
-                return answer if not depth else Answer(answer.standing, f"{answer.why} (at its authority {depth})")
+                where = f" (at its authority {depth})" if depth else ""
+                return Answer(answer.standing, answer.why + where), until
             if answer.standing is Standing.UNPROVEN:
                 unproven = unproven or answer
-        return unproven or Answer(Standing.GOOD)
+        return unproven or Answer(Standing.GOOD), until
 
-    async def _first(self, urls: list[str], certificate: x509.Certificate, issuer: x509.Certificate) -> Answer:
-        """Return the first answer that proves something, else the last one."""
-        answer = Answer(Standing.UNPROVEN, "it names no OCSP responder: set ocsp_responder")
+    async def _first(self, urls: list[str], certificate: x509.Certificate, issuer: x509.Certificate) -> Kept | None:
+        """Return the first answer that proves something, else the last one; None if there is nobody to ask."""
+        found = None
         for url in urls:
-            answer = await asyncio.shield(self._responders.standing(url, certificate, issuer))
-            if answer.standing is not Standing.UNPROVEN:
+            found = await asyncio.shield(self._responders.standing(url, certificate, issuer))
+            if found.answer.standing is not Standing.UNPROVEN:
                 break
-        return answer
+        return found

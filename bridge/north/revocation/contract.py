@@ -13,8 +13,21 @@ class Checked:
 
     good: int = 0
     refused: int = 0  # a responder says that it is revoked, or that it does not know it
+    closed: int = 0  # sessions that were open when that was found out
     unproven: int = 0  # no usable answer
     asked: int = 0  # requests to responders
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found out about a chain."""
+
+    refusal: str
+    """Why it is not accepted; empty: it is."""
+    again: float
+    """Seconds after which the question should be asked again for a session that is open."""
+    certain: bool = True
+    """Whether the refusal rests on what a responder said, and not on the lack of an answer."""
 
 
 class Revocation(Protocol):
@@ -24,8 +37,11 @@ class Revocation(Protocol):
     def checked(self) -> Checked:
         """Return the counters, which checks of several servers may share."""
 
-    def refusal(self, chain: tuple[x509.Certificate, ...]) -> "Future[str]":
-        """Return a future of the reason why a verified chain is not accepted; empty: it is. The future never raises."""
+    def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> "Future[Verdict]":
+        """Return a future of whether a verified chain is accepted; it never raises.
+
+        `is_open`: the session is in use already, and its certificate was accepted before.
+        """
 
     async def stop(self) -> None:
         """Ask no more; harmless when called twice."""

@@ -31,9 +31,11 @@ _Key = tuple[str, bytes, bytes]  # URL, and SHA-256 of issuer and certificate
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
+    """An answer, and until when it is kept, by the event loop's clock."""
+
     answer: Answer
-    until: float  # of the event loop's clock
+    until: float
 
 
 class Responders:
@@ -46,18 +48,28 @@ class Responders:
         self._nonce = nonce
         self._wall = wall
         self._post = ask
-        self._kept: Lru[_Key, _Kept] = Lru(KEPT)
-        self._asking: dict[_Key, asyncio.Task[Answer]] = {}
+        self._kept: Lru[_Key, Kept] = Lru(KEPT)
+        self._revoked: Lru[tuple[bytes, bytes], Answer] = Lru(KEPT)  # for good: an older answer can be replayed
+        self._asking: dict[_Key, asyncio.Task[Kept]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    def standing(self, url: str, certificate: x509.Certificate, issuer: x509.Certificate) -> Future[Answer]:
-        """Return a future of what the responder at `url` says of a certificate. The future never raises."""
+    def jitter(self) -> float:
+        """Return a random number from 0 to 1."""
+        return int.from_bytes(self._nonce(2), "big") / 0xFFFF
+
+    def standing(self, url: str, certificate: x509.Certificate, issuer: x509.Certificate) -> Future[Kept]:
+        """Return a future of what the responder at `url` says of a certificate. The future never raises.
+
+        One that was revoked for good once stays so, whatever a responder says later.
+        """
         key = (url, issuer.fingerprint(SHA256()), certificate.fingerprint(SHA256()))
         loop = asyncio.get_running_loop()
-        kept = self._kept.get(key)
-        if kept is not None and loop.time() < kept.until:
-            known: Future[Answer] = loop.create_future()
-            known.set_result(kept.answer)
+        kept, revoked = self._kept.get(key), self._revoked.get(key[1:])
+        if revoked is not None:
+            kept = Kept(revoked, loop.time() + LONGEST)
+        if kept is not None and (revoked is not None or loop.time() < kept.until):
+            known: Future[Kept] = loop.create_future()
+            known.set_result(kept)
             return known
         task = self._asking.get(key)
         if task is None:
@@ -71,10 +83,10 @@ class Responders:
             task.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
-    def _asked(self, key: _Key, _task: "asyncio.Task[Answer]") -> None:
+    def _asked(self, key: _Key, _task: "asyncio.Task[Kept]") -> None:
         del self._asking[key]
 
-    async def _ask(self, key: _Key, certificate: x509.Certificate, issuer: x509.Certificate) -> Answer:
+    async def _ask(self, key: _Key, certificate: x509.Certificate, issuer: x509.Certificate) -> Kept:
         url = key[0]
         if not is_url(url):
             return self._keep(key, Answer(Standing.UNPROVEN, f"{url[:200]!r} is not the URL of an OCSP responder"))
@@ -90,7 +102,9 @@ class Responders:
                 return self._keep(key, Answer(Standing.UNPROVEN, "a bug in the bridge; see the log"))
         return self._keep(key, ocsp.answer(response, certificate, issuer, ocsp.now(), nonce))
 
-    def _keep(self, key: _Key, answer: Answer) -> Answer:
+    def _keep(self, key: _Key, answer: Answer) -> Kept:
+        if answer.final:
+            self._revoked.put(key[1:], answer)
         if answer.standing is Standing.UNPROVEN:
             seconds = AGAIN
             _log.warning(
@@ -100,5 +114,6 @@ class Responders:
             seconds = SHORTEST
         else:
             seconds = min(max(answer.until - self._wall(), SHORTEST), LONGEST)
-        self._kept.put(key, _Kept(answer, asyncio.get_running_loop().time() + seconds))
-        return answer
+        kept = Kept(answer, asyncio.get_running_loop().time() + seconds)
+        self._kept.put(key, kept)
+        return kept
