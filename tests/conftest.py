@@ -23,6 +23,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy machine")
 
 
+LONGEST = (
+    "tests/durability/test_crashes.py",
+    "tests/week/test_week_of_a_fleet.py",
+    "tests/dashboard/test_dashboard_pages.py",
+    "tests/durability/test_order.py",
+    "tests/end_to_end_security/test_emulated_dtls.py",
+    "tests/interop/test_leshan.py",
+    "tests/service/test_standby.py",
+    "tests/e2e/test_changed_while_running.py",
+    "tests/e2e/test_faults.py",
+    "tests/e2e/test_accounts.py",
+)
+"""Files whose tests take longest, in this order. They begin first, lest one of them runs alone at the end."""
+
+
 def need(present: object, reason: str) -> None:
     """Skip with `reason` unless `present`; with REQUIRE_ALL=1 in the environment that is a failure instead."""
     if present:
@@ -105,8 +120,10 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse marks with requirement labels that do not exist."""
+    """Refuse marks with requirement labels that do not exist; have the longest files begin first."""
     check_labels(items)
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
 
 
 @pytest.fixture(scope="session")
