@@ -16,6 +16,9 @@ class Memory(Protocol):
     else.
     """
 
+    is_shared: bool
+    """Whether the same network instance runs on other nodes, too, which read and write the notes of no device."""
+
     def cached(self, key: str) -> bytes | Miss:
         """Return a note if it is in memory, else MISS: then await `load`.
 

@@ -8,8 +8,10 @@ from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
+from bindings.contract import Memory
 from bindings.http.client import HttpClient, NoAnswer, NotSent, split
 from bindings.t8.settings import Credentials
+from bindings.t8.shared_token import SharedToken, Token
 from bridge.errors import BindingError, ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Authorization:
         self._failed_at: float | None = None
         self._renewed_after_401_at: float | None = None
         self._last_error = ""
+        self._shared: SharedToken | None = None
         match settings.kind:
             case "basic":
                 _demand("basic", username=settings.username)
@@ -62,6 +65,13 @@ class Authorization:
                 _demand("oauth2", token_url=settings.token_url, client_id=settings.client_id)
             case "none":
                 pass
+
+    def share(self, memory: Memory, now: Callable[[], float]) -> None:
+        """Use one token together with the other nodes that have the same notes; `now` returns wall time."""
+        if self._settings.kind == "oauth2":
+            settings = self._settings
+            whose = msgspec.json.encode((settings.token_url, settings.client_id, settings.scope)).decode()
+            self._shared = SharedToken(memory, whose, now)
 
     @property
     def is_due(self) -> bool:
@@ -136,6 +146,17 @@ class Authorization:
             refresh.exception()  # waiting callers have it
 
     async def _fetch(self, client: HttpClient) -> None:
+        there = None if self._shared is None else await self._shared.found(self._header)
+        token = there or await self._requested(client)
+        now = self._clock()
+        self._header, self._renew_at, self._ends_at = token.header, now + token.renew_in, now + token.ends_in
+        self._failed_at = None
+        self._last_error = ""
+        if there is None and self._shared is not None:
+            await self._shared.keep(token)
+
+    async def _requested(self, client: HttpClient) -> Token:
+        """Return a token that the token endpoint has just issued. Raises BindingError."""
         settings = self._settings
         form = {"grant_type": "client_credentials"}
         headers = {"Accept": "application/json", **self._headers}
@@ -161,12 +182,7 @@ class Authorization:
         except msgspec.DecodeError:
             raise self._failed("did not answer with usable JSON") from None  # its text could contain the token
         lifetime = _lifetime(token.expires_in)
-        now = self._clock()
-        self._header = f"Bearer {token.access_token}"
-        self._ends_at = now + lifetime
-        self._renew_at = now + max(lifetime - _EARLY, lifetime / 2)
-        self._failed_at = None
-        self._last_error = ""
+        return Token(f"Bearer {token.access_token}", max(lifetime - _EARLY, lifetime / 2), lifetime)
 
     def _failed(self, what: str, cure: str = "; check token_url, client_id and client_secret") -> BindingError:
         self._failed_at = self._clock()

@@ -105,7 +105,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
 
     async def start(self, events: Events, memory: Memory) -> None:
         """Open the listener, and begin. Raises BindingError (port taken), StoreUnavailable: then nothing stays open."""
-        self._client.open(events.now)
+        self._open_client(events, memory)
         self._open(events, memory)
         self._events = events
         try:
@@ -137,13 +137,18 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         path = await secret_path(memory, callbacks.path)
         await listener.prepare(self.listener)
         await earlier.retire()
-        self._client.open(events.now)
+        self._open_client(events, memory)
         self._inherit(earlier)
         self._open(events, memory)
         self._events = events
         listener.become(self.listener, path, callbacks.overlap)
         self.listener, earlier.listener = listener, self.listener  # that one was never started
         await self._is_open(events)
+
+    def _open_client(self, events: Events, memory: Memory) -> None:
+        self._client.open(events.now)
+        if memory.is_shared:
+            self._client.share_token(memory)
 
     async def _is_open(self, events: Events) -> None:
         await self._begin(events, self.listener.url)

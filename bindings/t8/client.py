@@ -10,6 +10,7 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
+from bindings.contract import Memory
 from bindings.http.client import ClientLimits, HttpClient, NoAnswer, NotSent, Origin, header_lines, split
 from bindings.shown_calls import Seen, device_of_call, shown_body
 from bindings.t8.answer import Answer
@@ -95,6 +96,10 @@ class T8Client:
         """Prepare for requests; no connection is opened yet. `now` returns our wall-clock time."""
         self.clock = PeerClock(now)
         self._opened = True
+
+    def share_token(self, memory: Memory) -> None:
+        """Use one token together with the other nodes that have the same notes. Call it after `open`."""
+        self._authorization.share(memory, self.clock.now)
 
     async def close(self) -> None:
         """Close all connections."""

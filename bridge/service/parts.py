@@ -153,6 +153,7 @@ async def built(
     def given(network: str) -> tuple[Events, Memory]:
         memory = store.memories.of(network)
         memory.bring = runner.bring
+        memory.is_shared = shards is not None
         return NetworkEvents(network, directory, runner, store, notes, clock, count, order), memory
 
     def started(network: str, binding: Binding) -> None:

@@ -58,6 +58,7 @@ class NetworkMemory:
         self._recent: Lru[str, bytes] = Lru(RECENT)
         self._loading: dict[str, _Loading] = {}
         self.bring: Bring = table.find
+        self.is_shared = False  # whether other nodes read and write the notes of no device, too
 
     # For bindings
 

@@ -16,6 +16,7 @@ class DictMemory:
         self.devices = {}
         self.fails = False
         self.forgets = False
+        self.is_shared = False
 
     def cached(self, key):
         return MISS if self.forgets else self.notes.get(key, MISS)

@@ -51,7 +51,7 @@ uri = "coap://127.0.0.1:{server}"
 binding = "nidd"
 api_root = {scef}
 scs_as_id = "{as_id}"
-credentials = {{ kind = "bearer", token = "{token}" }}
+credentials = {{ kind = "oauth2", token_url = {token_url}, client_id = {client}, client_secret = "{token}" }}
 callbacks = {{ port = {callback}, public_url = "http://127.0.0.1:{balancer}", path = "{path}" }}
 downlinks = {{ response_timeout = 2.0, max_retransmit = 0 }}
 """
@@ -100,6 +100,8 @@ class Cluster:
     devices: int = 12
     lease: float = LEASE
     program: str = "bridge.cli"
+    quotas: str = ""  # sections of the nodes' configuration
+    ttl: float = 60.0  # seconds in which a request is delivered, or not at all
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
@@ -156,12 +158,14 @@ class Cluster:
             scef=json.dumps(self._scef.ready["scef"]),
             as_id=SCS_AS,
             token=TOKEN,
+            token_url=json.dumps(self._scef.ready["token_url"]),
+            client=json.dumps(self._scef.ready["client_id"]),
             callback=callback,
             balancer=self._balancer,
             path=PATH,
         )
         file = folder / "bridge.toml"
-        file.write_text(text + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
+        file.write_text(text + self.quotas + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
         process = LabProcess(name, ["-m", self.program, "run", "--config", str(file)], folder / "log")
         process.start()
         api = Api("http://bridge", str(folder / "control.sock"))
@@ -286,7 +290,7 @@ class Cluster:
         if not node.can_answer:
             return None
         request = {
-            "endpoint": endpoint, "operation": "execute", "path": "/3/0/4", "arguments": argument, "ttl": 60.0,
+            "endpoint": endpoint, "operation": "execute", "path": "/3/0/4", "arguments": argument, "ttl": self.ttl,
             "idempotency_key": key,
         }  # fmt: skip
         try:
@@ -340,6 +344,11 @@ class Cluster:
             on_air=len(copies),
             outcomes=Counter(rows.values()),
         )
+
+    async def requests(self) -> Counter[str]:
+        """Return how often the SCEF was asked what, by method and the last part of the path."""
+        seen: list[dict[str, Any]] = await self._scef.api.get("/requests")
+        return Counter(f"{one['method']} {one['path'].rpartition('/')[2]}" for one in seen)
 
     # The load balancer
 

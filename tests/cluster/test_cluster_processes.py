@@ -231,3 +231,40 @@ async def test_two_nodes_with_one_name(cluster: Cluster) -> None:
     await cluster.settled("a", "b")
     await cluster.traffic(1)
     await judged(cluster)
+
+
+async def test_three_nodes_ask_the_network_as_often_as_one_and_stay_within_its_quotas(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """Also when a node is killed: then what it had of a quota is lost, and nobody sends more for it."""
+    most = 30
+    quota = (
+        '[[quotas]]\nname = "plan"\nnetwork = "net"\nper = "network"\nperiod = "week"\n'
+        f"messages = {most}\nreserve = 0.0\n"
+    )
+    async with Cluster(tmp_path, server, quotas=quota, ttl=15.0) as cluster:
+        for name in "abc":
+            await cluster.start(name)
+        for name in "abc":
+            await cluster.ready(name)
+        await cluster.settled("a", "b", "c")
+        await cluster.provisioned()
+        asked = await cluster.requests()
+        print(dict(asked))
+        assert asked["POST token"] == 1
+        assert asked["POST configurations"] == cluster.devices
+        await cluster.traffic(2)
+        await until(lambda: _submitted(cluster) >= 24, 30, why="what the quota allows is not sent")
+        cluster.nodes["a"].kill()
+        await cluster.traffic(2)
+        verdict = await cluster.judge()
+        assert not verdict.lost
+        assert not verdict.twice
+        print(dict(verdict.outcomes), "submitted:", _submitted(cluster), "on air:", verdict.on_air, "allowed:", most)
+        assert 24 <= verdict.on_air <= _submitted(cluster) <= most
+        assert (await cluster.requests())["POST token"] == 1
+
+
+def _submitted(cluster: Cluster) -> int:
+    """Return how many messages the nodes have charged."""
+    return int(cluster.rows("SELECT coalesce(sum(down_messages), 0) FROM usage")[0][0])

@@ -3,13 +3,16 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 
 from bindings.http.client import NotSent
 from bindings.http.exchange import Response
+from bindings.t8 import shared_token
 from bindings.t8.auth import Authorization
 from bindings.t8.settings import Credentials
 from bridge.errors import BindingError
+from tests.bindings.bridge_side import DictMemory
 
 SETTINGS = Credentials(kind="oauth2", token_url="https://idp.example/token", client_id="me", client_secret="s")
 
@@ -130,3 +133,56 @@ async def test_closing_ends_what_waits(made):
     await made.close()
     with pytest.raises(BindingError, match="closed"):
         await waiting
+
+
+@pytest.fixture
+def nodes(time, monkeypatch):
+    """Authorizations of three nodes that share their network's notes."""
+    monkeypatch.setattr(shared_token, "_AT_ONCE", 0.0)
+    memory, nodes = DictMemory(), [Authorization(SETTINGS, time, {}) for _ in range(3)]
+    for node in nodes:
+        node.share(memory, lambda: 1.7e9 + time.now)
+    nodes.append(memory)
+    return nodes
+
+
+async def test_nodes_use_one_token_and_one_of_them_renews_it(nodes, time):
+    endpoint = TokenEndpoint(lifetime=3600)
+    *nodes, _ = nodes
+    for _ in range(20):
+        assert {await node.header(endpoint) for node in nodes} == {f"Bearer t{endpoint.asked}"}
+        time.now += 3580  # in the half minute in which the token is to be renewed, or after it
+        await nodes[endpoint.asked % 3].header(endpoint)
+        time.now += 20
+    assert endpoint.asked <= 21, "as often as one bridge would"
+
+
+async def test_a_token_that_another_node_has_renewed_is_found_after_a_401(nodes):
+    """Some token endpoints void the former token of a client when they issue another one."""
+    endpoint = TokenEndpoint()
+    a, b, c, _ = nodes
+    first = await a.header(endpoint)
+    assert await b.header(endpoint) == first
+    second = await b.header_after_401(endpoint, first)
+    assert await a.header_after_401(endpoint, first) == second
+    assert await c.header(endpoint) == second
+    assert endpoint.asked == 2
+
+
+async def test_a_token_of_other_credentials_is_not_used(nodes, time):
+    endpoint = TokenEndpoint()
+    a, *_, memory = nodes
+    other = Authorization(msgspec.structs.replace(SETTINGS, client_id="other"), time, {})
+    other.share(memory, lambda: 1.7e9 + time.now)
+    assert await a.header(endpoint) == "Bearer t1"
+    assert await other.header(endpoint) == "Bearer t2"
+
+
+async def test_a_store_that_fails_keeps_no_node_from_its_token(nodes):
+    endpoint = TokenEndpoint()
+    a, b, _, memory = nodes
+    memory.fails = True
+    assert await a.header(endpoint) == "Bearer t1"
+    assert await b.header(endpoint) == "Bearer t2"
+    memory.notes["token"] = b"not a note"
+    assert await b.header_after_401(endpoint, "Bearer t2") == "Bearer t3"

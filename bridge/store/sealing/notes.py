@@ -13,8 +13,12 @@ from bridge.store.sealing.seal import Seal
 BODIES = "", "bodies"
 """Network and key of the bridge's own note about the bodies of messages: sealed, so that it names their key."""
 
-SECRET_NOTES = frozenset({"path", BODIES[1]})
-"""Keys of notes with secrets: the path that a network must know to call the bridge (`bindings.generated_values`)."""
+SECRET_NOTES = frozenset({"path", "token", BODIES[1]})
+"""Keys of notes with secrets.
+
+`path`: what a network must know to call the bridge (`bindings.generated_values`); `token`: an OAuth2 token that nodes
+share (`bindings.t8.shared_token`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
