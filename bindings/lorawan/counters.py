@@ -32,6 +32,7 @@ COUNTERS = {
     ),
     "lorawan_mqtt_unreachable": "Times that the broker could not be reached.",
     "lorawan_other_applications": "Events of other applications.",
+    "lorawan_not_sealed": "Downlinks that could not be encrypted for the device; nothing was sent.",
     "lorawan_other_f_ports": "Uplinks on other FPorts.",
     "lorawan_replayed_events": "Events that were delivered again, mostly from the history.",
     "lorawan_requests_passed": "Requests that were taken out of the queue for an answer, and queued again behind it.",

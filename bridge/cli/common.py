@@ -106,8 +106,12 @@ def outline(value: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
             yield f"{'  ' * depth}{key}"
             yield from outline(part, depth + 1)
         else:
-            shown = " ".join(map(str, part)) if isinstance(part, list | tuple) else part
+            shown = " ".join(map(_plain, part)) if isinstance(part, list | tuple) else _plain(part)
             yield f"{'  ' * depth}{key:<{24 - 2 * depth}} {shown}"
+
+
+def _plain(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def pairs(options: Sequence[str]) -> dict[str, str]:

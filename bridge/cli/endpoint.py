@@ -121,7 +121,7 @@ async def _list_all(client: Client, asked: ListEndpoints, *, as_json: bool) -> N
 
 
 def _print_page(page: EndpointPage, empty: str) -> None:
-    now = time.time()
+    now = page.time
     print_table(
         ("endpoint", "network", "address", "provisioned", "registered", "last uplink", "last downlink", "waiting", ""),
         (
@@ -143,8 +143,14 @@ def _print_page(page: EndpointPage, empty: str) -> None:
 
 
 def _registered(endpoint: EndpointItem) -> str:
-    """Return the servers at which an endpoint is registered, and those at which the registration lapsed."""
-    return " ".join(one.server if one.live else f"({one.server}, lapsed)" for one in endpoint.registrations)
+    """Return the servers at which an endpoint is registered, and where the registration is late or lapsed."""
+    return " ".join(_at(one) for one in endpoint.registrations)
+
+
+def _at(one: RegistrationState) -> str:
+    if not one.live:
+        return f"({one.server}, lapsed)"
+    return f"{one.server} (late)" if one.late else one.server
 
 
 def ago(seen: SeenView | None, now: float) -> str:
@@ -344,7 +350,7 @@ def show(target: Target, as_json: bool, name: str) -> None:
         if as_json:
             print_json({"endpoint": endpoint, "time": None, "waiting": ()})
             return
-        _print_endpoint(endpoint, endpoint.registrations)
+        _print_endpoint(endpoint, endpoint.registrations, time.time())
         click.echo("the service is down: nothing is sent")
         return
     except NotServedHere as error:
@@ -352,13 +358,13 @@ def show(target: Target, as_json: bool, name: str) -> None:
         if as_json:
             print_json({"endpoint": endpoint, "time": None, "waiting": ()})
             return
-        _print_endpoint(endpoint, endpoint.registrations)
+        _print_endpoint(endpoint, endpoint.registrations, time.time())
         click.echo(f"why messages wait is known to the node that serves it: {error}")
         return
     if as_json:
         print_json(explained)
         return
-    _print_endpoint(explained.endpoint, ())
+    _print_endpoint(explained.endpoint, (), explained.time)
     if explained.unreachable is not None:
         report = explained.unreachable
         until = "" if report.until is None else f"; it listens again {moment(report.until)}"
@@ -374,7 +380,10 @@ def show(target: Target, as_json: bool, name: str) -> None:
             awake = one.awake_until > explained.time
             belief = f", {'awake' if awake else 'asleep'} for it"
             belief += f" until {moment_near(one.awake_until, explained.time)}" if awake else ""
-        click.echo(f"{'registered at ' + one.server:<24} {one.path}, until {ends} unless renewed{seen}{belief}")
+        left = one.renewed_at + one.lifetime - explained.time
+        until = f"until {ends} unless renewed" if left > 0 else f"lapsed {ends}"
+        warning = f"; late: the device should have renewed it, {span(left)} are left" if one.late else ""
+        click.echo(f"{'registered at ' + one.server:<24} {one.path}, {until}{seen}{belief}{warning}")
     click.echo("")
     print_table(
         ("downlink", "state", "what", "waits", "next at", "why"),
@@ -383,19 +392,21 @@ def show(target: Target, as_json: bool, name: str) -> None:
     )
 
 
-def _print_endpoint(endpoint: EndpointItem, registrations: Sequence[RegistrationState]) -> None:
+def _print_endpoint(endpoint: EndpointItem, registrations: Sequence[RegistrationState], now: float) -> None:
     shown = msgspec.structs.asdict(endpoint)
     for name in ("provisioning", "registrations", "last_uplink", "last_downlink", "waiting", "shard", "node"):
         del shown[name]
     times = {"created_at": moment(endpoint.created_at), "changed_at": moment(endpoint.changed_at)}
     for line in outline({**shown, **times}):
         click.echo(line)
-    for name, text in _state_lines(endpoint, registrations):
+    for name, text in _state_lines(endpoint, registrations, now):
         click.echo(f"{name:<24} {text}")
 
 
-def _state_lines(endpoint: EndpointItem, registrations: Sequence[RegistrationState]) -> Iterator[tuple[str, str]]:
-    now = time.time()
+def _state_lines(
+    endpoint: EndpointItem, registrations: Sequence[RegistrationState], now: float
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines about an endpoint's state; `now`: by the bridge's clock."""
     if endpoint.node is not None:
         yield "shard", f"{endpoint.shard}, served by {endpoint.node or 'no node at this moment'}"
     provisioning = endpoint.provisioning

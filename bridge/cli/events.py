@@ -64,7 +64,7 @@ def _print_events(page: Result, items: tuple[EventView, ...], following: str | N
         print_json(page)
         return
     print_table(
-        ("id", "time", "type", "endpoint", "why"),
+        ("id", "time", "type", "endpoint", "details"),
         ([one.id, moment(one.at), one.type, one.data.get("endpoint", ""), _text(one.data)] for one in items),
         "no events",
     )

@@ -229,7 +229,7 @@ def _print_story(story: DownlinkStory | UplinkStory, payload: PayloadView | None
     if payload is not None:
         _print_payload(payload)
     click.echo("")
-    print_table(("time", "why"), [[moment(one.at), one.what] for one in story.moments], "")
+    print_table(("time", "what happened"), [[moment(one.at), one.what] for one in story.moments], "")
 
 
 def _print_payload(payload: PayloadView) -> None:

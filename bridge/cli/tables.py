@@ -9,8 +9,8 @@ from itertools import chain
 import click
 from rich.cells import cell_len
 
-_FREE = "why"
-"""The column of sentences, which may be wrapped between words. All others have names, states, addresses or times."""
+_FREE = frozenset({"why", "what happened", "details"})
+"""Columns of sentences, which may be wrapped between words. All others have names, states, addresses or times."""
 _GAP = "  "
 _INDENT = "    "
 _NARROWEST = 24  # characters that a sentence needs; if fewer are left, it is printed below its row
@@ -45,19 +45,19 @@ def layout(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | N
     Without a width each row is one line. With one, columns that do not fit beside the others are printed below,
     unbroken.
     """
-    kept = sorted((i for i in range(len(columns)) if any(row[i] for row in rows)), key=lambda i: columns[i] == _FREE)
+    kept = sorted((i for i in range(len(columns)) if any(row[i] for row in rows)), key=lambda i: columns[i] in _FREE)
     sizes = {i: max(cell_len(text) for text in (columns[i], *(row[i] for row in rows))) for i in kept}
     groups: list[list[int]] = [[]]
     used = 0
     for i in kept:
-        least = min(sizes[i], _NARROWEST) if columns[i] == _FREE else sizes[i]
+        least = min(sizes[i], _NARROWEST) if columns[i] in _FREE else sizes[i]
         if width is not None and groups[-1] and used + len(_GAP) + least > width:
             groups.append([])
             used = len(_INDENT)
         used += (len(_GAP) if groups[-1] else 0) + least
         groups[-1].append(i)
     for row in (columns, *rows):
-        yield _lines(row, groups, sizes, {i for i in kept if columns[i] == _FREE}, width)
+        yield _lines(row, groups, sizes, {i for i in kept if columns[i] in _FREE}, width)
 
 
 def _lines(

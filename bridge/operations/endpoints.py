@@ -49,7 +49,7 @@ from bridge.operations.waiting import explained, reported_state
 from bridge.relay.awake import awake_until
 from bridge.relay.model import ServerProfile
 from bridge.relay.register import DEFAULT_LIFETIME
-from bridge.store.fleet import Wanted, place_of
+from bridge.store.fleet import Wanted, is_late, place_of
 
 
 async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
@@ -63,7 +63,7 @@ async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
     )
     page = found[: asked.limit]
     following = cursor_of(place_of(page[-1], asked.sort)) if len(found) > asked.limit else None
-    return EndpointPage(items=tuple(item(one, now, bridge.holder) for one in page), next=following)
+    return EndpointPage(items=tuple(item(one, now, bridge.holder) for one in page), next=following, time=now)
 
 
 async def count_endpoints(bridge: Bridge, asked: CountEndpoints) -> EndpointCount:
@@ -110,7 +110,7 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
         LinkView(server=server, state=link.state, reason=link.reason, retry_in=link.retry_in)
         for server, link in bridge.links(record).items()
     )
-    profiles = _profiles(bridge, record)
+    profiles, now = _profiles(bridge, record), bridge.now()
     registrations = tuple(
         RegistrationView(
             server=one.server,
@@ -118,6 +118,7 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
             since=one.since,
             renewed_at=one.refreshed_at,
             lifetime=one.lifetime or DEFAULT_LIFETIME,
+            late=is_late(one, now),
             observations=observations,
             awake_until=awake_until(one, profiles[one.server]) if one.server in profiles else None,
         )
@@ -127,7 +128,7 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
     reported = reported_state(bridge, record)
     return EndpointExplanation(
         endpoint=state,
-        time=bridge.now(),
+        time=now,
         unreachable=None
         if reported is None
         else UnreachableView(since=reported.since, detail=reported.detail, until=reported.until),

@@ -14,7 +14,7 @@ from bridge.operations.types.endpoints import (
     SeenView,
 )
 from bridge.relay.register import DEFAULT_LIFETIME
-from bridge.store.fleet import Seen, Standing, Wanted, lapses_at
+from bridge.store.fleet import Seen, Standing, Wanted, is_late, lapses_at
 
 
 def view(record: Record) -> EndpointView:
@@ -55,6 +55,7 @@ def item(standing: Standing, now: float, holder: Callable[[int], str | None]) ->
                 lifetime=one.lifetime or DEFAULT_LIFETIME,
                 since=one.since,
                 renewed_at=one.refreshed_at,
+                late=is_late(one, now),
                 lapses_at=lapses_at(one),
                 live=lapses_at(one) > now,
             )

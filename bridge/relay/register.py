@@ -6,6 +6,7 @@ from bridge.relay.identity import MessageRefusal
 from bridge.relay.model import Endpoint, QueueMode, ServerProfile
 
 DEFAULT_LIFETIME = 86400  # seconds, where a Register names none (OMA Core TS §6.2.1)
+NEARLY = 0.9  # part of a lifetime after which a registration that was not renewed is late: it is about to lapse
 LONGEST_LIFETIME = 13  # characters of `lt=` and ten digits: 32 bits (OMA Core TS, /1/x/1)
 
 

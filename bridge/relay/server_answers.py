@@ -6,12 +6,11 @@ from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery.uplinks import DeviceRequest
 from bridge.relay import awake, observations, secured, toward_device, toward_server, waking
 from bridge.relay.effects import Count, Noted, RegistrationNoted
-from bridge.relay.register import DEFAULT_LIFETIME, asks_for_queue_mode, lifetime_of
+from bridge.relay.register import DEFAULT_LIFETIME, NEARLY, asks_for_queue_mode, lifetime_of
 from bridge.relay.registrations import Registration, path_for_device, segments, with_path
 from bridge.relay.state import Step
 
 _ABOUT_REGISTRATION = frozenset({"Register", "Update", "De-register"})
-NEARLY = 0.9  # part of a lifetime without an Update at which a warning is logged
 
 
 def take(step: Step, server: str, message: Message) -> None:
@@ -115,10 +114,9 @@ def _refreshed(step: Step, row: DeviceRequest, asked: Message) -> None:
         pause, lifetime = step.wall - one.refreshed_at, one.lifetime or DEFAULT_LIFETIME
         if pause > lifetime * NEARLY:
             name = step.state.endpoint.name
-            text = f"endpoint {name} sent nothing to {row.server} for {pause:.0f} s of a lifetime of {lifetime} s"
-            step.effect(
-                Count("late_updates", row.server, f"{text}: its registration will lapse; raise its lifetime (/1/x/1)")
-            )
+            text = f"endpoint {name} renewed its registration at {row.server} after {pause:.0f} of {lifetime} s only"
+            cure = "raise its lifetime (/1/x/1), or let it send Updates more often"
+            step.effect(Count("late_updates", row.server, f"{text}: one that is lost ends the registration; {cure}"))
         one.refreshed_at = step.wall
         one.lifetime = lifetime_of(asked) or one.lifetime
         queued = asks_for_queue_mode(asked)

@@ -1,6 +1,6 @@
 """The metrics of the bridge: help texts, and the series that exist from the start."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bindings.contract import Binding, DescribesCounters
 from bridge.delivery.effects import Direction
@@ -20,6 +20,7 @@ COUNTERS = {
     ),
     "answers_superseded": "Answers to a device that a newer answer replaced.",
     "cancels": "Calls that cancel a message in a network, by network and result.",
+    "clock_set": "Times that somebody set the machine's clock by a second or more, by direction.",
     "deprovision_failures": "Removed endpoints that could not be removed from their network.",
     "device_repeats": "Messages that a device sent again.",
     "device_requests_refused": "A device's requests that the bridge refused, such as a wrong name.",
@@ -31,15 +32,19 @@ COUNTERS = {
     "failed_steps": "Messages whose processing failed because of a bug in the bridge: please report.",
     "failed_tasks": "Background work that failed because of a bug in the bridge: please report.",
     "handshake_replaced": "DTLS fragments replaced by their retransmission.",
+    "identity_refusals": "A device's requests that a server could take for those of another endpoint, by operation.",
     "kept_blocks": "Further blocks of answers that were served without asking the server.",
     "late_responses": "Answers that came after the server no longer waited.",
+    "late_updates": "Updates after nine tenths of a registration's lifetime, by server: the device will be lost.",
     "lookups": "Calls that ask a network whether it has a message, by network and result.",
     "malformed_messages": "Messages that are not CoAP, from servers (north) or devices (south).",
+    "messages_from_the_future": "Messages that a start found accepted later than now: the clock was set back.",
     "messages_of_disabled_endpoints": (
         "Messages that came for an endpoint that is disabled, or whose network or servers are not configured."
     ),
     "metrics_overflow": "Values counted under a common label, since there were too many labels.",
     "network_duplicates": "Uplinks that a network delivered again.",
+    "network_pauses": "Times that a network was left alone for a while because it answered no call.",
     "north_dropped": (
         "Messages to a server, by server, that could not leave: no address, no socket, too many waiting; they "
         "are repeated."
@@ -47,12 +52,14 @@ COUNTERS = {
     "north_retransmissions": "Messages sent to a server again.",
     "north_without_endpoint": "Messages for an address that no endpoint has, such as that of a removed one.",
     "notifications_after_cancel": "Notifications on observations that had ended.",
+    "observations_ended": "Observations that were ended to make room for others.",
     "outcomes": "Messages that reached their outcome, by direction and state.",
     "patience_ended": "Requests that the server got 5.04 for, or no answer.",
     "polls": "Empty messages of devices that ask for downlinks.",
     "posts_for_others": "Posts that were received for whoever serves their device, by network and result.",
     "posts_from_others": "Posts that another bridge or node had received, by network and result.",
     "provision_failures": "Devices that a binding rejected.",
+    "registrations_not_bound": "Registrations that a server would not bind to a new connection, by server.",
     "reports_dropped": "A network's delivery reports that were dropped: too many came before their message was known.",
     "reports_without_downlink": "A network's delivery reports on unknown messages.",
     "requests_of_strangers": "Requests of a server to an endpoint that does not have this server.",
@@ -96,7 +103,7 @@ OUTCOMES = {
 }
 
 
-def describe(metrics: Metrics, networks: Mapping[str, Binding]) -> None:
+def describe(metrics: Metrics, networks: Mapping[str, Binding], servers: Iterable[str]) -> None:
     """Set the help text of every metric, and create the series that alerts use, with 0."""
     for name, text in COUNTERS.items():
         metrics.describe(name, text)
@@ -109,6 +116,8 @@ def describe(metrics: Metrics, networks: Mapping[str, Binding]) -> None:
     for direction, states in OUTCOMES.items():
         for state in states:
             metrics.begin("outcomes", direction=direction, state=state)
+    for server in servers:
+        metrics.begin("late_updates", kind=server)
     for network, binding in networks.items():
         for name in ("provision_failures", "unknown_devices", "store_full"):
             metrics.begin(name, network=network)

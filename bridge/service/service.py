@@ -219,7 +219,7 @@ class Service:
         await self._stack.aclose()
 
     def _watch(self, store: Store) -> None:
-        describe(self.metrics, self._networks)
+        describe(self.metrics, self._networks, self.config.servers)
         watch_build(self.metrics)
         watch_store(self.metrics, store)
         watch_networks(self.metrics, self._networks)
@@ -341,7 +341,7 @@ class Service:
         self, before: Config, after: Config, made: Mapping[str, Binding]
     ) -> tuple[Config, Sequence[BridgeError]]:
         """Bring servers, networks and policies into force: see `bridge.service.reload.Change`."""
-        changing = Reconfiguring(self.parts, self._tasks, self._progress, partial(describe, self.metrics))
+        changing = Reconfiguring(self.parts, self._tasks, self._progress, partial(describe, self.metrics, servers=()))
         reached, failures = await changing.change(before, after, made)
         self.config = reached
         return reached, failures

@@ -8,7 +8,7 @@ from bindings.provisioning import ProvisioningState
 from bridge.delivery.rows import Change
 from bridge.delivery.states import DownlinkState
 from bridge.directory.record import Record
-from bridge.relay.register import DEFAULT_LIFETIME
+from bridge.relay.register import DEFAULT_LIFETIME, NEARLY
 from bridge.relay.registrations import Registration
 from bridge.store.order import Order
 
@@ -26,6 +26,12 @@ class Provisioning:
 def lapses_at(registration: Registration) -> float:
     """Return when a registration lapses at its server, unless the device updates it before."""
     return registration.refreshed_at + (registration.lifetime or DEFAULT_LIFETIME)
+
+
+def is_late(registration: Registration, now: float) -> bool:
+    """Return whether a registration should have been renewed by now, and is not over yet."""
+    lifetime = registration.lifetime or DEFAULT_LIFETIME
+    return lifetime * NEARLY < now - registration.refreshed_at < lifetime
 
 
 UNKNOWN_PROVISIONING = Provisioning(ProvisioningState.WANTED)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.e2e.kit import SetUp
-from tests.interop.raw_device import decode
+from tests.interop.raw_device import CON, POST, URI_PATH, Message, decode, encode
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -142,3 +142,41 @@ async def test_a_device_out_of_coverage_is_delivered_to_when_it_is_back(world: S
     await world.scef().ask("PATCH", "/ues/coverage", {"in_coverage": True})
     await world.act("coverage", "update")
     assert (await asyncio.wait_for(asked, 20))["code"] == "2.05"
+
+
+async def test_a_device_that_is_about_to_be_lost_is_named_before_and_when_its_update_comes_late(world: SetUp):
+    """Nine tenths of the lifetime without an Update: one lost message more would end the registration."""
+    await world.add_device("forgetful", endpoint={}, device={"lifetime": 600})
+    location = (await world.devices.get("/devices/forgetful"))["location"]
+    await world.act("forgetful", "crash")
+
+    async def said() -> tuple[str, str]:
+        listed = await world.command("endpoint", "list", "--prefix", "forgetful")
+        shown = await world.command("endpoint", "show", "forgetful")
+        return listed.out.splitlines()[-1], next(line for line in shown.out.splitlines() if "registered at" in line)
+
+    listed, shown = await said()
+    assert "late" not in listed + shown
+    await world.lab.step(560.0)
+    listed, shown = await said()
+    assert "lab (late)" in listed
+    assert "late: the device should have renewed it" in shown
+
+    await world.uplink("forgetful", encode(Message(CON, POST, 4711, b"u", _path(location))))
+
+    async def counted() -> bool:
+        return await world.count("late_updates", kind="lab") == 1
+
+    await until(counted, why="the late Update is not counted")
+    line = await world.logged("forgetful", "of 600 s only")
+    assert "raise its lifetime (/1/x/1)" in line
+    listed, shown = await said()
+    assert "late" not in listed + shown
+    await world.lab.step(601.0)
+    listed, shown = await said()
+    assert "(lab, lapsed)" in listed
+    assert "lapsed" in shown
+
+
+def _path(location: str) -> tuple[tuple[int, bytes], ...]:
+    return tuple((URI_PATH, segment.encode()) for segment in location.strip("/").split("/"))

@@ -255,4 +255,4 @@ def test_r21_a_device_that_updates_too_seldom_is_named_before_it_is_lost():
         world.server_sends(response(world.sent[-1][1], Code.CHANGED, b""), "one")
         assert world.counted("late_updates") == late
     (count,) = [count for count in world.counts if count.name == "late_updates"]
-    assert "endpoint urn:dev:1 sent nothing to one for 280 s of a lifetime of 300 s" in count.text
+    assert "endpoint urn:dev:1 renewed its registration at one after 280 of 300 s only" in count.text

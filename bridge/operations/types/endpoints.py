@@ -55,6 +55,7 @@ class RegistrationState(Result, frozen=True, kw_only=True):
     lifetime: float  # seconds
     since: float
     renewed_at: float  # time of the server's answer to the latest Register or Update
+    late: bool  # nine tenths of its lifetime have passed since it was renewed: the device is about to be lost
     lapses_at: float  # unless the device updates it before
     live: bool  # whether the registration has not lapsed
 
@@ -83,6 +84,7 @@ class EndpointPage(Result, frozen=True, kw_only=True):
 
     items: tuple[EndpointItem, ...]
     next: str | None  # cursor of the page after this one; null: this is the last
+    time: float  # by the bridge's clock, at which this was so
 
 
 class EndpointFilter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -204,6 +206,7 @@ class RegistrationView(Result, frozen=True, kw_only=True):
     since: float
     renewed_at: float  # time of the latest Register or Update that the server accepted
     lifetime: float  # seconds from that time, unless it is renewed again
+    late: bool  # nine tenths of that have passed: the device is about to be lost
     observations: int  # observations of this server
     awake_until: float | None = None
     """Until when the server takes the device for awake, as far as the bridge knows; it sends nothing later. None: the

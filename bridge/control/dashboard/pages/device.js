@@ -151,7 +151,7 @@ function serversOf(found) {
           cell("Link", {}, linkState(link), link.reason && h("div", { class: "faint small" }, sentence(link.reason), link.retry_in !== null && `; again in ${span(link.retry_in)}`)),
           cell("Registration", {}, registrationState(state ? [state] : []), state && h("div", { class: "faint small mono" }, state.path)),
           cell("Renewed", {}, when(state?.renewed_at)),
-          cell("Lapses", {}, when(state?.lapses_at)),
+          cell("Lapses", {}, when(state?.lapses_at), state?.late && h("div", { class: "faint small" }, "late: the device should have renewed it")),
           cell("Observations", { class: "number" }, String(known?.observations ?? 0)),
         );
       }),
