@@ -10,7 +10,7 @@ import pytest
 
 T = TypeVar("T")
 
-PATIENCE = 8.0  # seconds of real time that a condition may take
+PATIENCE = 20.0  # seconds of real time that a condition may take on a machine that does much else
 LOOKED_EVERY = 0.01  # seconds
 ASKED_EVERY = 0.03  # seconds; an answer that is awaited is work for another process, which has enough to do
 

@@ -212,7 +212,7 @@ class SetUp:
         async def look() -> str:
             return next((line for line in self.log().splitlines() if all(word in line for word in words)), "")
 
-        return await until(look, 5.0, f"no line with {words}")
+        return await until(look, why=f"no line with {words}")
 
     async def command(self, *arguments: str) -> Ended:
         """Run `lwm2m-bridge ARGUMENTS` on this set-up's configuration."""

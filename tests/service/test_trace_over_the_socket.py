@@ -11,7 +11,7 @@ from bridge.coap.udp import frame
 from bridge.control.local_socket import LocalSocket
 from tests.cli.pcapng_reading import read
 from tests.service.kit import Kit
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 async def test_a_person_sees_a_read_pass_and_ends_the_trace(kit: Kit, tmp_path: Path) -> None:
@@ -30,12 +30,12 @@ async def test_a_person_sees_a_read_pass_and_ends_the_trace(kit: Kit, tmp_path: 
             assert await command.stderr.readline() == b"tracing e1; Ctrl-C ends it\n"
             await until(lambda: service.parts.runner.tap is not None)
             kit.ask(7)
-            line = (await asyncio.wait_for(command.stdout.readline(), 8)).decode()
+            line = (await asyncio.wait_for(command.stdout.readline(), PATIENCE)).decode()
             assert line.rstrip().endswith("lab → bridge: CON GET mid 7 token 07, Read /3")
             while "bridge → device (net): CON GET" not in line:
-                line = (await asyncio.wait_for(command.stdout.readline(), 8)).decode()
+                line = (await asyncio.wait_for(command.stdout.readline(), PATIENCE)).decode()
             command.send_signal(signal.SIGINT)
-            assert await asyncio.wait_for(command.wait(), 8) == 0
+            assert await asyncio.wait_for(command.wait(), PATIENCE) == 0
         finally:
             if command.returncode is None:
                 command.kill()
