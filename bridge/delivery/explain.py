@@ -94,6 +94,8 @@ def _reason_held(d: Deliveries, row: Downlink, now: float, profile: SouthProfile
     if (d.call is not None and d.call[0] == row.id) or rules.cancel_is_due(row, held, now, profile):
         waits = _why_no_call(network)
         text = "its deadline passed or it was cancelled: the network is asked to remove it"
+        if rules.latest_delivery(row) > now:
+            text = "the device has another copy of it after all: the network is asked to remove this one"
         return _Reason(text) if waits is None else _Reason(f"{text}; {waits.why}", until=waits.until)
     return _Reason("the network holds it until the device can be reached")
 

@@ -16,6 +16,7 @@ from bridge.enums import members
 
 WORD_MAY_COME = 60.0  # seconds in which a network's report may still say what became of a message
 _K = members(Known)
+_TRANSMITTED = frozenset({_K.LEFT, _K.NACKED, _K.DELIVERED})
 _S = members(DownlinkState)
 _R = members(Refusal)
 
@@ -213,10 +214,16 @@ def latest_delivery(row: Downlink) -> float:
 
 
 def cancel_is_due(row: Downlink, held: Attempt | None, now: float, profile: SouthProfile) -> bool:
-    """Whether the network is to be asked now to remove what it holds (R11)."""
-    if held is None or latest_delivery(row) > now or not (profile.can_cancel or row.cancel_asked):
+    """Whether the network is to be asked now to remove what it holds (R11).
+
+    That is so after the deadline, and as soon as the device has another copy of a message that it must not get twice:
+    then the network took back that it had refused that copy.
+    """
+    if held is None or held.handle is None or held.cancel_failed_at is not None:
         return False
-    return held.handle is not None and held.cancel_failed_at is None
+    if latest_delivery(row) <= now:
+        return profile.can_cancel or row.cancel_asked
+    return not row.repeatable and profile.can_cancel and any(one.known in _TRANSMITTED for one in row.attempts)
 
 
 def ends_at(row: Downlink, facts: Facts, profile: SouthProfile) -> float | None:
