@@ -150,7 +150,7 @@ class SouthProfile:
     retransmit_confirmed: bool  # whether CoAP retransmits over a confirmed link as well
     exchange_span: float  # seconds in which the device may repeat its own message with the same MID
     response_timeout: float  # seconds after SENT after which the next request may use the slot
-    max_attempts: int  # submissions of one downlink at most
+    max_attempts: int  # submissions of one downlink at most that are not acknowledged, or fail after they were accepted
     empty_is_poll: bool  # an Empty message from the device is a poll for downlinks
     quick: bool  # the device may answer within the piggyback window
     can_cancel: bool

@@ -176,7 +176,10 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = 300.0
     max_attempts: Annotated[
         Attempts,
-        Meta(description="submissions of one downlink at most, those that were not acknowledged (nack) included"),
+        Meta(
+            description="submissions of one downlink at most that are not acknowledged (nack), or that the network "
+            "server accepts and then discards; what it refuses is tried again until the deadline"
+        ),
     ] = 5
     unreachable_pause: Annotated[
         Span, Meta(description="seconds until a downlink is submitted again after ChirpStack could not be reached")

@@ -114,7 +114,13 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     response_timeout: Annotated[
         Span, Meta(description="seconds after SENT after which the next request may go to the device")
     ] = 247.0
-    max_attempts: Annotated[Attempts, Meta(description="submissions of one downlink at most")] = 5
+    max_attempts: Annotated[
+        Attempts,
+        Meta(
+            description="submissions of one downlink at most that the network accepts and then reports as failed; "
+            "what it refuses is tried again until the deadline"
+        ),
+    ] = 5
     quick: Annotated[
         bool, Meta(description="true: devices can answer within about a second; false: deep coverage, long eDRX")
     ] = True

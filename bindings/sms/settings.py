@@ -60,7 +60,13 @@ class Downlinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
             "There are no CoAP retransmissions over SMS"
         ),
     ] = 300.0
-    max_attempts: Annotated[Attempts, Meta(description="submissions of one downlink at most")] = 3
+    max_attempts: Annotated[
+        Attempts,
+        Meta(
+            description="submissions of one downlink at most that the network accepts and then reports as failed; "
+            "what it refuses is tried again until the deadline"
+        ),
+    ] = 3
 
 
 class Uplinks(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
