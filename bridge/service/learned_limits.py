@@ -18,7 +18,7 @@ from bridge.service.clock import Clock, moment
 from bridge.service.network_calls import NetworkCalls
 from bridge.store.notes import PAGE, NoteTable
 
-EVERY = 5.0  # seconds between two writes
+EVERY = 10.0  # seconds between two writes
 AT_ONCE = 500  # records of a network in one write
 
 log = logging.getLogger(__name__)

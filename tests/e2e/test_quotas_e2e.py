@@ -149,7 +149,7 @@ async def test_a_limit_of_the_network_is_known_after_a_kill_and_forgotten_on_req
         with contextlib.closing(apsw.Connection(str(world.lab.directory / "bridge.db"))) as ledger:
             return bool(ledger.execute("SELECT 1 FROM note WHERE network = 'limits of nidd'").fetchall())
 
-    await world.lab.step(6.0)
+    await world.lab.step(11.0)
     await until(written, 20.0, why="what was learned is not on the disk")
     await world.bridge.restart()
     assert await learned() == known
