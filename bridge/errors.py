@@ -71,9 +71,9 @@ class StoreUnavailable(LocalError):
 
 
 class NotServedHere(StoreUnavailable):
-    """Another node of the cluster serves the endpoint of `shard`, or none does at this moment."""
+    """Another node of the cluster serves the endpoint, or none does at this moment. `shard`: its own; -1: unknown."""
 
-    def __init__(self, text: str, shard: int) -> None:
+    def __init__(self, text: str, shard: int = -1) -> None:
         super().__init__(text)
         self.shard = shard
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from bridge.cluster.requests import OwnerRequests
 from bridge.cluster.view import ClusterView
 from bridge.quota.allotment import Asked, Given
 from bridge.quota.pairs import Pair
@@ -11,6 +12,10 @@ from bridge.quota.pairs import Pair
 @runtime_checkable
 class ClusterLedger(Protocol):
     """All methods raise StoreUnavailable if the ledger does not answer, or if this node has lost its place."""
+
+    @property
+    def owner_requests(self) -> OwnerRequests:
+        """Operations that were asked of one node, and that another one carries out."""
 
     async def view(self) -> ClusterView:
         """Return all nodes and shards."""

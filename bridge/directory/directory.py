@@ -47,6 +47,7 @@ class Directory:
         self.table = table
         self.catalogue = catalogue
         self.now = now
+        self.is_current: Callable[[Record], bool] = lambda _record: True  # not where others may have changed it
         self.may_change: Callable[[Record], None] = lambda _record: None  # raises BridgeError if only others may
         self._cache: Lru[Key, Record] = Lru(cached * KEYS)
         self._changing = asyncio.Lock()
@@ -102,7 +103,7 @@ class Directory:
                 future.set_result(record)
 
         there = self.cached(key)
-        if there is MISS:
+        if there is MISS or not self.is_current(there):
             self.table.find(key, found)
         else:
             future.set_result(there)

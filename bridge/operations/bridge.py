@@ -167,6 +167,16 @@ class Bridge(Protocol):
     def cluster(self) -> ClusterLedger:
         """The nodes that share the ledger. Raises NotPossible without [cluster]."""
 
+    def check_served(self, record: Record) -> None:
+        """Return if this node serves an endpoint, or there is no cluster. Raises NotServedHere."""
+
+    async def ask_owner(self, shard: int, operation: str, body: bytes, who: str, wait: float) -> bytes:
+        """Have the node that holds a shard carry out an operation; return the result as JSON.
+
+        `body`: the request as JSON, which may be carried out twice; `who`: the caller; `wait`: seconds that it may wait
+        by itself. Raises the error of the operation; NotServedHere if no node serves the shard, StoreUnavailable.
+        """
+
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
         """Return each quota with each group that uses it ("" for none), and what was used in its current period.
 

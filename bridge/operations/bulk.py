@@ -1,13 +1,17 @@
 """Operations on many endpoints. Each endpoint is changed by itself: a failure of one does not prevent the others."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from bridge.directory import Record
-from bridge.errors import BridgeError, NotFound, RequestError
+from bridge.errors import BridgeError, NotFound, NotServedHere, RequestError
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
+from bridge.operations.owners import at_owner
 from bridge.operations.standings import wanted
 from bridge.operations.types.bulk import (
     MOST,
@@ -55,9 +59,28 @@ async def remove_endpoints(bridge: Bridge, asked: RemoveEndpoints) -> BulkReport
 
 
 async def _each(bridge: Bridge, asked: Selected, change: Change) -> BulkReport:
-    rows = [await _one(bridge, name, change, dry_run=asked.dry_run) for name in await _names(bridge, asked)]
-    failed = sum(row.outcome is BulkOutcome.FAILED for row in rows)
-    return BulkReport(items=tuple(rows), done=0 if asked.dry_run else len(rows) - failed, failed=failed)
+    rows: dict[str, BulkRow] = {}
+    elsewhere: dict[int, list[str]] = {}  # shards of other nodes → names
+    for name in await _names(bridge, asked):
+        try:
+            rows[name] = await _one(bridge, name, change, dry_run=asked.dry_run)
+        except NotServedHere as error:
+            elsewhere.setdefault(error.shard, []).append(name)
+            rows[name] = BulkRow(name=name, outcome=BulkOutcome.FAILED, detail=str(error))
+    for part in await asyncio.gather(*(_at_owner(bridge, asked, shard, names) for shard, names in elsewhere.items())):
+        rows.update({row.name: row for row in part})
+    failed = sum(row.outcome is BulkOutcome.FAILED for row in rows.values())
+    return BulkReport(items=tuple(rows.values()), done=0 if asked.dry_run else len(rows) - failed, failed=failed)
+
+
+async def _at_owner(bridge: Bridge, asked: Any, shard: int, names: list[str]) -> list[BulkRow]:
+    """Return the rows of endpoints that another node serves, which changes them."""
+    part = msgspec.structs.replace(asked, names=tuple(names), filter=None)
+    try:
+        report: BulkReport = await at_owner(bridge, shard, part)
+    except BridgeError as error:
+        return [BulkRow(name=name, outcome=BulkOutcome.FAILED, detail=str(error)) for name in names]
+    return list(report.items)
 
 
 async def _one(bridge: Bridge, name: str, change: Change, *, dry_run: bool) -> BulkRow:
@@ -68,6 +91,8 @@ async def _one(bridge: Bridge, name: str, change: Change, *, dry_run: bool) -> B
         if dry_run:
             return BulkRow(name=name, outcome=BulkOutcome.WOULD_BE_DONE, detail="")
         return BulkRow(name=name, outcome=BulkOutcome.DONE, detail=await change(record))
+    except NotServedHere:
+        raise
     except BridgeError as error:
         return BulkRow(name=name, outcome=BulkOutcome.FAILED, detail=str(error))
 

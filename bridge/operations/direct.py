@@ -45,6 +45,7 @@ from bridge.relay.transfers import ends_early
 
 _PRIORITIES = {Priority.LOW: -1, Priority.NORMAL: 0, Priority.HIGH: 1}
 _METHODS = {method: getattr(Code, method.upper()) for method in Method}
+OTHERS = 0.5  # seconds between two looks at a request that another node may be carrying out
 LATEST = 200  # uplinks among which the last Register is looked for
 _LONGEST_SEGMENT = 255  # bytes, RFC 7252 §5.10
 _LONGEST_OPTION = 65535 + 269  # bytes, RFC 7252 §3.1
@@ -212,6 +213,7 @@ async def _outcome(bridge: Bridge, id_: int, wait: float, caller: str, supersede
         raise NotFound(f"downlink {id_} is no direct request, or is removed")
     if wait <= 0:
         return await _view(bridge, note, superseded)
+    every = None if bridge.holder(0) is None else OTHERS  # nobody wakes who waits for another node's endpoint
     with contextlib.suppress(TimeoutError, LimitReached):  # then the caller looks again later
         async with bridge.direct.watch.of(note.endpoint, caller) as changed, asyncio.timeout(wait):
             while True:
@@ -219,7 +221,8 @@ async def _outcome(bridge: Bridge, id_: int, wait: float, caller: str, supersede
                 view = await _view(bridge, note, superseded)
                 if view.over:
                     return view
-                await changed.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), every)
     return await _view(bridge, note, superseded)
 
 

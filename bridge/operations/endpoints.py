@@ -105,6 +105,7 @@ async def get_endpoint_state(bridge: Bridge, asked: GetEndpointState) -> Endpoin
 
 async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointExplanation:
     record = await existing(bridge, asked.name)
+    bridge.check_served(record)  # why messages wait is known where they wait
     waiting = await explained(bridge, record)
     links = tuple(
         LinkView(server=server, state=link.state, reason=link.reason, retry_in=link.retry_in)

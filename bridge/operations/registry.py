@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.errors import AccessDenied, BridgeError, NotFound, RequestError
+from bridge.errors import AccessDenied, BridgeError, NotFound, NotServedHere, RequestError
 from bridge.operations import (
     access,
     bulk,
@@ -27,6 +27,7 @@ from bridge.operations import (
 )
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
+from bridge.operations.owners import at_owner
 from bridge.operations.types.request import Access, Problem, Request
 from bridge.store.access import AuditEntry
 
@@ -64,16 +65,31 @@ async def call(bridge: Bridge, name: str, body: bytes, who: str = "", role: Acce
     Raises AccessDenied if `role` does not cover the operation, NotFound for an unknown name, RequestError for a body
     that is not a valid request, and any BridgeError of the operation itself.
     """
+    operation, asked = _read(name, body)
+    return msgspec.json.encode(await carried_out(bridge, operation, asked, who, role))
+
+
+async def call_for_other(bridge: Bridge, name: str, body: bytes, who: str) -> bytes:
+    """Do what `call` does for another node, which was asked by `who`, has checked its role, and records it.
+
+    Raises NotServedHere if this node does not serve the endpoint.
+    """
+    operation, asked = _read(name, body)
+    entry = _Entry(bridge, who, name, subject(asked), written=True)
+    return msgspec.json.encode(await operation.carry_out(bridge, asked, *([entry] if operation.names_caller else [])))
+
+
+def _read(name: str, body: bytes) -> tuple[Operation, Request[Any]]:
+    """Return an operation and its request. Raises NotFound, RequestError."""
     operation = OPERATIONS.get(name)
     if operation is None:
         raise NotFound(f"no operation {name!r}; there are: {', '.join(OPERATIONS)}")
     try:
-        asked = msgspec.json.decode(body or b"{}", type=operation.request)
+        return operation, msgspec.json.decode(body or b"{}", type=operation.request)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError) as error:
         raise RequestError(f"{name}: {error}") from error
     except RecursionError:
         raise RequestError(f"{name}: the request is nested too deeply") from None
-    return msgspec.json.encode(await carried_out(bridge, operation, asked, who, role))
 
 
 async def carried_out(
@@ -86,7 +102,10 @@ async def carried_out(
     entry = _Entry(bridge, who, operation.name, subject(asked), written=not is_recorded)
     outcome = "failed"
     try:
-        result = await operation.carry_out(bridge, asked, *([entry] if operation.names_caller else []))
+        try:
+            result = await operation.carry_out(bridge, asked, *([entry] if operation.names_caller else []))
+        except NotServedHere as elsewhere:
+            result = await at_owner(bridge, elsewhere.shard, asked, entry.who)
         outcome = "done"
     except BridgeError as error:
         outcome = type(error).__name__

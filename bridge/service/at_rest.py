@@ -219,6 +219,12 @@ class BridgeAtRest:
     async def provision(self, record: Record) -> None:
         _refuse(f"network {record.network!r} can only be asked while the service runs")
 
+    def check_served(self, record: Record) -> None:
+        """Return: there is no service that another one would be asked of."""
+
+    async def ask_owner(self, *_args: Any, **_more: Any) -> bytes:
+        raise NotRunning("the service is down")
+
     async def remove_endpoint(self, name: str) -> Record:
         _refuse(
             f"endpoint {name!r} can only be removed while the service runs: its network must be asked to remove it, too"

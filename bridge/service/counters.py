@@ -54,6 +54,7 @@ COUNTERS = {
     "notifications_after_cancel": "Notifications on observations that had ended.",
     "observations_ended": "Observations that were ended to make room for others.",
     "outcomes": "Messages that reached their outcome, by direction and state.",
+    "owner_requests": "Operations handed to the node that serves the endpoint, by operation and result.",
     "patience_ended": "Requests that the server got 5.04 for, or no answer.",
     "polls": "Empty messages of devices that ask for downlinks.",
     "posts_for_others": "Posts that were received for whoever serves their device, by network and result.",

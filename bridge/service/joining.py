@@ -10,6 +10,7 @@ from bridge.service.inbox import InboxWork
 from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
 from bridge.service.node_inbox import NodeInbox
+from bridge.service.owner_requests import CarryOut, OwnerWork
 from bridge.service.parts import Parts
 from bridge.service.progress import Progress
 from bridge.service.quota_allotments import QuotaAllotments
@@ -27,10 +28,13 @@ async def node_of(
     tasks: Tasks,
     metrics: Metrics,
     looked: Callable[[], None],
+    carry_out: CarryOut,
 ) -> Node:
     """Return the node whose parts these are; its `run` takes shards, and `tasks` has what goes on beside.
 
-    `looked` is called after each look at the cluster. Raises StoreUnavailable.
+    `looked` is called after each look at the cluster. `carry_out` carries out what was asked of other nodes.
+
+    Raises StoreUnavailable.
     """
     store, shards = parts.store, parts.shards
     if shards is None:
@@ -39,10 +43,12 @@ async def node_of(
     await addresses.release_all()
     added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
     await added.begin()
+    owner = OwnerWork(ledger.owner_requests, shards, carry_out)
+    tasks.begin(owner.run())
     followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories)]
     if store.inbox is not None and parts.order is not None:
         work = InboxWork(store.inbox, store, parts.networks, None, metrics.count)
-        inbox = NodeInbox(store.inbox, work, parts.order)
+        inbox = NodeInbox(store.inbox, work, parts.order, owner.tell)
         followers.append(inbox)
         tasks.begin(inbox.run())
     followers += [

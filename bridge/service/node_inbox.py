@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from bridge.errors import StoreUnavailable
 from bridge.service.inbox import HELD, POLL, InboxWork
@@ -21,7 +21,11 @@ class NodeInbox:
     at which this node is told of posts until these are handed to their endpoints.
     """
 
-    def __init__(self, inbox: Inbox, work: InboxWork, order: InboxOrder) -> None:
+    def __init__(
+        self, inbox: Inbox, work: InboxWork, order: InboxOrder, told: Callable[[], None] = lambda: None
+    ) -> None:
+        """`told` is called whenever this node is told of something for its shards."""
+        self._tell = told
         self._inbox = inbox
         self._work = work
         self._order = order
@@ -73,6 +77,8 @@ class NodeInbox:
         new = mine - self._told
         self._order.close(new)
         self._told |= new
+        if mine:
+            self._tell()
         return bool(mine)
 
 

@@ -136,6 +136,7 @@ async def built(
                 '"prefix", and prefixes with at least 65536 addresses each'
             )
         directory.may_change = partial(_refuse_elsewhere, shards)
+        directory.is_current = lambda record: shards.accepts(record.shard)
 
     def try_again(held: NetworkCalls) -> None:
         runner.turns.serve(held)

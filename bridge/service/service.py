@@ -22,6 +22,7 @@ from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
 from bridge.operations.codes import Codes
 from bridge.operations.minutes import Minutes
+from bridge.operations.registry import call_for_other
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.quota.limits import Quota
 from bridge.quota.report import Standing
@@ -38,6 +39,7 @@ from bridge.service.inbox import InboxWork
 from bridge.service.joining import node_of
 from bridge.service.networks import status_of
 from bridge.service.node import Chore, Node
+from bridge.service.owner_requests import AskOwners
 from bridge.service.parts import Parts, built, seed
 from bridge.service.progress import Progress, Work
 from bridge.service.quota_change import change_quotas, recheck_held
@@ -90,6 +92,7 @@ class Service:
         self._receiving: Receiving | None = None
         self._minutes: Minutes | None = None
         self._node: Node | None = None  # of a cluster
+        self._owners: AskOwners | None = None  # for what other nodes serve
         self._keeping: asyncio.Task[None]  # the work of that node
         self.codes = Codes(self.clock.monotonic)
         self.ledger_lost: Callable[[], None] = lambda: None  # ends the process at once, from any thread
@@ -161,8 +164,9 @@ class Service:
             # Other nodes store events, too: readers are woken after each look.
             looked = (lambda: None) if self._announcer is None else self._announcer.committed
             self._node = await node_of(
-                self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked
+                self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked, self._carry_out
             )
+            self._owners = AskOwners(store.owner_requests, self.metrics.count)
             self._keeping = asyncio.create_task(self._node.run())
         else:
             directory, progress = parts.directory, self._progress
@@ -443,6 +447,17 @@ class Service:
             return self.store
         raise NotPossible("this bridge shares its ledger with no other; see [cluster] in the configuration")
 
+    def check_served(self, record: Record) -> None:
+        self.parts.directory.may_change(record)
+
+    async def ask_owner(self, shard: int, operation: str, body: bytes, who: str, wait: float) -> bytes:
+        if self._owners is None:
+            raise NotRunning(f"the service is {self.summary()}; ask again later")
+        return await self._owners.carry_out(shard, operation, body, who, wait)
+
+    async def _carry_out(self, operation: str, body: bytes, who: str) -> bytes:
+        return await call_for_other(self, operation, body, who)
+
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
         return self.parts.quotas.standing(self.now())
 
@@ -463,7 +478,7 @@ class Service:
         await self.parts.runner.stepped(downlink.endpoint, ev.CancelAsked(downlink.id))
 
     async def provision(self, record: Record) -> None:
-        self.parts.directory.may_change(record)  # another node's network instance would not know of it
+        self.check_served(record)  # another node's network instance would not know of it
         await self.parts.provisioning.ask(record)
 
     async def remove_endpoint(self, name: str) -> Record:

@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
@@ -249,15 +248,9 @@ class Cluster:
         added = [{"name": f"e{n}", "network": "net", "address": f"ue{n}@example.com"} for n in numbers]
         await self.nodes[name].api.post("/endpoint.add", {"endpoints": added})
 
-    async def provisions(self, name: str, endpoint: str) -> bool:
-        """Ask a node to provision an endpoint; return whether it does. It answers 503 if another node serves it."""
-        try:
-            await self.nodes[name].api.post("/endpoint.provision", {"name": endpoint})
-        except ApiError as refused:
-            if refused.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                return False
-            raise
-        return True
+    async def ask(self, node: str, operation: str, /, **request: Any) -> Any:
+        """Ask one node for an operation. Raises ApiError."""
+        return await self.nodes[node].api.post(f"/{operation}", request)
 
     async def provisioned(self, more: int = 0) -> None:
         """Wait until the SCEF has a configuration for every device, and for so many others."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mock_network.lab import ApiError
 from tests.cluster.nodes import Cluster
 from tests.store.stores import postgres_server
 from tests.waiting import until
@@ -100,3 +101,47 @@ async def test_notifications_during_hand_overs_come_once_each(cluster: Cluster) 
 
 def _are(cluster: Cluster, expected: list[str]) -> bool:
     return sends(cluster) == expected
+
+
+async def test_what_a_person_asks_is_carried_out_whichever_node_is_asked(cluster: Cluster) -> None:
+    mine, theirs = of(cluster, "a")[0], of(cluster, "b")[0]
+    for endpoint in (mine, theirs):
+        shown = await cluster.ask("a", "endpoint.disable", name=endpoint)
+        assert (shown["name"], shown["enabled"]) == (endpoint, False)
+        for node in ("a", "b"):
+            assert (await cluster.ask(node, "endpoint.show", name=endpoint))["enabled"] is False
+        with pytest.raises(ApiError, match="is disabled; enable it first"):
+            await cluster.ask("a", "downlink.send", endpoint=endpoint, operation="read", path="/3/0/0")
+        assert (await cluster.ask("a", "endpoint.enable", name=endpoint))["enabled"] is True
+
+    endpoints = sorted(cluster.holders())
+    report = await cluster.ask("a", "endpoints.act", action="provision", filter={})
+    assert [(row["name"], row["outcome"]) for row in report["items"]] == [(name, "done") for name in endpoints]
+
+    cluster.nodes["b"].process.signal(signal.SIGSTOP)  # what is asked now waits for the next holder
+    asked = asyncio.create_task(cluster.ask("a", "endpoint.disable", name=theirs))
+    assert (await asked)["enabled"] is False
+    assert cluster.holders()[theirs] == "a"
+    assert not cluster.rows("SELECT id FROM owner_request")
+
+
+async def test_a_direct_request_and_its_cancel_reach_the_owner_from_any_node(cluster: Cluster) -> None:
+    theirs = of(cluster, "b")[0]
+    request = {"endpoint": theirs, "operation": "read", "path": "/3/0/0", "idempotency_key": "k", "ttl": 600.0}
+    first = await cluster.ask("a", "downlink.send", **request)
+    for node in ("a", "b"):
+        assert (await cluster.ask(node, "downlink.send", **request))["id"] == first["id"], "the key is known at both"
+    second = await cluster.ask("a", "downlink.send", endpoint=theirs, operation="read", path="/3/0/1", ttl=600.0)
+    cancelled = await cluster.ask("a", "downlink.cancel", id=second["id"])
+    assert cancelled["endpoint"] == theirs
+    await until(partial(_is_over, cluster, second["id"]), 60, why="it is not cancelled")
+    outcome = await cluster.ask("a", "downlink.outcome", id=second["id"], wait=5.0)
+    assert outcome["downlink"]["state"] == "CANCELLED"
+    explained = await cluster.ask("a", "endpoint.explain", name=theirs)
+    assert explained["endpoint"]["name"] == theirs
+    with pytest.raises(ApiError, match="no endpoint"):
+        await cluster.ask("a", "endpoint.disable", name="nobody")
+
+
+def _is_over(cluster: Cluster, downlink: int) -> bool:
+    return cluster.rows(f"SELECT over FROM downlink WHERE id = {downlink}") == [(1,)]

@@ -12,6 +12,7 @@ from bridge.quota.pairs import NONE, Pair, added
 from bridge.store.contract import Done
 from bridge.store.in_memory.disk import Disk
 from bridge.store.in_memory.faults import Faults
+from bridge.store.in_memory.owner_requests import InMemoryOwnerRequests, OwnerRequestRows
 from bridge.store.in_memory.store import Batch, InMemoryStore
 from bridge.store.lease import Lease
 
@@ -47,6 +48,10 @@ class ClusterRows:
     nodes: dict[str, _NodeRow] = field(default_factory=dict)
     shards: dict[int, ShardView] = field(default_factory=lambda: dict.fromkeys(range(SHARDS), ShardView("", 0)))
     incarnations: int = 0
+    requests: OwnerRequestRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.requests = OwnerRequestRows(self.now)
 
 
 class InMemoryNode(InMemoryStore):
@@ -73,6 +78,7 @@ class InMemoryNode(InMemoryStore):
             raise LedgerInUse(f"a node called {name!r} is in the cluster")
         super().__init__(disk, faults)
         rows.incarnations += 1
+        self.owner_requests = InMemoryOwnerRequests(rows.requests, self.readable, self._tell_of_posts)
         self.lease = Lease(span, self._loop.time())
         self._rows = rows
         self._name = name
@@ -87,6 +93,10 @@ class InMemoryNode(InMemoryStore):
                 rows.shards[shard] = ShardView("", row.epoch)
 
     # The cluster
+
+    def _tell_of_posts(self, shards: frozenset[int]) -> None:
+        for tell in self.disk.tell_of_posts:
+            tell(shards)
 
     async def view(self) -> ClusterView:
         await self.readable()

@@ -19,6 +19,7 @@ from bridge.store.postgres.connection import PostgresConnection, one_line, unrea
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ids import BLOCK, NodeIds
 from bridge.store.postgres.membership import Membership
+from bridge.store.postgres.owner_requests import PostgresOwnerRequests
 from bridge.store.postgres.ownership import KEY, LOCK_OF_SCHEMA, WAIT
 from bridge.store.postgres.schema import (
     OLDEST_WITH_STANDBY,
@@ -60,6 +61,7 @@ class NodeStore(PostgresStore):
         first = _first_block(writing, self._next_id)
         self._ids = NodeIds(first, time.monotonic())
         self._asked_for_ids = False
+        self.owner_requests = PostgresOwnerRequests(self._asking, self._ask)
         self._allotted = 0  # requests for allotments
         self.fleet.settled = _SETTLED
         self._notes.only = self._of_held
