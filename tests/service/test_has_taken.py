@@ -29,7 +29,10 @@ async def test_r13_an_original_that_comes_after_its_repeat_was_taken_is_known(br
     async def by_device(_network, _device):
         return SimpleNamespace(id=7, options={})
 
-    directory, store = SimpleNamespace(by_device=by_device), SimpleNamespace(reads=Ledger(b"send", 1000.0))
+    directory, store = (
+        SimpleNamespace(by_device=by_device, options=lambda record: record.options),
+        SimpleNamespace(reads=Ledger(b"send", 1000.0)),
+    )
     events = NetworkEvents("n", directory, None, store, None, None, lambda *_: None)
     assert await events.has_taken(UplinkMessage("d", b"send", "other", brought_at), SPAN) is taken
     assert not await events.has_taken(UplinkMessage("d", b"else", "other", brought_at), SPAN)
