@@ -149,6 +149,14 @@ async def test_an_event_that_comes_after_the_node_was_told_of_posts_waits_until_
     await asyncio.wait({running})
 
 
+async def test_a_notification_that_came_twice_counts_once_wherever_it_came(node: Node) -> None:
+    await node.put(1, 1)
+    await node.inbox.taken(SHARD, 1)
+    await node.deliver(1)
+    await node.until_idle()
+    assert (node.uplinks(), node.waiting()) == ([1], [])
+
+
 async def test_posts_for_shards_of_other_nodes_hold_up_nothing_here(node: Node) -> None:
     await node.inbox.taken(SHARD, 1)
     await node.put(9, shard=OTHER)

@@ -70,3 +70,17 @@ async def test_a_database_without_tables_keeps_nothing():
     with pytest.raises(StoreUnavailable):
         await ingress.note("net", "path")
     await ingress.close()
+
+
+async def test_posts_are_kept_for_a_bridge_of_the_release_before():
+    """One of two bridges with [standby] is upgraded: it stands by while the other one serves on the older tables."""
+    where = postgres_server().schema()
+    store, ingress = PostgresStore.open(where), PostgresIngress(where)
+    schema = where.rpartition("search_path=")[2]
+    await asyncio.to_thread(postgres_server().sql, f"ALTER TABLE {schema}.inbox DROP COLUMN shard")
+    await ingress.keep("net", POST, 0.0)
+    added = f"ALTER TABLE {schema}.inbox ADD COLUMN shard INTEGER NOT NULL DEFAULT -1"  # when the upgraded one serves
+    await asyncio.to_thread(postgres_server().sql, added)
+    assert [row.post for row in await store.inbox.rows(10)] == [POST]
+    await ingress.close()
+    await store.close()

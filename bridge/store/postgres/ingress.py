@@ -24,7 +24,8 @@ _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
 )
-_INSERT = "INSERT INTO inbox (network, at, door, query, body, shard) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO inbox (network, at, door, query, body) VALUES (?, ?, ?, ?, ?)"
+_INSERT_FOR_NODE = "INSERT INTO inbox (network, at, door, query, body, shard) VALUES (?, ?, ?, ?, ?, ?)"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT ?) AS waiting"
 
 
@@ -42,7 +43,10 @@ class _IngressTransactions(Transactions):
             connection.execute("BEGIN")
             if value_of(connection, _COUNT, (inbox.MOST,)) + len(posts) > inbox.MOST:
                 raise StoreUnavailable("the inbox is full: no bridge has taken posts out of it for a while")
-            connection.executemany(_INSERT, posts)
+            if all(post[-1] == NO_SHARD for post in posts):  # a bridge of an older release may serve, on its tables
+                connection.executemany(_INSERT, [post[:-1] for post in posts])
+            else:
+                connection.executemany(_INSERT_FOR_NODE, posts)
             connection.warned.clear()
             connection.execute("COMMIT")
             if connection.warned.is_set():
