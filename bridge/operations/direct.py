@@ -86,7 +86,7 @@ async def _accept(
     if asked.ttl is not None and asked.deliver_by is not None:
         raise RequestError("name `ttl` or `deliver_by`, not both")
     if deliver_by is not None and deliver_by <= now:
-        raise RequestError("deliver_by is in the past: nothing could be delivered in time")
+        raise RequestError("deliver_by (now and ttl) is in the past: nothing could be delivered in time")
     supersedes: Sequence[int] = ()
     if asked.supersede_key is not None:
         supersedes = await bridge.known_direct.waiting(record.id, asked.supersede_key)

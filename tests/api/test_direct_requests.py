@@ -93,6 +93,18 @@ async def test_whoever_waits_in_vain_is_told_where_to_look(awake: Api) -> None:
     assert (answer.status, answer.body["downlink"]["state"]) == (202, "SENT")
 
 
+async def test_a_request_with_two_idempotency_keys_is_refused(awake: Api) -> None:
+    """Else its caller would ask again under the one that was not taken."""
+    headers = [
+        ("Idempotency-Key", "one"),
+        ("Idempotency-Key", "two"),
+        ("Authorization", "Bearer " + await awake.key("operate")),
+    ]
+    async with awake.session.post("/v1/endpoints/e1/downlinks", json=READ, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["detail"]) == (400, "header Idempotency-Key is given twice")
+    assert awake.kit.network.attempts == []
+
+
 async def test_one_key_cannot_wait_so_often_that_others_cannot(awake: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits too often is answered at once, as without `wait`."""
     monkeypatch.setattr("bridge.service.direct.MOST_OF_CALLER", 1)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -29,7 +28,7 @@ class Reader:
         path: Mapping[str, str],
         query: Sequence[tuple[str, str]],
         body: bytes | None,
-        headers: Mapping[str, str] = MappingProxyType({}),
+        headers: Sequence[tuple[str, str]] = (),
     ) -> Request[Any]:
         """Return the request that a path, a query, a body and headers make. Raises RequestError."""
         route = self._route
@@ -43,8 +42,11 @@ class Reader:
             given = self._from_query(query, route.query)
             _add(given, _decoded(body or b"{}"), {*route.query, *route.headers.values()})
         for name, of_request in route.headers.items():
-            if name in headers:
-                given[of_request] = _unquoted(headers[name])
+            texts = [text for one, text in headers if one.lower() == name.lower()]
+            if len(texts) > 1:
+                raise RequestError(f"header {name} is given twice")
+            if texts:
+                given[of_request] = _unquoted(texts[0])
         for name, of_request in route.in_path.items():
             if of_request in given:
                 raise RequestError(f"{of_request} is already given by the path")

@@ -153,7 +153,7 @@ class RestApi:
             body = await request.read() if request.can_read_body else None
             if body and request.content_type != _JSON:
                 return _problem(RequestError(f"the body must be {_JSON}"), 415)
-            asked = reader.request(request.match_info, [*request.query.items()], body, request.headers)
+            asked = reader.request(request.match_info, [*request.query.items()], body, [*request.headers.items()])
             if isinstance(asked, ListEvents) and wants_stream(request):
                 return await self._stream(request, asked, caller)
             wanted = request.headers.get("If-Match")

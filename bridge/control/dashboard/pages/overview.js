@@ -55,7 +55,7 @@ function tilesOf({ status, history, summary, networks }) {
   const total = outcomes.good + outcomes.warn + outcomes.bad;
   return [
     status.node && nodesTile(status.node),
-    tile("Bridge", status.ready ? badge("good", "running") : badge("warn", status.phase), history.begun_at && ["since ", when(history.begun_at)]),
+    tile("Bridge", status.ready ? badge("good", "running") : badge("warn", status.phase), history.begun_at && ["started ", when(history.begun_at)]),
     tile("Devices", status.endpoints.toLocaleString(), `${summary.registered.toLocaleString()} registered`, addressOf("devices")),
     tile("Not provisioned", failed ? h("span", { class: "bad-text" }, failed.toLocaleString()) : "0", failed ? "their networks refuse them" : "no network refuses a device", addressOf("devices", undefined, { provisioning: "failed" })),
     tile("Waiting", count(waiting, "message"), "why each waits, and until when", addressOf("waiting")),
