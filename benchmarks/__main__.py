@@ -26,6 +26,7 @@ from benchmarks.http_compared import show_http
 from benchmarks.load import Load
 from benchmarks.lorawan import measure_lorawan, work_lorawan
 from benchmarks.memory import idle_memory, with_fleet
+from benchmarks.nodes import show_nodes
 from benchmarks.provisioning import show_provisioning
 from benchmarks.restart import WAITING, restart_under_traffic
 from benchmarks.scenarios import (
@@ -287,6 +288,7 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="measure only more devices than fit the memory, and end")
     parser.add_argument("--profile", action="store_true", help="show where the bridge's processor time goes, and end")
     parser.add_argument("--store", action="store_true", help="show what a message costs in the store alone, and end")
+    parser.add_argument("--nodes", action="store_true", help="show what one more node of a cluster costs, and end")
     parser.add_argument("--quotas", action="store_true", help="measure only what quotas cost, and end")
     parser.add_argument("--provisioning", type=int, metavar="DEVICES", help="measure how fast devices are provisioned")
     parser.add_argument("--http", action="store_true", help="compare HTTP servers and clients, and end")
@@ -298,9 +300,14 @@ def main() -> None:
     if arguments.restart or arguments.storm:
         show_restart(arguments.endpoints) if arguments.restart else show_storm(arguments.storm)
         return
-    if arguments.sessions or arguments.transports:
-        show_sessions() if arguments.sessions else show_transports({})
-        return
+    for is_asked, show in (
+        (arguments.sessions, show_sessions),
+        (arguments.transports, lambda: show_transports({})),
+        (arguments.nodes, lambda: show_nodes({})),
+    ):
+        if is_asked:
+            show()
+            return
     if arguments.step:
         show_steps(8 * arguments.rounds)
         return
@@ -344,6 +351,7 @@ def main() -> None:
     compare(rows, arguments.rounds, figures)
     show_transports(figures)
     show_cold(arguments.rounds, figures)
+    show_nodes(figures)
     if arguments.endpoints:
         show_fleet(arguments.endpoints, figures)
     out = Path("build/bench.json")

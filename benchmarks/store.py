@@ -54,12 +54,12 @@ class Message:
 class Recorder:
     """One endpoint in virtual time, with its device and its server: what its steps ask to commit."""
 
-    def __init__(self, number: int, ids: Iterator[int], clock: Callable[[], float]) -> None:
+    def __init__(self, number: int, ids: Iterator[int], clock: Callable[[], float], shard: int = 0) -> None:
         self._number = number
         self._ids = ids
         self._clock = clock
         self._random = Random(number).random
-        place = Endpoint(number, 0, f"bench-{number}", "bench", f"d{number}@bench.example", (Server("bench"),))
+        place = Endpoint(number, shard, f"bench-{number}", "bench", f"d{number}@bench.example", (Server("bench"),))
         self._state = EndpointState(place, Policy(), Kept(), self._random())
         self._batches: list[list[Change]] = []
         self._mid = 0

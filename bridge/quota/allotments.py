@@ -223,8 +223,13 @@ class Allotments:
         """Return what to ask the ledger now. `leaves`: this node stops, and returns everything."""
         if leaves:
             return [one.ask(leaves=True) for one in self._known.values()]
-        due = [one for one in self._known.values() if one.is_due(only_read=False)]
-        read = [one for one in self._known.values() if one.is_due(only_read=True) and one not in due]
+        due: list[Allotment] = []
+        read: list[Allotment] = []
+        for one in self._known.values():
+            if one.is_due(only_read=False):
+                due.append(one)
+            elif one.is_due(only_read=True):
+                read.append(one)
         return [one.ask() for one in (*due, *read[:READ_AT_ONCE])]
 
     def take(self, asked: Sequence[Asked], answers: Iterable[Given]) -> tuple[list[tuple[str, str]], list[int]]:
