@@ -10,6 +10,7 @@ from emulated_chirpstack import DEVICE, KEY
 
 from bindings.contract import DeviceMade
 from bindings.lorawan import LorawanBinding
+from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.wanted import read_wanted
 from bridge.errors import BindingError, ConfigurationError
 from tests.bindings.bridge_side import DictMemory
@@ -231,7 +232,26 @@ async def test_a_short_history_and_a_missing_integration_are_found(binding, chir
     assert found(findings, "event history", "warning")
 
 
-async def test_a_history_that_only_keeps_the_default_is_found(binding, chirpstack):
+@pytest.mark.parametrize("patience", [2.0, 45.0])
+async def test_a_check_waits_for_events_as_long_as_catching_up_does(make, monkeypatch, patience):
+    waited = []
+    usual = ChirpStackClient.events
+
+    def events(client, device, patience, *, expected):
+        waited.append(patience)
+        return usual(client, device, 0.0, expected=expected)
+
+    binding = await make(catch_up={"patience": patience})
+    monkeypatch.setattr(ChirpStackClient, "events", events)
+    assert found(await binding.check(), "event history")
+    assert waited == [patience]
+
+
+PATIENT = {"patience": 2.0}  # a busy machine may pause within a history that has events
+
+
+async def test_a_history_that_only_keeps_the_default_is_found(make, chirpstack):
+    binding = await make(catch_up=PATIENT)
     chirpstack.context.settings = replace(chirpstack.context.settings, history_per_device=10)
     for _ in range(20):
         chirpstack.up(b"x")
@@ -241,7 +261,8 @@ async def test_a_history_that_only_keeps_the_default_is_found(binding, chirpstac
 
 
 @pytest.mark.parametrize("uplinks", [1, 11])
-async def test_a_device_that_has_only_just_joined_is_no_sign_of_a_short_history(binding, chirpstack, uplinks):
+async def test_a_device_that_has_only_just_joined_is_no_sign_of_a_short_history(make, chirpstack, uplinks):
+    binding = await make(catch_up=PATIENT)
     chirpstack.join("01020304")
     for _ in range(uplinks):
         chirpstack.up(b"x")

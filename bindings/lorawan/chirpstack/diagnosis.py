@@ -13,7 +13,7 @@ from bindings.lorawan.chirpstack.events import read
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.network_events import Up
-from bindings.lorawan.settings import HISTORY_PATIENCE, LorawanSettings
+from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import CallFailed, CallTrouble, NotificationError
 
 FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue does not remove a pending item
@@ -224,7 +224,7 @@ async def _profiles(settings: LorawanSettings, client: ChirpStackClient) -> list
                     "clear skip_fcnt_check",
                 )
             )
-        findings.append(await _history(client, example))
+        findings.append(await _history(client, example, settings.catch_up.patience))
     if not listed:
         findings.append(
             Finding("devices", Grade.WARNING, "the application has no device", "lwm2m-bridge device add makes one")
@@ -281,14 +281,14 @@ def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
     return findings
 
 
-async def _history(client: ChirpStackClient, device: str) -> Finding:
+async def _history(client: ChirpStackClient, device: str, patience: float) -> Finding:
     what = "event history"
     cure = "raise monitoring.per_device_event_log_max_history in ChirpStack's configuration, to 100 or more"
     kept, oldest, ends = 0, "", False
     try:
         activation = await client.get_activation(device)
         last = activation.device_activation.f_cnt_up - 1  # -1: no uplink of the session
-        async with contextlib.aclosing(client.events(device, HISTORY_PATIENCE, expected=last >= 0)) as history:
+        async with contextlib.aclosing(client.events(device, patience, expected=last >= 0)) as history:
             async for item in history:
                 kept, oldest = kept + 1, oldest or item.description
                 ends = ends or (item.description == "up" and _f_cnt(item.body) == last)
