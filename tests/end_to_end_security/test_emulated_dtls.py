@@ -45,6 +45,18 @@ async def test_an_emulated_device_is_managed_over_a_session_of_its_own_and_a_kil
     assert not any(b"+13:37" in data for data in passed)
 
 
+@pytest.mark.requirement("LightweightM2M-E2E-1")
+@pytest.mark.parametrize("what", ["alter", "truncate"])
+async def test_a_record_that_is_changed_on_its_way_is_not_carried_out(hostile: Hostile, what: str):
+    name = f"changed-{what}"
+    await hostile.in_session(name)
+    hostile.attack(name, "down", what)
+    assert (await hostile.world.ask(name, "execute", RESET))["code"] == "2.04"  # by a record that came again
+    await hostile.attacked(name, what)
+    assert await hostile.executed(name, RESET) == 1
+    assert (await hostile.world.ask(name, "read", ZONE))["values"] == {ZONE: "+00:00"}
+
+
 @pytest.mark.requirement("LightweightM2M-E2E-3")
 async def test_an_operation_whose_record_is_replayed_is_carried_out_once(hostile: Hostile):
     await hostile.in_session("replayed")

@@ -181,4 +181,94 @@ REMOVED = [
             OSCORE + "a_request_that_is_held_back_is_asked_for_again_and_not_carried_out_late",
         ),
     ),
+    Removed(
+        ("LightweightM2M-E2E-1",),
+        Mutation(
+            "a server answers in plain text though a client has a session with it",
+            "ServerSessions.secures",
+            "return $_",
+            "return False",
+            DTLS + "a_record_that_is_changed_on_its_way_is_not_carried_out",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-7",),
+        Mutation(
+            "a server asks a device with which it has an OSCORE context in plain text",
+            "LwM2mServer._request.full",
+            "self.identities.contexts.get($_)",
+            "None",
+            OSCORE + "a_request_that_is_changed_on_its_way_is_not_carried_out",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-10",),
+        Mutation(
+            "a device believes plain requests of a server with which it has an OSCORE context",
+            "Senders.of",
+            "self._contexts.of(one.security) is None",
+            "True",
+            OSCORE + "the_bridge_can_neither_command_the_device_nor_end_its_registration",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-11",),
+        Mutation(
+            "a response that belongs to no request is believed",
+            "protect_request",
+            "raise OscoreError($_) from None",
+            "return response",
+            OSCORE + "the_response_to_one_request_is_not_taken_for_that_to_another",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2E-13",),
+        Mutation(
+            "blocks of a transfer are not protected",
+            "Requests._transact",
+            "request.security is not None",
+            "request.security is not None and message.opt.block1 is None",
+            OSCORE + "each_fragment_of_a_firmware_is_verified_by_itself",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2Eo-1", "LightweightM2M-E2Eo-7"),
+        Mutation(
+            "a request for an application that cannot be verified is carried out as it is",
+            "answer",
+            "return _encoded(refused.response)",
+            "return _encoded(Message(code=dotted(perform(Request('0.03', ('setting',))).code)))",
+            BEYOND + "what_is_changed_on_its_way_is_neither_carried_out_nor_believed",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2Eo-2", "LightweightM2M-E2Eo -8"),
+        Mutation(
+            "a request for an application goes in plain text",
+            "Asking.__init__",
+            "_encoded(protected)",
+            "_encoded(message)",
+            BEYOND + "nobody_between_reads_anything",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2Eo-3", "LightweightM2M-E2Eo -9"),
+        Mutation(
+            "sequence numbers of requests are forgotten",
+            "open_request",
+            "opened, identifiers = context.unprotect(message)",
+            "context.recipient_replay_window.initialize_empty()\nopened, identifiers = context.unprotect(message)",
+            BEYOND + "what_is_replayed_is_carried_out_once",
+        ),
+    ),
+    Removed(
+        ("LightweightM2M-E2Eo -5", "LightweightM2M-E2Eo -11"),
+        Mutation(
+            "an answer of an application is not verified",
+            "Asking.verify",
+            "self._verify(_decoded(data))",
+            "_decoded(data)",
+            BEYOND + "the_response_to_one_request_is_not_taken_for_that_to_another",
+        ),
+    ),
 ]

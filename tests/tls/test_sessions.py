@@ -222,6 +222,21 @@ class TestNetwork:
         assert session.phase is not Phase.OPEN
         session.close()
 
+    @pytest.mark.parametrize("contradict", [False, True], ids=["the same bytes", "other bytes"])
+    def test_fragments_that_overlap_are_put_together_and_those_that_contradict_open_nothing(
+        self, backend: Backend, contradict: bool
+    ) -> None:
+        """RFC 6347 §4.2.3: ranges of fragments may overlap. Who forges one gains nothing but a handshake that fails."""
+
+        def overlapping(datagrams: list[bytes]) -> list[bytes]:
+            return [part for one in datagrams for part in _overlapping(one, contradict=contradict)]
+
+        talk = Talk(backend.client(PSK, KEY), OpenSslPeer(Wants({KEY.identity: KEY.key})), down=overlapping)
+        talk.run(lambda: talk.client.phase is not Phase.HANDSHAKE or talk.server.opened, 1.0 if contradict else 20.0)
+        talk.quiet()
+        assert (talk.client.phase is Phase.OPEN) is not contradict
+        assert talk.server.opened is not contradict
+
     def test_a_server_that_never_answers_is_asked_again_and_nothing_was_heard(self, backend: Backend) -> None:
         session = backend.client(PSK, KEY)
         assert session.outgoing()
@@ -367,3 +382,29 @@ def losing(number: int) -> Wire:
         return kept
 
     return wire
+
+
+def _overlapping(datagram: bytes, *, contradict: bool) -> list[bytes]:
+    """Return a datagram as it is, or the parts of each handshake message of epoch 0 in it, each record by itself.
+
+    The first part has the first two thirds of a message, the other one the last two thirds; `contradict`: with another
+    byte in the middle.
+    """
+    parts, number = [], 0
+    while datagram:
+        size = 13 + int.from_bytes(datagram[11:13], "big")
+        head, body, datagram = datagram[:13], datagram[13:size], datagram[size:]
+        length = int.from_bytes(body[9:12], "big") if head[0] == 22 and head[3:5] == b"\0\0" else 0
+        if length < 6:
+            parts.append(head + body)
+            continue
+        message, third = body[12:], length // 3
+        for begin, end in ((0, 2 * third), (third, length)):
+            data = bytearray(message[begin:end])
+            if contradict and begin:
+                data[0] ^= 0xFF
+            fragmented = body[:6] + begin.to_bytes(3, "big") + (end - begin).to_bytes(3, "big") + bytes(data)
+            sequence = (int.from_bytes(head[5:11], "big") * 4 + number).to_bytes(6, "big")
+            parts.append(head[:5] + sequence + len(fragmented).to_bytes(2, "big") + fragmented)
+            number += 1
+    return parts
