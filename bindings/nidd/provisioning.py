@@ -34,6 +34,7 @@ _STRIDE = 200  # records checked before other work gets its turn
 _REST = 0.00025  # real seconds of pause for each record after a pass: passes cost at most a few per cent of a core
 _TICK = 0.25  # seconds between reads of the bridge's clock, which may run faster than real time
 _STORE_PAUSE = 5.0  # real seconds before a device's next job when the store fails, at most
+TOGETHER = 5.0  # real seconds in which devices of shards that a node takes at its start come; one list is for all
 _REPAIR_PAUSE = 60.0  # real seconds until the SCEF is asked again for its list
 _CLAIMS = 4  # unknown configurations of uplinks that are checked at the same time
 
@@ -57,6 +58,7 @@ class Provisioning:
         self._next_due = 0.0
         self._rest_until = 0.0
         self._stopping = False
+        self._is_compared = False  # whether the comparison with the SCEF's list was begun
         self._fresh: deque[str] = deque()
         self._claims = 0
         self._well_at = float("-inf")  # when a job last succeeded
@@ -68,8 +70,8 @@ class Provisioning:
         """Begin to work on due jobs; `url` is where the SCEF sends notifications."""
         self.life.destination = url
         self._runners = [asyncio.create_task(self._run(), name="nidd-provisioning")]
-        if self._settings.repair and self._records.by_state[State.ACTIVE]:
-            self._runners.append(asyncio.create_task(self._repair(), name="nidd-repair"))
+        if self._records.by_state[State.ACTIVE]:
+            self._begin_repair(0.0)
 
     async def stop(self, patience: float = 5.0) -> None:
         """Begin nothing new, and wait `patience` seconds for running jobs."""
@@ -117,6 +119,7 @@ class Provisioning:
             self._records.forget(device)
         self._next_due = 0.0
         self._wake.set()
+        self._begin_repair(TOGETHER)
 
     async def want(self, device: str, record: DeviceNote) -> None:
         """Commit a new or changed record that needs work, and work on it soon. Raises StoreUnavailable."""
@@ -194,16 +197,31 @@ class Provisioning:
 
     # The SCEF's list at start
 
-    async def _repair(self) -> None:
+    def _begin_repair(self, wait: float) -> None:
+        """Begin `_repair` after `wait` seconds, unless it was begun before, or is not wanted."""
+        if self._settings.repair and not self._is_compared and self._runners and not self._stopping:
+            self._is_compared = True
+            self._runners.append(asyncio.create_task(self._repair(wait), name="nidd-repair"))
+
+    async def _repair(self, wait: float) -> None:
         """Compare the records with the SCEF's list, once, and check each configuration that is not in it."""
+        await asyncio.sleep(wait)
         while not self._stopping:
             try:
+                if not await self._has_active():
+                    return
                 await find_missing(self.life, self._records, self.doubt)
             except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
                 self._tell("the list of configurations", error)
                 await asyncio.sleep(_REPAIR_PAUSE)
             else:
                 return
+
+    async def _has_active(self) -> bool:
+        async for _, record in self._records.all():
+            if record.state is State.ACTIVE:
+                return True
+        return False
 
     # Scheduling
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bindings.contract import Post
+from bindings.nidd import provisioning
 from bridge.errors import StoreUnavailable
 from tests.waiting import until
 
@@ -107,3 +108,24 @@ async def test_what_no_node_knows_is_refused_and_not_passed_on(binding, scef):
     assert await scef.notify(binding.listener.url, said) == 404
     assert await scef.notify(binding.listener.url, {}) == 400
     assert binding.listener.pass_on.posts == []
+
+
+async def test_a_node_compares_the_devices_of_its_first_shards_with_the_scefs_list(make, scef, memory, monkeypatch):
+    """It sees no device's notes when it starts; configurations that the SCEF has lost are found all the same, once."""
+    monkeypatch.setattr(provisioning, "TOGETHER", 0.01)
+    first = await make()
+    await first.provision(DEVICE, {})
+    await until(lambda: first.status()["configurations"]["active"] == 1)
+    await first.stop()
+    lost = scef.name_of(DEVICE)
+    del scef.configurations[lost]
+    items, lists = memory.items, len(scef.made("list"))
+    memory.items = lambda _prefix: items("of no shard")
+    node = await make(callbacks={"port": first.listener.address[1]})
+    memory.items = items
+    for _ in range(3):
+        node.device_came(DEVICE)
+    await until(lambda: len(scef.configurations) == 1, why="the configuration that is gone is not created again")
+    node.device_came(DEVICE)
+    assert scef.name_of(DEVICE) != lost
+    assert len(scef.made("list")) - lists <= 2, "one list to compare with, and one before a configuration is created"
