@@ -74,6 +74,7 @@ class _Server:
     """The process that forks."""
 
     def __init__(self) -> None:
+        self.read_at_start = _read_at_start(os.environ)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -132,7 +133,8 @@ def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 def can_fork(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Return whether a forked process would be the same as that of a command: `python -m` in this environment."""
-    return tuple(command[:2]) == (sys.executable, "-m") and _read_at_start(environment) == _read_at_start(os.environ)
+    usual = _servers[0].read_at_start if _servers else _read_at_start(os.environ)
+    return tuple(command[:2]) == (sys.executable, "-m") and _read_at_start(environment) == usual
 
 
 def start_process(

@@ -37,8 +37,9 @@ def test_both_have_their_arguments_environment_directory_input_and_output(
     monkeypatch.setenv("PYTHONPATH", root)
     monkeypatch.setenv("HUE", "of this process alone")
     monkeypatch.chdir(tmp_path)
-    forked.stop()  # the next one is started with this PYTHONPATH
+    forked.stop()  # the next process that forks is started with this PYTHONPATH
     done = run("one", "two words", environment=environment, given="a line\n")
+    forked.stop()
     assert done.returncode == 7
     assert done.stdout == f"['one', 'two words'] blue None {tmp_path} a line\nat exit\n"
     assert done.stderr == "an error\n"
@@ -103,6 +104,16 @@ def test_what_is_read_when_a_process_starts_needs_a_start(command: list[str], mo
     assert can_fork([sys.executable, "-m", SHOWN], {**os.environ, "COLOUR": "blue"})
     assert not can_fork([sys.executable, *command], {**os.environ, **more})
     assert not can_fork(["/usr/bin/true"], os.environ)
+
+
+def test_what_it_was_started_with_counts_and_not_what_this_process_was_given_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quick("one", environment=dict(os.environ))
+    before = dict(os.environ)
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    assert can_fork([sys.executable, "-m", SHOWN], before)
+    assert not can_fork([sys.executable, "-m", SHOWN], os.environ)
 
 
 READ_BY_IMPORTS = """
