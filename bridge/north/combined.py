@@ -66,6 +66,11 @@ class CombinedNorth:
         for one in reversed(self._all):  # a session sends close_notify from its endpoint's address
             one.release(source)
 
+    def leave(self, source: int) -> None:
+        """Close all links of an endpoint without telling servers."""
+        for one in reversed(self._all):
+            one.leave(source)
+
     def link(self, source: int, server: str) -> Link:
         """Return the state of a link."""
         return self._of(server).link(source, server)

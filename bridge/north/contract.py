@@ -118,6 +118,9 @@ class NorthTransport(Protocol):
     def release(self, source: int) -> None:
         """Close all links of an endpoint, and release their resources; harmless when called twice."""
 
+    def leave(self, source: int) -> None:
+        """Do what `release` does without telling servers: another process opens the endpoint's links now."""
+
     def link(self, source: int, server: str) -> Link:
         """Return the state of a link. Not for the data path."""
 

@@ -16,6 +16,7 @@ from bridge.service.progress import Progress
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.shard_addresses import shard_addresses
 from bridge.service.shard_endpoints import ShardCaches, ShardEndpoints
+from bridge.service.shard_links import ClosesLinks, OpensLinks
 from bridge.service.tasks import Tasks
 
 
@@ -52,8 +53,10 @@ async def node_of(
         followers.append(inbox)
         tasks.begin(inbox.run())
     followers += [
+        ClosesLinks(parts.directory, parts.north),
         ShardEndpoints(store, parts.directory, parts.runner, parts.provisioning, parts.networks, progress, tasks.begin),
         addresses,
+        OpensLinks(parts.directory, parts.north, tasks.begin),
     ]
     tasks.begin(added.run())
     tasks.begin(addresses.run())

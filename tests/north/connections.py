@@ -139,6 +139,9 @@ class ConnectionNorth:
         for key in [key for key in self.links if key[0] == source]:
             self.links.pop(key).close()
 
+    def leave(self, source: int) -> None:
+        self.release(source)
+
     def link(self, source: int, server: str) -> Link:
         if server not in self.servers:
             return Link(LinkState.CLOSED, f"server {server!r} is not configured")

@@ -156,6 +156,17 @@ class TransportContract:
         assert content((await heard(stage.servers["one"]))[1]) == content(request(2))
         await transport.stop()
 
+    async def test_an_endpoint_that_is_left_to_another_process_may_come_back(self, stage: Stage) -> None:
+        transport = await started(stage, Noted())
+        source = stage.sources[0]
+        transport.send(source, "one", request(1))
+        await heard(stage.servers["one"])
+        transport.leave(source)
+        transport.leave(source)
+        transport.send(source, "one", request(2))
+        assert content((await heard(stage.servers["one"]))[1]) == content(request(2))
+        await transport.stop()
+
     async def test_an_endpoint_may_be_opened_before_it_sends(self, stage: Stage) -> None:
         transport = await started(stage, Noted())
         source = stage.sources[0]

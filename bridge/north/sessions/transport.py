@@ -143,6 +143,11 @@ class SessionNorth:
         for server in self._servers:
             self._release((source, server))
 
+    def leave(self, source: int) -> None:
+        """Close all links of an endpoint without telling servers."""
+        for server in self._servers:
+            self._release((source, server), in_order=False)
+
     def link(self, source: int, server: str) -> Link:
         """Return the state of a link."""
         if server not in self._servers:
@@ -240,10 +245,10 @@ class SessionNorth:
             found = self.links[key] = SessionLink(self, key)
         return found
 
-    def _release(self, key: Key) -> None:
+    def _release(self, key: Key, *, in_order: bool = True) -> None:
         found = self.links.pop(key, None)
         if found is not None:
-            found.close(in_order=True)
+            found.close(in_order=in_order)
 
     def _admit(self, server: str) -> None:
         """Begin the openings that are admitted, soon: never inside the call that asked for one."""

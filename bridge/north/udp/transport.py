@@ -108,6 +108,10 @@ class UdpNorth:
         self._failing.pop(source, None)
         self.addresses.release(source)
 
+    def leave(self, source: int) -> None:
+        """Release an endpoint's own address: there is nothing to tell servers."""
+        self.release(source)
+
     def link(self, source: int, server: str) -> Link:
         """Return the state of a link."""
         if self._receiver is None:
