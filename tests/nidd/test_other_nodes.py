@@ -116,16 +116,18 @@ async def test_a_node_compares_the_devices_of_its_first_shards_with_the_scefs_li
     first = await make()
     await first.provision(DEVICE, {})
     await until(lambda: first.status()["configurations"]["active"] == 1)
+    port = first.listener.address[1]
     await first.stop()
     lost = scef.name_of(DEVICE)
     del scef.configurations[lost]
     items, lists = memory.items, len(scef.made("list"))
     memory.items = lambda _prefix: items("of no shard")
-    node = await make(callbacks={"port": first.listener.address[1]})
+    node = await make(callbacks={"port": port})
     memory.items = items
     for _ in range(3):
         node.device_came(DEVICE)
     await until(lambda: len(scef.configurations) == 1, why="the configuration that is gone is not created again")
     node.device_came(DEVICE)
     assert scef.name_of(DEVICE) != lost
+    assert not scef.made("patch")
     assert len(scef.made("list")) - lists <= 2, "one list to compare with, and one before a configuration is created"
