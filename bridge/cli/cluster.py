@@ -86,7 +86,9 @@ def _state(one: ClusterNode) -> str:
         return "lease over"
     if one.leaving:
         return "stopping"
-    return "draining" if one.draining else "serves"
+    if one.draining:
+        return "draining"
+    return "cannot serve" if one.unfit else "serves"
 
 
 def _show_shards(found: ShardList, *, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """Which node should serve which shard: rendezvous hashing, so that a node that joins or leaves moves only its part."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -28,13 +28,25 @@ def wanted(shard: int, nodes: Collection[str]) -> str:
 
 def misplaced(view: ClusterView) -> int:
     """Return how many shards are not with the node that should have them: they change hands now, or wait for that."""
-    working = _working(view)
-    return sum(view.holder(shard) != wanted(shard, working) for shard in view.shards)
+    right = _right(view)
+    return sum(view.holder(shard) != right(shard) for shard in view.shards)
 
 
-def _working(view: ClusterView) -> list[str]:
+def _right(view: ClusterView) -> Callable[[int], str]:
+    """Return what says which node should have a shard.
+
+    A node that drains should have none, unless all do. One that is unfit should have none but what it has, unless all
+    are.
+    """
     staying = view.staying
-    return [name for name in staying if not view.nodes[name].draining] or staying
+    working = [name for name in staying if not view.nodes[name].draining] or staying
+    fit = [name for name in working if not view.nodes[name].unfit] or working
+
+    def right(shard: int) -> str:
+        best = wanted(shard, working)
+        return best if best in fit or view.holder(shard) == best else wanted(shard, fit)
+
+    return right
 
 
 def plan(view: ClusterView, me: str, held: Collection[int]) -> Plan:
@@ -45,12 +57,12 @@ def plan(view: ClusterView, me: str, held: Collection[int]) -> Plan:
     the ledger's answer to a take was lost, or a release failed: it is taken once more, with a new epoch, or released if
     another node should have it.
     """
-    working = _working(view)
+    right_of = _right(view)
     take, release, unknown = [], [], []
     offered = 0
     settled = True
     for shard in sorted(view.shards):
-        holder, right = view.holder(shard), wanted(shard, working)
+        holder, right = view.holder(shard), right_of(shard)
         is_unknown = holder == me and shard not in held
         settled = settled and holder == right and not is_unknown
         if right == me and (not holder or is_unknown):

@@ -49,5 +49,8 @@ class ClusterLedger(Protocol):
     async def drain(self, node: str, *, on: bool) -> None:
         """Ask a node to hand its shards over to the others, or to take some again. Raises NotFound."""
 
+    async def unfit(self, *, on: bool) -> None:
+        """Let the others know that they should take what this node should have, or that it can take shards again."""
+
     async def leaving(self) -> None:
         """Let the others know that this node is stopping: it takes no shard any more, and has none to wait for."""

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 class NodeView:
     """One node. `left` are the seconds until its lease ends, by the ledger's clock; 0 if it is over.
 
-    `draining`: it hands its shards over to others. `leaving`: its process is stopping, so it can take none.
+    `draining`: it hands its shards over to others. `leaving`: its process is stopping, so it can take none. `unfit`: it
+    could serve none of those that it tried lately, so it takes none for a while.
     """
 
     name: str
     left: float
     draining: bool
     leaving: bool = False
+    unfit: bool = False
     release: str = ""
     started_at: float = 0.0  # wall time of the ledger
 

@@ -28,6 +28,7 @@ async def get_cluster(bridge: Bridge, _asked: GetCluster) -> Cluster:
             lease=round(node.left, 1),
             draining=node.draining,
             leaving=node.leaving,
+            unfit=node.unfit,
             release=node.release,
             started_at=node.started_at,
             shards=view.held_by(node.name),

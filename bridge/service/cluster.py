@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from bridge.cluster.balance import misplaced, plan
+from bridge.cluster.fitness import Fitness
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.cluster.view import ClusterView
@@ -28,6 +29,7 @@ class ClusterWork:
         self._count = count
         self.view: ClusterView | None = None  # as it was lately
         self._failed: dict[int, float] = {}  # shards that could not be served here → when to try again
+        self._fitness = Fitness()
         self._nodes: frozenset[str] = frozenset()
 
     @property
@@ -90,6 +92,8 @@ class ClusterWork:
                 log.error("shard %d was taken by another node", shard)
                 self._count("shards_lost")
                 await self._release(shard, view)
+        if self._fitness.may_try_again(now):
+            await self._ledger.unfit(on=False)
         todo = plan(view, me, self._shards.held)
         wanted = [shard for shard in todo.take if self._failed.get(shard, 0.0) <= now]
         if wanted:
@@ -100,19 +104,32 @@ class ClusterWork:
 
     async def _take(self, wanted: list[int], now: float) -> None:
         epochs = await self._ledger.take(wanted)
+        was_fit, is_enough = self._fitness.is_fit, False
         for shard, epoch in sorted(epochs.items()):
+            if is_enough:
+                await self._give_back(shard, epoch, now)
+                continue
             try:
                 await self._shards.take(shard, epoch)
             except BridgeError as error:
                 log.error("%s; it is tried again in %.0f s", error, AFTER_FAILURE)  # noqa: TRY400  # no trace helps
                 self._count("shards_refused")
-                self._failed[shard] = now + AFTER_FAILURE
-                await self._ledger.release(shard, epoch)
+                await self._give_back(shard, epoch, now)
+                is_enough = self._fitness.failed(now)
             else:
+                self._fitness.served()
                 self._failed.pop(shard, None)
                 self._count("shards_taken")
         if epochs:
             log.info("shards taken", extra={"number": len(epochs), "held": len(self._shards.held)})
+        if self._fitness.is_fit != was_fit:
+            await self._ledger.unfit(on=was_fit)
+            if was_fit:
+                log.error("this node can serve no shard now: the other nodes take them, and it tries again later")
+
+    async def _give_back(self, shard: int, epoch: int, now: float) -> None:
+        self._failed[shard] = now + AFTER_FAILURE
+        await self._ledger.release(shard, epoch)
 
     async def _release(self, shard: int, view: ClusterView) -> None:
         if shard in self._shards.held:

@@ -39,7 +39,7 @@ enabled = true
 node = "{node}"
 lease = {lease}
 renew = 1.0
-take_command = ["/bin/sh", "-c", 'echo take {node} "$@" >> "$0"', {moves}]
+take_command = ["/bin/sh", "-c", {take}, {moves}]
 release_command = ["/bin/sh", "-c", 'echo release {node} "$@" >> "$0"', {moves}]
 [north]
 port = {north}
@@ -54,6 +54,7 @@ credentials = {{ kind = "oauth2", token_url = {token_url}, client_id = {client},
 callbacks = {{ port = {callback}, public_url = "http://127.0.0.1:{balancer}", path = "{path}" }}
 downlinks = {{ response_timeout = 2.0, max_retransmit = 0 }}
 """
+_TAKE = 'if test -e hangs; then exec sleep 60; fi; ! test -e fails && echo take "${PWD##*/}" "$@" >> "$0"'
 _ENDPOINT = """
 [[endpoints]]
 name = "e{number}"
@@ -99,6 +100,7 @@ class Cluster:
     devices: int = 12
     lease: float = LEASE
     program: str = "bridge.cli"
+    standby: PostgresServer | None = None
     quotas: str = ""  # sections of the nodes' configuration
     ttl: float = 60.0  # seconds in which a request is delivered, or not at all
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
@@ -120,6 +122,10 @@ class Cluster:
         ues = [{"name": f"ue{n}", "external_id": f"ue{n}@example.com"} for n in range(self.devices + SPARE)]
         self._scef = await lab.start_scef(ues)
         self._where = self.server.uri()
+        if self.standby is not None:
+            first = _quoted(self.server.folder)
+            self._where = self._where.replace(first, f"{first}%2C{_quoted(self.standby.folder)}")
+            self._where += "&target_session_attrs=read-write"
         self._session = await self._stack.enter_async_context(ClientSession(timeout=ClientTimeout(5)))
         await self._start_balancer()
         return self
@@ -136,8 +142,8 @@ class Cluster:
         await node.api.close()
         await node.valve.close()
 
-    async def start(self, name: str, as_: str = "") -> NodeProcess:
-        """Start a node; with `as_`, one with that name in the cluster."""
+    async def start(self, name: str, as_: str = "", program: str = "") -> NodeProcess:
+        """Start a node; with `as_`, one with that name in the cluster; with `program`, another one than all have."""
         if name in self.nodes:
             await self._end(self.nodes.pop(name))
         folder = self.folder / name
@@ -145,13 +151,14 @@ class Cluster:
         valve = Valve(self.server.folder)
         await valve.start()
         callback = free_port()
-        where = self._where.replace(*(str(part).replace("/", "%2F") for part in (self.server.folder, valve.folder)))
+        where = self._where.replace(_quoted(self.server.folder), _quoted(valve.folder))
         text = CONFIG.format(
             state=json.dumps(str(folder)),
             database=json.dumps(where),
             node=as_ or name,
             lease=self.lease,
             moves=json.dumps(str(self.folder / "moves")),
+            take=json.dumps(f"cd {folder}; {_TAKE}"),
             north=free_port(),
             server=free_port(),
             scef=json.dumps(self._scef.ready["scef"]),
@@ -165,7 +172,7 @@ class Cluster:
         )
         file = folder / "bridge.toml"
         file.write_text(text + self.quotas + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
-        process = LabProcess(name, ["-m", self.program, "run", "--config", str(file)], folder / "log")
+        process = LabProcess(name, ["-m", program or self.program, "run", "--config", str(file)], folder / "log")
         process.start()
         api = Api("http://bridge", str(folder / "control.sock"))
         node = self.nodes[name] = NodeProcess(as_ or name, folder, process, valve, callback, api)
@@ -191,6 +198,25 @@ class Cluster:
 
         with psycopg.connect(self._where) as connection:
             return connection.execute(question.encode()).fetchall()
+
+    async def change(self, statements: str) -> None:
+        """Change the database, past all nodes; they go on meanwhile, and what they send passes through this process."""
+        import psycopg
+
+        def change() -> None:
+            with psycopg.connect(self._where, autocommit=True) as connection:
+                connection.execute(statements.encode())
+
+        await asyncio.to_thread(change)
+
+    def announced(self) -> set[tuple[str, str]]:
+        """Return which nodes still have the addresses of which prefix."""
+        found: set[tuple[str, str]] = set()
+        for line in (self.folder / "moves").read_text().splitlines():
+            word, node, *prefixes = line.split()
+            its = {(node, prefix) for prefix in prefixes}
+            found = found | its if word == "take" else found - its
+        return found
 
     def holders(self) -> dict[str, str]:
         """Return the node that holds each endpoint's shard."""
@@ -370,6 +396,10 @@ class Cluster:
                     self._answered.append(body)
                     return web.Response(status=answer.status, body=await answer.read())
         return web.Response(status=503)
+
+
+def _quoted(folder: Path) -> str:
+    return str(folder).replace("/", "%2F")
 
 
 @dataclass(frozen=True, slots=True)

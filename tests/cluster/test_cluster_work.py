@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from bridge.cluster import fitness
 from bridge.cluster.balance import wanted
 from bridge.cluster.shards import NodeShards
-from bridge.cluster.view import ClusterView
-from bridge.errors import StoreUnavailable
+from bridge.cluster.view import ClusterView, ShardView
+from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.north.udp.prefixes import SHARDS
 from bridge.service import cluster
 from bridge.service.cluster import ClusterWork
@@ -44,12 +45,16 @@ class Nodes:
         self.works[name] = ClusterWork(ledger, self.shards[name], 1.0, lambda *_, **__: None)
         return ledger
 
+    async def turn(self) -> None:
+        """Let each node act once."""
+        for work in self.works.values():
+            await work.turn()
+
     async def turns_until(self, done: Callable[[], bool]) -> None:
         for _ in range(ROUNDS):
             if done():
                 return
-            for work in self.works.values():
-                await work.turn()
+            await self.turn()
         raise AssertionError("it never comes to that")
 
     def are_where_they_should_be(self) -> bool:
@@ -99,6 +104,95 @@ async def test_a_node_that_stops_hands_over_to_one_that_drains_when_no_other_is_
     await nodes.turns_until(lambda: not nodes.shards["b"].held)
     await a.leaving()
     await nodes.turns_until(lambda: len(nodes.shards["b"].held) == SHARDS)
+
+
+class Hook:
+    """Moves the addresses of a node's shards: not while it is broken."""
+
+    def __init__(self) -> None:
+        self.is_broken = False
+        self.runs = 0
+
+    async def taken(self, _shard: int, _epoch: int) -> None:
+        self.runs += 1
+        if self.is_broken:
+            raise ConfigurationError("it ended with 1")
+
+    async def released(self, _shard: int) -> None:
+        self.runs += 1
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that have passed, which a test changes."""
+    now = [0.0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
+    return now
+
+
+async def test_others_serve_the_shards_of_a_node_whose_hook_fails(clock: list[float]) -> None:
+    nodes = Nodes()
+    nodes.join("a")
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    nodes.join("b")
+    hook = Hook()
+    hook.is_broken = True
+    nodes.shards["b"].follow(hook)
+    await nodes.turns_until(lambda: nodes.rows.nodes["b"].unfit)
+    assert hook.runs == 2 * fitness.FAILURES, "each attempt is undone, and no other shard is tried"
+    await nodes.turns_until(lambda: len(nodes.shards["a"].held) == SHARDS)
+    for pause in (1, 2, 4):
+        before, runs = clock[0], hook.runs
+        clock[0] = before + pause * fitness.PAUSE - 1
+        await nodes.turn()
+        assert nodes.rows.nodes["b"].unfit, "not yet"
+        clock[0] += 1
+        await nodes.turns_until(lambda runs=runs: hook.runs > runs)
+        await nodes.turns_until(lambda: nodes.rows.nodes["b"].unfit and len(nodes.shards["a"].held) == SHARDS)
+        assert hook.runs == runs + 2, "one shard is tried"
+    hook.is_broken = False
+    clock[0] += fitness.PAUSE_AT_MOST
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    assert not nodes.rows.nodes["b"].unfit
+
+
+async def test_a_node_whose_hook_fails_goes_on_with_the_shards_that_it_has(clock: list[float]) -> None:
+    nodes = Nodes()
+    nodes.join("a")
+    nodes.join("b")
+    hook = Hook()
+    nodes.shards["b"].follow(hook)
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    before = set(nodes.shards["b"].held)
+    hook.is_broken = True
+    nodes.rows.shards |= {shard: ShardView("", 9) for shard in sorted(before)[:20]}  # lost, for whatever reason
+    await nodes.turns_until(lambda: len(nodes.shards["a"].held) == SHARDS - len(before) + 20)
+    assert nodes.shards["b"].held.keys() == set(sorted(before)[20:])
+    clock[0] += 1.0
+    await nodes.turn()
+    assert nodes.shards["b"].held.keys() == set(sorted(before)[20:])
+
+
+async def test_where_all_hooks_fail_each_node_tries_again_until_they_work(clock: list[float]) -> None:
+    nodes = Nodes()
+    hook = Hook()
+    hook.is_broken = True
+    for name in ("a", "b"):
+        nodes.join(name)
+        nodes.shards[name].follow(hook)
+    await nodes.turns_until(lambda: all(row.unfit for row in nodes.rows.nodes.values()))
+    runs = hook.runs
+    for _ in range(10):
+        await nodes.turn()
+    assert hook.runs == runs, "not at once"
+    clock[0] += cluster.AFTER_FAILURE
+    await nodes.turn()
+    assert hook.runs == runs + 4, "each node tries one shard"
+    hook.is_broken = False
+    clock[0] += cluster.AFTER_FAILURE
+    await nodes.turns_until(lambda: len(nodes.shards["a"].held) == SHARDS)  # the first one whose hook works
+    clock[0] += fitness.PAUSE
+    await nodes.turns_until(nodes.are_where_they_should_be)
 
 
 async def test_a_node_that_stops_can_be_asked_for_nothing_else() -> None:

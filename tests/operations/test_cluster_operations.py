@@ -141,7 +141,15 @@ def test_a_drain_may_wait(
     asked: list[object] = []
 
     def seen(number: int) -> Cluster:
-        node = {"alive": True, "lease": 5.0, "leaving": False, "release": "1", "started_at": 0.0, "endpoints": 0}
+        node = {
+            "alive": True,
+            "lease": 5.0,
+            "leaving": False,
+            "unfit": False,
+            "release": "1",
+            "started_at": 0.0,
+            "endpoints": 0,
+        }
         a = ClusterNode(name="a", draining=True, shards=number, **node)
         b = ClusterNode(name="b", draining=draining, shards=SHARDS - number, **node)
         return Cluster(node="a", nodes=(a, b), shards=SHARDS, to_move=number, unserved=0)

@@ -108,6 +108,18 @@ async def test_a_node_that_stops_is_seen_to_leave_whatever_else_it_is_asked(join
     view = await b.view()
     assert view.staying == ["b"]
     assert [(node.draining, node.leaving) for node in view.nodes.values()] == [(True, True), (True, False)]
+    await a.unfit(on=True)
+    assert not (await b.view()).nodes["a"].unfit, "it leaves"
+
+
+async def test_a_node_that_can_serve_no_shard_is_seen_as_such_until_it_can(join):
+    a, b = join("a"), join("b")
+    await a.unfit(on=True)
+    assert [node.unfit for node in (await b.view()).nodes.values()] == [True, False]
+    await a.unfit(on=False)
+    await b.drain("a", on=True)
+    await a.unfit(on=True)
+    assert [(node.draining, node.unfit) for node in (await b.view()).nodes.values()] == [(True, False), (False, False)]
 
 
 async def test_the_endpoints_of_a_shard_are_found_by_an_index(join):

@@ -17,6 +17,7 @@ class ClusterNode(Result, frozen=True, kw_only=True):
     lease: float  # seconds until it ends, by the database's clock
     draining: bool  # it hands over what it serves, and gets nothing
     leaving: bool  # its process is stopping
+    unfit: bool  # it could serve none of the shards that it tried lately, and gets none for a while
     release: str
     started_at: float
     shards: int  # that it holds

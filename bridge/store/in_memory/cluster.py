@@ -23,6 +23,7 @@ class _NodeRow:
     until: float
     draining: bool = False
     leaving: bool = False
+    unfit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class InMemoryNode(InMemoryStore):
         await self.readable()
         now = self._rows.now()
         nodes = {
-            name: NodeView(name, max(row.until - now, 0.0), row.draining or row.leaving, row.leaving)
+            name: NodeView(name, max(row.until - now, 0.0), row.draining or row.leaving, row.leaving, row.unfit)
             for name, row in self._rows.nodes.items()
         }
         return ClusterView(nodes, dict(self._rows.shards))
@@ -166,6 +167,11 @@ class InMemoryNode(InMemoryStore):
         if node not in self._rows.nodes:
             raise NotFound(f"there is no node {node!r} in the cluster")
         self._rows.nodes[node].draining = on
+
+    async def unfit(self, *, on: bool) -> None:
+        await self.readable()
+        if self._is_in():
+            self._rows.nodes[self._name].unfit = on
 
     async def leaving(self) -> None:
         await self.readable()

@@ -135,6 +135,9 @@ class NodeStore(PostgresStore):
     async def drain(self, node: str, *, on: bool) -> None:
         await self._ask(lambda: shard_rows.drain(self._asking, node, on=on))
 
+    async def unfit(self, *, on: bool) -> None:
+        await self._ask(lambda: shard_rows.unfit(self._asking, self._membership, on=on))
+
     async def leaving(self) -> None:
         await self._ask(lambda: shard_rows.leave(self._asking, self._membership))
 

@@ -14,7 +14,7 @@ from bridge.store.postgres.membership import Membership
 from bridge.store.sql.connection import Connection
 
 SESSION = "SET lock_timeout = '4s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '5s'"
-DRAINING, LEAVING = 1, 2  # values of `node.draining`; 0: the node serves what it should
+DRAINING, LEAVING, UNFIT = 1, 2, 3  # values of `node.draining`; 0: the node serves what it should
 TERMINATED = 3000  # milliseconds to wait until a session of a node that is over has ended
 
 _NODES = (
@@ -28,8 +28,10 @@ _SHARDS = "SELECT id, holder, epoch, CAST(extract(epoch FROM since) AS double pr
 def view(connection: PostgresConnection) -> ClusterView:
     """Return all nodes and shards. Raises psycopg.Error."""
     nodes = {
-        name: NodeView(name, max(left, 0.0), draining >= DRAINING, draining == LEAVING, release, started_at)
-        for name, left, draining, release, started_at in connection.execute(_NODES).fetchall()
+        name: NodeView(
+            name, max(left, 0.0), state in (DRAINING, LEAVING), state == LEAVING, state == UNFIT, release, started_at
+        )
+        for name, left, state, release, started_at in connection.execute(_NODES).fetchall()
     }
     shards = {shard: ShardView(*more) for shard, *more in connection.execute(_SHARDS).fetchall()}
     return ClusterView(nodes, shards)
@@ -80,6 +82,14 @@ def drain(connection: PostgresConnection, node: str, *, on: bool) -> None:
     )
     if not connection.changes():
         raise NotFound(f"there is no node {node!r} in the cluster")
+
+
+def unfit(connection: PostgresConnection, me: Membership, *, on: bool) -> None:
+    """Let the other nodes know that this one can serve no shard now, or can again. Raises psycopg.Error."""
+    connection.execute(
+        "UPDATE node SET draining = ? WHERE name = ? AND incarnation = ? AND draining = ?",
+        (UNFIT if on else 0, me.node, me.incarnation, 0 if on else UNFIT),
+    )
 
 
 def leave(connection: PostgresConnection, me: Membership) -> None:

@@ -47,6 +47,7 @@ export function nodeState(one) {
   if (!one.alive) return badge("bad", "lease over", "The others serve its shards");
   if (one.leaving) return badge("warn", "stopping", "It hands its shards over, and ends");
   if (one.draining) return badge("warn", "draining", "It hands its shards over, and gets none");
+  if (one.unfit) return badge("bad", "cannot serve", "It could serve none of the shards that it tried lately: its log says why. The others take them");
   return badge("good", "serves");
 }
 
