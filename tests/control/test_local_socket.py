@@ -3,7 +3,7 @@
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from bridge.control import local_socket
 from bridge.control.client import SocketClient
 from bridge.control.local_socket import LocalSocket
-from bridge.errors import ConfigurationError, NotRunning, RequestError, ServiceFailed, StoreUnavailable
+from bridge.errors import ConfigurationError, LocalError, NotRunning, RequestError, ServiceFailed, StoreUnavailable
 from bridge.operations.types.endpoints import ImportEndpoints
 from bridge.operations.types.state import GetMetrics, GetReadiness, GetStatus, Phase, Readiness
 from bridge.operations.types.stories import ShowDownlink
@@ -68,6 +68,25 @@ async def test_an_operation_is_answered_with_its_result(client: SocketClient) ->
 async def test_an_error_comes_back_as_what_it_was(client: SocketClient) -> None:
     with pytest.raises(StoreUnavailable, match="the disk is full"):
         await client.ask(ShowDownlink(5))
+
+
+def _local_errors(of: type[LocalError] = LocalError) -> Iterator[type[LocalError]]:
+    yield of
+    for kind in of.__subclasses__():
+        yield from _local_errors(kind)
+
+
+@pytest.mark.parametrize("kind", [*_local_errors()], ids=lambda kind: kind.__name__)
+async def test_every_error_of_an_operation_comes_back_as_what_it_was(
+    client: SocketClient, kind: type[LocalError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_bridge: Bridge, _id: int) -> None:
+        raise kind("the reason")
+
+    monkeypatch.setattr(Bridge, "downlink", fails)
+    with pytest.raises(kind, match="the reason") as raised:
+        await client.ask(ShowDownlink(5))
+    assert type(raised.value) is kind
 
 
 async def test_a_mistake_of_the_bridge_is_logged_and_told_without_its_words(
