@@ -200,8 +200,8 @@ async def test_a_read_that_began_before_a_shard_was_taken_is_repeated(join, down
     read_once, go_on = threading.Event(), threading.Event()
     read = loads.read
 
-    def slow(connection, group):
-        answer = read(connection, group)
+    def slow(*given):
+        answer = read(*given)
         read_once.set()
         assert go_on.wait(60)
         return answer
