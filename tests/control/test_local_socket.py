@@ -14,7 +14,15 @@ import pytest
 from bridge.control import local_socket
 from bridge.control.client import SocketClient
 from bridge.control.local_socket import LocalSocket
-from bridge.errors import ConfigurationError, LocalError, NotRunning, RequestError, ServiceFailed, StoreUnavailable
+from bridge.errors import (
+    ConfigurationError,
+    LocalError,
+    NotRunning,
+    NotServedHere,
+    RequestError,
+    ServiceFailed,
+    StoreUnavailable,
+)
 from bridge.operations.types.endpoints import ImportEndpoints
 from bridge.operations.types.state import GetMetrics, GetReadiness, GetStatus, Phase, Readiness
 from bridge.operations.types.stories import ShowDownlink
@@ -38,6 +46,9 @@ class Bridge:
 
     async def downlink(self, _id: int) -> None:
         raise StoreUnavailable("the disk is full")
+
+    async def ask_owner(self, *_asked: object) -> None:
+        raise NotServedHere("the reason")
 
 
 @pytest.fixture
