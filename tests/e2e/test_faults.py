@@ -249,7 +249,8 @@ async def _executions(world: SetUp, name: str, operation: str) -> int:
     ("status", "codes", "executed"),
     [
         (401, {"2.04"}, 1),  # somebody corrects the credentials: tried again
-        (403, {"5.02"}, 0),  # refused for good
+        (400, {"5.02"}, 0),  # refused for good: the same bytes would get it again
+        (403, {"2.04"}, 1),  # without a cause: said of the rights of the bridge, which somebody corrects
         (404, {"2.04"}, 1),  # the configuration is gone and made again
         (429, {"2.04"}, 1),
         (500, {"2.04"}, 1),  # no verdict of the SCEF's own on the data: looked up and submitted once more

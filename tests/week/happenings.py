@@ -60,4 +60,6 @@ FAULTS = (
         for n in (10, 20, 30)
     ),
     Fault("refuse", probability=0.02, where={"resource": "deliveries"}, params={"why": "DATA_TOO_LARGE"}),
+    # And messages that it will never take.
+    Fault("refuse", probability=0.04, where={"resource": "deliveries"}, params={"why": "RDS_PORT_UNKNOWN"}),
 )

@@ -83,7 +83,7 @@ UES: tuple[dict[str, Any], ...] = (
     {"edrx_cycle": 655.36, "edrx_ptw": 5.12},
     {"edrx_cycle": 81.92, "t3324": 300.0, "t3412": 12 * 3600.0, "loss_up": 0.2},
     {"t3324": 60.0, "t3412": 4 * 3600.0, "buffering": False},
-    {"downlink_rate": 10, "loss_down": 0.25, "paging_loss": 0.2},
+    {"downlink_rate": 10, "loss_down": 0.6, "paging_loss": 0.2},
     {"apn_downlink_rate": 1, "apn_rate_unit": "day"},
     {"rds_enabled": True},
     {"buffering": False, "paging_loss": 0.6, "inactivity": 5.0, "t3324": 7000.0, "t3412": 7200.0},
