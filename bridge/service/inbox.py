@@ -186,6 +186,7 @@ class InboxWork:
                     found |= self._begin(row)
             while len(self._under_way) >= PAGE:
                 await asyncio.wait(self._tasks(None), return_when=asyncio.FIRST_COMPLETED)
+        self._forget_pauses(seen)
         for id_, shard in before.items():
             if id_ not in seen and (shards is None or shard in shards):
                 self._ended.pop(id_, None)
@@ -254,6 +255,12 @@ class InboxWork:
 
     def _try_later(self, row: int) -> None:
         self._not_before[row] = asyncio.get_running_loop().time() + self._again
+
+    def _forget_pauses(self, seen: Collection[int]) -> None:
+        """Forget the pauses of rows that are not here any more: another node has them, or has taken them."""
+        now = asyncio.get_running_loop().time()
+        for row in [row for row, at in self._not_before.items() if at <= now and row not in seen]:
+            del self._not_before[row]
 
     def _remove(self, row: InboxRow) -> None:
         """Remove a row that led to no commit."""

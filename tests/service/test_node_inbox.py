@@ -207,6 +207,8 @@ async def test_a_post_whose_device_is_in_another_shard_by_now_is_left_to_that_on
     (row,) = await node.bench.store.inbox.rows(10)
     assert (row.shard, row.post) == (OTHER, Post("", "", b"\x01"))
     assert node.counted["posts_from_others passed on"] == 1
+    await node.work.take_all({SHARD})
+    assert node.work.patience(5.0) == 5.0, "nothing is tried again here"
 
 
 async def test_posts_of_a_time_without_nodes_go_to_the_holder_of_shard_0(node: Node) -> None:
