@@ -9,13 +9,14 @@ import pytest
 from bridge.delivery.rows import Insert
 from bridge.directory import Draft
 from bridge.directory.keys import ById
-from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
+from bridge.errors import ConfigurationError, LedgerInUse, NotFound, StoreUnavailable
 from bridge.quota.allotment import Asked, key_of
 from bridge.quota.limits import Per, Quota
 from bridge.quota.pairs import NONE
 from bridge.quota.periods import Period
 from bridge.store.sql import directory_rows as rows, loads
 from bridge.store.sql.connection import value_of
+from bridge.store.sql.migrations import Migration
 from tests.store.stores import postgres_server
 from tests.waiting import until
 
@@ -23,11 +24,12 @@ pytest.importorskip("psycopg")
 
 import psycopg
 
-from bridge.store.postgres import PostgresStore, quota_rows
+from bridge.store.postgres import PostgresStore, quota_rows, schema
 from bridge.store.postgres.cluster import NodeStore
 
 SPAN = 60.0  # seconds: longer than any pause of a busy machine; a test that needs the end of a lease brings it about
 RENEW = 0.6
+LOCK_TIMEOUT = 10.0  # seconds, of any other session
 
 
 @pytest.fixture
@@ -216,6 +218,56 @@ async def test_a_read_that_began_before_a_shard_was_taken_is_repeated(join, down
     assert await b.take([record.shard]) == {record.shard: 2}
     go_on.set()
     assert [one.id for one in (await found).kept.downlinks] == [row.id]
+
+
+@pytest.fixture
+def next_release(monkeypatch):
+    """Returns a function that makes nodes, from then on, of a release that adds a column."""
+
+    def begin():
+        known = schema.migrations()
+        step = Migration(len(known) + 1, "next", "ALTER TABLE downlink ADD COLUMN next INTEGER NOT NULL DEFAULT 0")
+        monkeypatch.setattr(schema, "migrations", lambda: (*known, step))
+
+    return begin
+
+
+async def test_nodes_of_the_release_before_go_on_after_an_upgrade_of_the_schema(
+    join, downlink, next_release, monkeypatch
+):
+    """Each is then replaced by one of the new release; another one of the old release cannot start any more."""
+    a = join("a")
+    await a.take([7, 8])
+    old = schema.migrations
+    assert await kept(a, downlink(a.next_id(), shard=7))
+    next_release()
+    b = join("b")
+    assert await kept(a, downlink(a.next_id(), shard=7))
+    await a.release(8, 1)
+    await b.take([8])
+    assert await kept(b, downlink(b.next_id(), shard=8))
+    assert len(await a.reads.downlinks()) == len(await b.reads.downlinks()) == 3
+    monkeypatch.setattr(schema, "migrations", old)
+    with pytest.raises(ConfigurationError, match="run the newer release"):
+        join("c")
+    assert await kept(a, downlink(a.next_id(), shard=7))
+
+
+async def test_an_upgrade_that_waits_for_a_lock_does_not_cost_the_other_nodes_their_leases(
+    join, downlink, next_release, where
+):
+    a = join("a")
+    await a.take([7])
+    next_release()
+    with psycopg.connect(where) as other:
+        other.execute("SELECT count(*) FROM downlink")  # a long report, say: its transaction is not over
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            join("b")
+        assert time.monotonic() - began < LOCK_TIMEOUT, "commits of other nodes wait behind it"
+        assert await kept(a, downlink(a.next_id(), shard=7))
+    b = join("b")
+    assert [*(await b.view()).nodes] == ["a", "b"]
 
 
 async def test_a_commit_under_way_is_waited_for_or_refused(join, downlink):

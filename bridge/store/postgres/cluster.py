@@ -34,6 +34,8 @@ from bridge.store.sql.connection import Connection
 
 T = TypeVar("T")
 
+STEP_WAITS = 1  # seconds
+
 _SETTLED = " AND id < (SELECT coalesce(min(first_id), 9000000000000000000) FROM node)"
 """Ids of several nodes mix: a smaller one than the largest that is committed may still come."""
 
@@ -216,8 +218,13 @@ def _first_block(connection: Connection, free: int) -> int:
 
 
 def _migrate_alone(connection: PostgresConnection) -> None:
-    """Bring the schema up to date while no other node does so."""
+    """Bring the schema up to date while no other node does so.
+
+    Commits of the other nodes wait behind a step that waits for a lock, so it waits for less than a lease and is tried
+    again. Raises psycopg.Error, ConfigurationError.
+    """
     connection.execute(LOCK_OF_SCHEMA.replace("_try", "").format(""), (KEY + 1,))
+    connection.execute(f"SET lock_timeout = '{STEP_WAITS}s'")
     try:
         migrate(connection)
     finally:
