@@ -34,8 +34,11 @@ class OwnerRequests(Protocol):
     async def ask(self, request: OwnerRequest, seconds: float) -> int:
         """Store a request that may be begun within so many seconds, by the ledger's clock; return its id."""
 
-    async def waiting(self, shards: Collection[int]) -> Sequence[OwnerRequest]:
-        """Return requests of these shards, oldest first: those without an answer that may still be begun."""
+    async def waiting(self, shards: Collection[int], running: Collection[int] = ()) -> Sequence[OwnerRequest]:
+        """Return requests of these shards, oldest first, at most 100: without an answer, that may still be begun.
+
+        `running`: those that this node is carrying out; they are left out.
+        """
 
     async def begin(self, id_: int) -> bool:
         """Record that a request is being carried out; return False if it was withdrawn."""

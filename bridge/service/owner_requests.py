@@ -1,6 +1,7 @@
 """Requests that reached a node which does not serve the endpoint: passed to the node that does, and its answer back."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -108,7 +109,8 @@ class OwnerWork:
                     await self.turn()
                 except StoreUnavailable as error:
                     log.warning("requests of other nodes cannot be read: %s", error, extra={"sample": "owner requests"})
-                await asyncio.wait([asyncio.ensure_future(self._told.wait())], timeout=POLL)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._told.wait(), POLL)
         finally:
             for task in self._running.values():
                 task.cancel()
@@ -118,7 +120,7 @@ class OwnerWork:
         shards = [shard for shard in self._shards.held if self._shards.serves(shard)]
         if not shards:
             return
-        for request in await self._requests.waiting(shards):
+        for request in await self._requests.waiting(shards, [*self._running]):
             if request.id not in self._running:
                 self._running[request.id] = task = asyncio.create_task(self._do(request))
                 task.add_done_callback(partial(self._ended, request.id))

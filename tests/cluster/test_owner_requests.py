@@ -223,6 +223,31 @@ async def test_a_ledger_that_is_away_for_a_moment_delays_it(cluster: Cluster) ->
     assert await asked == b"done 1"
 
 
+async def test_many_that_take_long_hold_up_no_other(cluster: Cluster) -> None:
+    go = asyncio.Event()
+
+    async def slow(body: bytes) -> bytes:
+        if body != b"quick":
+            await go.wait()
+        return b"done " + body
+
+    cluster.owner(SHARD).carry_out = slow
+    long = [asyncio.create_task(cluster.ask(b"%d" % number)) for number in range(150)]
+    await until(lambda: len(cluster.ledger.rows.rows) == 150)
+    assert await cluster.ask(b"quick") == b"done quick"
+    go.set()
+    await asyncio.gather(*long)
+
+
+async def test_a_quiet_node_keeps_no_task_for_each_look(cluster: Cluster) -> None:
+    owner = cluster.owner(SHARD)
+    await owner.work.turn()
+    before = len(asyncio.all_tasks())
+    for _ in range(500):
+        await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) <= before + 1
+
+
 async def test_many_are_asked_at_a_time(cluster: Cluster) -> None:
     cluster.owner(SHARD)
     bodies = [b"%d" % number for number in range(250)]

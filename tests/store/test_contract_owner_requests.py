@@ -40,6 +40,7 @@ async def test_a_request_waits_for_the_holder_of_its_shard_until_it_is_answered(
     )  # fmt: skip
     assert await b.begin(first)
     assert [one.id for one in await b.waiting([7])] == [first, second], "the next holder finds it, too"
+    assert [one.id for one in await b.waiting([7], [first])] == [second]
     await b.answer(first, OwnerAnswer(b"\x00\xff"))
     assert [one.id for one in await b.waiting([7])] == [second]
     assert await a.answers([first, second]) == {first: OwnerAnswer(b"\x00\xff")}

@@ -46,14 +46,14 @@ class InMemoryOwnerRequests:
         self._tell(frozenset((request.shard,)))
         return id_
 
-    async def waiting(self, shards: Collection[int]) -> Sequence[OwnerRequest]:
+    async def waiting(self, shards: Collection[int], running: Collection[int] = ()) -> Sequence[OwnerRequest]:
         await self._readable()
         now = self._all.now()
         return [
             row.request
-            for row in self._all.rows.values()
-            if row.request.shard in shards and row.answer is None and row.until > now
-        ]
+            for id_, row in self._all.rows.items()
+            if row.request.shard in shards and id_ not in running and row.answer is None and row.until > now
+        ][:100]
 
     async def begin(self, id_: int) -> bool:
         await self._readable()

@@ -22,6 +22,7 @@ _TELL = f"SELECT pg_notify({CHANNEL}, ?)"
 _FORGET = f"DELETE FROM owner_request WHERE until < clock_timestamp() - interval '{FORGOTTEN}'"  # noqa: S608  # our own
 _WAITING = (
     "SELECT shard, operation, body, who, id FROM owner_request WHERE shard = ANY(?) AND answer IS NULL"
+    " AND id <> ALL(CAST(? AS bigint[]))"
     " AND until > clock_timestamp() ORDER BY id LIMIT 100"
 )
 _BEGIN = "UPDATE owner_request SET begun = 1 WHERE id = ?"
@@ -53,8 +54,8 @@ class PostgresOwnerRequests:
 
         return int(await self._ask(work))
 
-    async def waiting(self, shards: Collection[int]) -> Sequence[OwnerRequest]:
-        found = await self._rows(_WAITING, ([*shards],))
+    async def waiting(self, shards: Collection[int], running: Collection[int] = ()) -> Sequence[OwnerRequest]:
+        found = await self._rows(_WAITING, ([*shards], [*running]))
         return [OwnerRequest(shard, name, bytes(body), who, id_) for shard, name, body, who, id_ in found]
 
     async def begin(self, id_: int) -> bool:
