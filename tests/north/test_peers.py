@@ -192,6 +192,19 @@ class TestPeers:
         self.now = limits.LIFETIME
         assert not peers.taken(self.KEY, notification)
 
+    @pytest.mark.parametrize("last", [0, 20_000, 65_535])
+    @pytest.mark.parametrize("drawn", [0, 40_000, 65_535])
+    def test_the_endpoints_own_message_ids_do_not_soon_come_to_that_of_a_ping(self, last: int, drawn: int) -> None:
+        for own in (udp.frame(CON, 2, last, b"t", b""), udp.frame(CON, 69, last, b"t", bytes(400))):
+            peers = Peers(lambda: 0.0, lambda: drawn)
+            peers.received(self.KEY, GET)
+            if is_answer(own):
+                ping = peers.answer(self.KEY, own).ping
+            else:
+                peers.request(self.KEY, own)
+                ping = peers.answer(self.KEY, ANSWER).ping
+            assert 10_000 < (int.from_bytes(ping[2:], "big") - last) & 0xFFFF < 55_536
+
     def test_a_server_at_a_new_address_from_which_nothing_has_come_is_pinged_as_well(self) -> None:
         peers = self.peers()
         ping = peers.answer(self.KEY, ANSWER).ping

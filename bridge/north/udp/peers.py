@@ -26,6 +26,8 @@ LOCKED = 60.0
 LIFETIME = 247.0  # seconds that a server may remember a message ID (EXCHANGE_LIFETIME, RFC 7252 §4.8.2)
 RATE = 2000.0  # datagrams in a second
 TOKEN = 4  # bytes of a token that nobody guesses; clients choose random ones (RFC 7252 §5.3.1)
+_APART = 0x4000  # message IDs between a ping's and the endpoint's own, either way
+_REPLY = 0x20  # bit of the first byte: an acknowledgement or a Reset, whose message ID is the other side's
 _RESPONSE = b"\x40"  # the first code of responses (RFC 7252 §5.2)
 _PROOFS = (0x70, 0x60)  # first bytes of a Reset, and of the acknowledgement that some servers send instead
 
@@ -43,6 +45,7 @@ class _Peer:
     not_before: float = 0.0  # of the next ping
     guesses: int = 0
     token: bytes = b""  # of the latest request that was sent to it; empty: none that nobody guesses
+    mid: int | None = None  # message ID of the latest message that was sent to it and is no reply
 
 
 @dataclass(slots=True)
@@ -127,6 +130,7 @@ class Peers:
         if not peer.proven:
             token = token_of(message)
             peer.token = token if len(token) >= TOKEN else b""
+            peer.mid = _mid(message)
 
     def answer(self, key: Key, message: bytes) -> Outgoing:
         """Return whether an answer may be sent now; else it is kept."""
@@ -134,6 +138,8 @@ class Peers:
         peer = self._of(key, now)
         if peer.proven or not self.amplification:
             return _NOW
+        if not message[0] & _REPLY:
+            peer.mid = _mid(message)
         if peer.sent + len(message) <= self.amplification * peer.received:
             peer.sent += len(message)
             return _NOW
@@ -141,7 +147,7 @@ class Peers:
         allowed = not peer.received or peer.sent + udp.HEADER <= self.amplification * peer.received
         if now < peer.not_before or not allowed:  # a server at a new address has sent nothing from there yet
             return _LATER
-        peer.ping, peer.not_before, peer.guesses = self._draw(), now + AGAIN, 0
+        peer.ping, peer.not_before, peer.guesses = self._ping_mid(peer), now + AGAIN, 0
         peer.sent += udp.HEADER
         self.counted.pings += 1
         self._remember(key, peer.ping, now)
@@ -152,9 +158,17 @@ class Peers:
         if not self._pinged:
             return False
         pinged = self._pinged.get(key)
-        if pinged is None or message[0] & 0x20 or message[2:4] != pinged[0].to_bytes(2, "big"):
+        if pinged is None or message[0] & _REPLY or _mid(message) != pinged[0]:
             return False
         return self._now() < pinged[1]
+
+    def _ping_mid(self, peer: _Peer) -> int:
+        """Return a message ID that nobody guesses and that the endpoint's own, which count up, do not reach soon.
+
+        A message with the ping's ID would have to wait until the server has forgotten the ping, and all after it, too.
+        """
+        drawn = self._draw()
+        return drawn if peer.mid is None else (peer.mid + _APART + drawn % (0x10000 - 2 * _APART)) & 0xFFFF
 
     def _proves(self, key: Key, peer: _Peer) -> None:
         peer.proven, peer.ping, peer.token = True, None, b""
@@ -192,6 +206,10 @@ class Peers:
         while self._pinged and (len(self._pinged) >= WAITING or next(iter(self._pinged.values()))[1] < now):
             del self._pinged[next(iter(self._pinged))]
         self._pinged[key] = mid, now + LIFETIME
+
+
+def _mid(message: bytes) -> int:
+    return int.from_bytes(message[2:4], "big")
 
 
 def token_of(message: bytes) -> bytes:
