@@ -1,6 +1,7 @@
 """What all tests share: a component that is absent skips a test, or fails it where everything must be proven."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
     Refuse a T8_OPENAPI_DIR that leads nowhere, and would judge nothing.
     """
     LabProcess.starter = staticmethod(forked.start_process)
+    # In the background of a script SIGINT is ignored, also by all processes that are started from here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Planted(config), "planted")
     if config.getoption("--requirements-report", default=False):
         config.pluginmanager.register(Recorder(), "requirements")
