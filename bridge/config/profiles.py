@@ -54,6 +54,8 @@ PROFILES = MappingProxyType(
         "wakaama": ServerProfile(
             patience=15.0, margin=1.0, queue_mode=QueueMode.STRIP, binding="U", piggybacked_blocks=True
         ),
+        # lwm2m-node-lib on node-coap acknowledges no notification of an observation, also not a device's own.
+        "lwm2m-node-lib": ServerProfile(acknowledges_notifications=False),
         # Servers that accept only LwM2M 1.1 over UDP, as commercial ones may.
         "strict": ServerProfile(queue_mode=QueueMode.STRIP, binding="U", default_lifetime=86400),
         # Changes nothing in a Register: for servers that know binding N, and for tests of the device itself.

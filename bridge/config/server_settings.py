@@ -36,8 +36,8 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     profile: Annotated[
         str,
         Meta(
-            description="what kind of server it is: default, emqx, leshan, leshan-demo, strict, thingsboard, "
-            "transparent, wakaama"
+            description="what kind of server it is: default, emqx, leshan, leshan-demo, lwm2m-node-lib, strict, "
+            "thingsboard, transparent, wakaama"
         ),
     ] = DEFAULT
     known_as: Annotated[
@@ -110,6 +110,15 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         ),
     ] = None
 
+    acknowledges_notifications: Annotated[
+        bool | None,
+        Meta(
+            description="false: it acknowledges no confirmable notification, so notifications are sent to it as NON, "
+            "and one that is lost on the way is not sent again",
+            examples=[True],
+        ),
+    ] = None
+
     default_lifetime: Annotated[
         Lifetime | None,
         Meta(description="lifetime (lt) for devices that name none, seconds", examples=[86400]),
@@ -171,6 +180,11 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             awake_by_any=base.awake_by_any,
             asleep_after_timeout=base.asleep_after_timeout,
             announce_awake=self.announce_awake,
+            acknowledges_notifications=(
+                base.acknowledges_notifications
+                if self.acknowledges_notifications is None
+                else self.acknowledges_notifications
+            ),
             keep_sms=base.keep_sms if self.keep_sms is None else self.keep_sms,
         )
 

@@ -103,8 +103,8 @@ def _acknowledged(step: Step, server: str, mid: int) -> None:
 
 
 def _reset(step: Step, server: str, mid: int) -> None:
-    row = toward_server.awaiting(step, server, mid)
-    if row is None:
+    row = toward_server.awaiting(step, server, mid) or toward_server.sent_unconfirmed(step, server, mid)
+    if row is None or row.state is _U.REJECTED:
         step.effect(Count("resets_without_message", "north"))
         return
     toward_server.settle(step, row, _U.REJECTED, "the server answered with a Reset")

@@ -37,6 +37,7 @@ class ServerProfile:
     awake_by_any: bool = False  # by any message; False: by Register, Update, a notification or a response
     asleep_after_timeout: bool = False  # a request without an answer within its patience ends that at once
     announce_awake: bool = False  # it gets an Update when the device can be reached and it does not know
+    acknowledges_notifications: bool = True  # False: it answers none with an acknowledgement, so they go as NON
     keep_sms: bool = True  # False: the number for SMS (`sms`) is removed, so that the server sends no triggers itself
 
 

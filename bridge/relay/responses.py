@@ -169,7 +169,8 @@ def _notification(
 ) -> None:
     """Store a notification and send it on as confirmable; if it is a CON, it is acknowledged later (R16)."""
     state = step.state
-    if observation.state is _O.CANCELLED or state.server(observation.server) is None:
+    server = state.server(observation.server)
+    if observation.state is _O.CANCELLED or server is None:
         toward_device.reset(step, None, message.mid)
         step.effect(Count("notifications_after_cancel"))
         return
@@ -195,8 +196,10 @@ def _notification(
     toward_server.add(step, up)
     toward_server.originate(step, up)
     observations.heard(step, observation)
-    if up.confirmable:
+    if up.confirmable and server.profile.acknowledges_notifications:
         state.hold_due[up.id] = step.mono + state.policy.notify_hold
+    elif up.confirmable:
+        toward_device.acknowledge(step, up, up.south_mid)
     if message.code >> 5 != 2 or message.option(OptionNumber.OBSERVE) is None:  # noqa: PLR2004
         observations.drop(step, observation.south_token)  # the device ended it (RFC 7641 §4.2)
 

@@ -94,6 +94,7 @@ def pump(step: Step) -> None:
     """
     state = step.state
     responding: set[bytes] = set()
+    unconfirmed: list[CoapUplink] = []
     for row in state.uplinks.values():
         if row.state is not _U.RECEIVED:
             continue
@@ -102,9 +103,28 @@ def pump(step: Step) -> None:
         elif type(row) is not Verdict and (row.server not in state.active or _may_overtake(step, row)):
             if responding and type(row) is Notification and row.south_token in responding:
                 continue
+            if _is_never_acknowledged(step, row):
+                unconfirmed.append(row)
+                continue
             state.active[row.server] = row.id
             state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
             step.effect(SendToServer(row.server, to_server(row)))
+    for row in unconfirmed:
+        _send_unconfirmed(step, row)
+
+
+def _is_never_acknowledged(step: Step, row: CoapUplink) -> bool:
+    if type(row) is not Notification:
+        return False
+    server = step.state.server(row.server)
+    return server is not None and not server.profile.acknowledges_notifications
+
+
+def _send_unconfirmed(step: Step, row: CoapUplink) -> None:
+    """Send a notification as NON, which is all that can be done where the server acknowledges none."""
+    row.coap_type = NON
+    step.effect(SendToServer(row.server, to_server(row)))
+    settle(step, row, _U.FORWARDED, "sent as NON: this server acknowledges no notification")
 
 
 def _may_overtake(step: Step, row: CoapUplink) -> bool:
@@ -150,6 +170,9 @@ def repeat_due(step: Step) -> None:
     for row_id, timer in list(state.retransmissions.items()):
         if timer.at <= step.mono:
             row = state.uplinks[row_id]
+            if _is_never_acknowledged(step, row):  # its server's profile was changed since it was sent
+                _send_unconfirmed(step, row)
+                continue
             timer.again(step.mono)
             if timer.count == 1:
                 step.effect(Count("north_retransmissions", row.KIND))
@@ -198,6 +221,14 @@ def abandon_response(step: Step, row: CoapUplink) -> None:
     step.state.settle_uplink(row, step.wall + EXCHANGE_LIFETIME)
     step.work.update(row)
     step.effect(Count("responses_missing", "north"))
+
+
+def sent_unconfirmed(step: Step, server: str, mid: int) -> Notification | None:
+    """Return the notification, sent as NON, that a server's Reset with this message ID belongs to."""
+    for row in step.state.kept_uplinks.values():
+        if type(row) is Notification and (row.server, row.north_mid, row.coap_type) == (server, mid, NON):
+            return row
+    return None
 
 
 def reset(step: Step, server: str, mid: int) -> None:

@@ -1,5 +1,7 @@
 """R16–R20: notifications, their order, and how an observation ends on both sides."""
 
+from dataclasses import replace
+
 import pytest
 from world import NIDD, World, ack, notification, observe, observed, register, registered, request, response, rst
 
@@ -7,7 +9,7 @@ from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import decode, frame
 from bridge.relay import events as ev
-from bridge.relay.model import Observation
+from bridge.relay.model import Observation, ServerProfile
 
 
 def test_r16_a_notification_is_acknowledged_when_the_server_has_it(world: World):
@@ -46,6 +48,52 @@ def test_r16_a_non_confirmable_notification_goes_north_as_con_and_is_not_acknowl
     world.server_sends(ack(world.last_north()))
     world.passes(100)
     assert len(world.submitted) == before
+
+
+IGNORES = ServerProfile(acknowledges_notifications=False)
+
+
+@pytest.mark.parametrize("mtype", [Type.CON, Type.NON])
+def test_r16_a_server_that_acknowledges_no_notification_gets_each_once_as_non(mtype: Type):
+    world = World(NIDD, IGNORES)
+    asked = observed(world)
+    for n in range(3):
+        world.device_sends(notification(asked, 50 + n, 2 + n, b"%d" % n, mtype=mtype))
+        assert (world.last_north().type, world.last_north().payload) == (Type.NON, b"%d" % n)
+        assert (world.submitted[-1].attempt.payload == ack(50 + n)) is (mtype is Type.CON)
+    sent = len(world.to_server)
+    world.restart()
+    world.passes(86400)
+    assert len(world.to_server) == sent
+    assert {up["reason"] for up in world.uplinks("notification")} == {
+        "sent as NON: this server acknowledges no notification"
+    }
+
+
+def test_r19_its_reset_to_such_a_notification_ends_the_observation():
+    world = World(NIDD, IGNORES)
+    asked = observed(world)
+    world.device_sends(notification(asked, 50, mtype=Type.NON))
+    world.server_sends(rst(world.last_north().mid))
+    assert [up["state"] for up in world.uplinks("notification")] == ["REJECTED"]
+    before = len(world.to_server)
+    world.device_sends(notification(asked, 51, 3))
+    assert len(world.to_server) == before
+    assert world.submitted[-1].attempt.payload == rst(51)
+    world.server_sends(rst(decode(world.to_server[before - 1]).mid))
+    assert world.counts[-1].name == "resets_without_message"
+
+
+def test_r17_one_that_was_sent_as_con_blocks_nothing_once_the_profile_is_changed(world: World):
+    asked = observed(world)
+    world.device_sends(notification(asked, 50, 2, b"0"))
+    world.device_sends(notification(asked, 51, 3, b"1"))
+    world.passes(200)
+    assert world.last_north().payload == b"0"
+    world.endpoint = replace(world.endpoint, servers=(replace(world.endpoint.servers[0], profile=IGNORES),))
+    world.restart()
+    assert [up["state"] for up in world.uplinks("notification")] == ["FORWARDED", "FORWARDED"]
+    assert world.last_north().payload == b"1"
 
 
 def test_r17_one_device_originated_con_at_a_time(world: World):
