@@ -361,6 +361,7 @@ class Cluster:
             lost=[a for a in self.accepted if a.id not in rows],
             twice={argument: number for argument, number in copies.items() if number > 1},
             on_air=len(copies),
+            expired_on_air=[a for a in self.accepted if rows.get(a.id) == "EXPIRED" and copies[a.argument]],
             outcomes=Counter(rows.values()),
         )
 
@@ -405,6 +406,8 @@ def _quoted(folder: Path) -> str:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`twice`: at-most-once messages that were on air more than once."""
+
+    expired_on_air: list[Accepted]  # of which the ledger says that they were certainly never sent
 
     lost: list[Accepted]
     twice: dict[str, int]

@@ -31,7 +31,7 @@ SESSIONS = 40  # that the server of the test about sessions takes
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     """Two nodes that share the shards."""
-    async with Cluster(tmp_path, postgres_server()) as made:
+    async with Cluster(tmp_path, postgres_server(), ttl=15.0) as made:
         await started(made)
         yield made
 
@@ -163,4 +163,8 @@ async def test_the_clock_of_a_node_is_an_hour_ahead(cluster: Cluster) -> None:
     await cluster.settled("a", "b", "c")
     await cluster.traffic(1)
     assert all("was taken by another node" not in node.process.said() for node in cluster.nodes.values())
-    await judged(cluster)
+    verdict = await cluster.judge()
+    assert not verdict.lost
+    assert not verdict.twice
+    assert not verdict.expired_on_air, "what this node lets expire early was never sent"
+    assert verdict.on_air
