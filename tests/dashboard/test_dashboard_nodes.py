@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
 from bridge.operations.types.endpoints import ListEndpoints
@@ -16,14 +17,16 @@ pytest.importorskip("psycopg")
 
 from tests.cluster.two import RIGHT, TwoNodes, two_nodes
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TwoNodes]:
     async with two_nodes(tmp_path, monkeypatch) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def api(nodes: TwoNodes) -> AsyncIterator[Api]:
     async with serving(nodes.service) as made:
         made.kit = nodes.kit
