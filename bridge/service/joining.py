@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.cluster.contract import ShardFollower
 from bridge.cluster.ledger import ClusterLedger
+from bridge.cluster.requests import OwnerRequests
 from bridge.config import Config
 from bridge.metrics import Metrics
 from bridge.service.inbox import InboxWork
@@ -30,10 +31,12 @@ async def node_of(
     metrics: Metrics,
     looked: Callable[[], None],
     carry_out: CarryOut,
+    requests: OwnerRequests,
 ) -> Node:
     """Return the node whose parts these are; its `run` takes shards, and `tasks` has what goes on beside.
 
-    `looked` is called after each look at the cluster. `carry_out` carries out what was asked of other nodes.
+    `looked` is called after each look at the cluster. `carry_out` carries out what was asked of other nodes,
+    in `requests`.
 
     Raises StoreUnavailable.
     """
@@ -44,7 +47,7 @@ async def node_of(
     await addresses.release_all()
     added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
     await added.begin()
-    owner = OwnerWork(ledger.owner_requests, shards, carry_out)
+    owner = OwnerWork(requests, shards, carry_out)
     tasks.begin(owner.run())
     followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories)]
     if store.inbox is not None and parts.order is not None:

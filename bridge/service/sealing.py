@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from bridge.config import Config
 from bridge.config.store_keys import store_seal
@@ -53,6 +54,8 @@ async def _seal_bodies(store: Store, notes: SealedNotes) -> int:
         return 0
     if seal.seals:  # before the first is sealed: whoever goes on after a crash needs this key
         await notes.keep(*BODIES, _FROM_CLEAR if state in {_CLEAR, _FROM_CLEAR} else _FROM_SEALED)
+    elif state == _DONE:  # before the first is opened: after a crash some are sealed, and some are not
+        await replace(notes, seal=seal.under_former()).keep(*BODIES, _FROM_SEALED)
     changed = await store.reseal_bodies(from_clear=state in {_CLEAR, _FROM_CLEAR})
     await notes.keep(*BODIES, _DONE if seal.seals else _CLEAR)
     return changed

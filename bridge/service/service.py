@@ -14,6 +14,7 @@ from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.config import Config, checked
 from bridge.config.difference import Difference
+from bridge.config.store_keys import store_seal
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation, explain
 from bridge.directory import Directory, Record
@@ -65,6 +66,7 @@ from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet, FleetCounts
 from bridge.store.opening import open_ingress
 from bridge.store.outbox import Outbox
+from bridge.store.sealing import SealedOwnerRequests
 from bridge.trace.traces import Traces
 
 log = logging.getLogger(__name__)
@@ -163,10 +165,12 @@ class Service:
         if shards is not None and isinstance(store, ClusterLedger):
             # Other nodes store events, too: readers are woken after each look.
             looked = (lambda: None) if self._announcer is None else self._announcer.committed
+            requests = SealedOwnerRequests(store.owner_requests, store_seal(self.config))
             self._node = await node_of(
-                self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked, self._carry_out
-            )
-            self._owners = AskOwners(store.owner_requests, self.metrics.count)
+                self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked, self._carry_out,
+                requests,
+            )  # fmt: skip
+            self._owners = AskOwners(requests, self.metrics.count)
             self._keeping = asyncio.create_task(self._node.run())
         else:
             directory, progress = parts.directory, self._progress

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from bridge.cluster.requests import OwnerAnswer, OwnerRequest
-from bridge.errors import NotFound, NotServedHere, ServiceFailed, StoreUnavailable
+from bridge.errors import ConfigurationError, NotFound, NotServedHere, ServiceFailed, StoreUnavailable
 from bridge.service import owner_requests
 from bridge.service.owner_requests import AskOwners, OwnerWork
 from bridge.store.in_memory.owner_requests import InMemoryOwnerRequests, OwnerRequestRows
+from bridge.store.sealing import KEY_BYTES, Seal, SealedOwnerRequests
 from tests.waiting import until
 
 SHARD = 7
@@ -260,3 +261,37 @@ async def test_an_answer_is_taken_once(cluster: Cluster) -> None:
     await requests.answer(id_, OwnerAnswer(b"x"))
     assert await requests.answers([id_]) == {id_: OwnerAnswer(b"x")}
     assert await requests.answers([id_]) == {}
+
+
+async def sealed_answer(owner_key: bytes, answer_key: bytes) -> tuple[OwnerAnswer, list[OwnerRequest], bytes]:
+    """Have a request sealed by one node, with the first key; return its answer, what its owner reads, and the rows."""
+    ledger = Ledger()
+    asker = SealedOwnerRequests(ledger.requests(), Seal(FIRST))
+    owner = SealedOwnerRequests(ledger.requests(), Seal(owner_key))
+    id_ = await asker.ask(OwnerRequest(SHARD, "downlink.send", b"planted", "key 3"), 12.0)
+    found = [*await owner.waiting([SHARD])]
+    if found:
+        await SealedOwnerRequests(ledger.requests(), Seal(answer_key)).answer(id_, OwnerAnswer(b"planted, too"))
+    rows = repr(ledger.rows.rows).encode()
+    return (await asker.answers([id_]))[id_], found, rows
+
+
+FIRST, SECOND = bytes(KEY_BYTES), bytes([1]) * KEY_BYTES
+
+
+async def test_nodes_with_one_key_see_what_is_encrypted_in_the_ledger() -> None:
+    answer, (request,), rows = await sealed_answer(FIRST, FIRST)
+    assert (request.body, request.who, answer) == (b"planted", "key 3", OwnerAnswer(b"planted, too"))
+    assert b"planted" not in rows
+
+
+async def test_what_a_node_cannot_decrypt_is_answered_with_that_and_not_carried_out() -> None:
+    answer, found, _ = await sealed_answer(SECOND, SECOND)
+    assert (found, answer.error) == ([], ConfigurationError.__name__)
+    assert "is encrypted under the key with id" in answer.text
+
+
+async def test_an_answer_that_cannot_be_decrypted_is_no_refusal() -> None:
+    answer, found, _ = await sealed_answer(FIRST, SECOND)
+    assert len(found) == 1
+    assert answer.text.startswith("it was carried out, and its result cannot be read here")

@@ -51,15 +51,19 @@ class TwoNodes:
 
 
 @asynccontextmanager
-async def two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TwoNodes]:
-    """Yield two nodes, each of which has the shards that it should have, and 30 endpoints, e1 to e30."""
+async def two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_key: str = "") -> AsyncIterator[TwoNodes]:
+    """Yield two nodes, each of which has the shards that it should have, and 30 endpoints, e1 to e30.
+
+    Node a encrypts under `store_key`, if there is one.
+    """
     monkeypatch.setattr(reading, "binding_class", lambda _name: OnNodes)
     monkeypatch.setattr(gauges, "FRESH", 0.0)
     where = postgres_server().uri()
     kit = with_events(Kit(tmp_path, where))
     kit.have_endpoints(ENDPOINTS)
     cluster = msgspec.structs.replace(kit.config.cluster, enabled=True, node="a", lease=LEASE, renew=0.1)
-    kit.config = replace(kit.config, cluster=cluster)
+    keys = msgspec.structs.replace(kit.config.service, store_key=store_key)
+    kit.config = replace(kit.config, cluster=cluster, service=keys)
     b = NodeStore.join(where, "b", LEASE, 0.1, lambda: None)
     await b.take([shard for shard, node in enumerate(RIGHT) if node == "b"])
     async with kit.running() as service:

@@ -1,5 +1,6 @@
 """What one sees of a cluster: of its nodes and shards, and of an endpoint who serves it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,18 +11,25 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import cluster as commands, endpoint as endpoint_commands
 from bridge.cluster.balance import misplaced, wanted
+from bridge.cluster.requests import OwnerAnswer
 from bridge.cluster.view import ClusterView, NodeView, ShardView
-from bridge.errors import NotServedHere
+from bridge.errors import NotFound, NotServedHere
 from bridge.north.udp.prefixes import SHARDS
 from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards
+from bridge.operations.types.direct import DirectView, SendDownlink
 from bridge.operations.types.endpoints import ExplainEndpoint, GetEndpointState, ListEndpoints
 from bridge.operations.types.request import Request
 from bridge.operations.types.state import GetMetrics, GetStatus
+from bridge.store.sealing import KEY_BYTES, Seal, SealedOwnerRequests
 
 pytest.importorskip("psycopg")
 
 from bridge.directory import Draft
+from bridge.lwm2m.requests import Operation
 from tests.cluster.two import ENDPOINTS, RIGHT, TwoNodes, two_nodes
+from tests.waiting import until
+
+KEY = bytes(range(KEY_BYTES))
 
 
 @pytest.fixture
@@ -172,3 +180,28 @@ def test_shards_that_nobody_holds_or_another_should_have_are_to_move() -> None:
     other = {"a": "b", "b": "a"}
     wrong = right | {3: ShardView("", 1), 4: ShardView(other[right[4].holder], 1)}
     assert misplaced(ClusterView(nodes, wrong)) == 2
+
+
+async def test_what_is_asked_of_another_node_is_encrypted_while_it_is_in_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A direct request can write a key, as a bootstrap server does."""
+    async with two_nodes(tmp_path, monkeypatch, KEY.hex()) as both:
+        stored = both.b.owner_requests
+        theirs = next(one for one in (await both.ask(ListEndpoints())).items if one.node == "b")
+        write = SendDownlink(endpoint=theirs.name, operation=Operation.WRITE, path="/3/0/15", value="planted")
+        asked: asyncio.Task[DirectView] = asyncio.create_task(both.ask(write))
+
+        async def waits() -> bool:
+            return bool(await stored.waiting([theirs.shard]))
+
+        await until(waits, 20, why="nothing is asked")
+        (request,) = await stored.waiting([theirs.shard])
+        assert b"planted" not in request.body
+        opened = SealedOwnerRequests(stored, Seal(KEY))
+        (request,) = await opened.waiting([theirs.shard])
+        assert b"planted" in request.body
+        assert await opened.begin(request.id)
+        await opened.answer(request.id, OwnerAnswer(error="NotFound", text="it is gone"))
+        with pytest.raises(NotFound, match="it is gone"):
+            await asked

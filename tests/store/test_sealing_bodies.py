@@ -159,6 +159,20 @@ async def test_what_broke_off_while_bodies_were_encrypted_goes_on_at_the_next_st
     assert await is_whole(store)
 
 
+async def test_encryption_that_was_being_given_up_is_whole_again_with_its_key(opened, downlink, uplink, monkeypatch):
+    store = await opened(store_key=KEYS[0].hex())
+    await fill(store, downlink, uplink)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlStore, "reseal_bodies", _killed_after_the_downlinks)
+        with pytest.raises(ConfigurationError, match="killed here"):
+            await opened(former_store_key=KEYS[0].hex())
+    with pytest.raises(ConfigurationError, match="encrypted under the key with id"):
+        await opened()
+    store = await opened(store_key=KEYS[0].hex())
+    assert shows(await on_disk(store)) == set()
+    assert await is_whole(store)
+
+
 async def test_a_body_that_was_moved_to_another_message_is_refused(opened, downlink, uplink):
     store = await opened(store_key=KEYS[0].hex())
     await fill(store, downlink, uplink)

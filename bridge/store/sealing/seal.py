@@ -52,6 +52,15 @@ class Seal:
         """Whether there is a key that only opens."""
         return len(self._keys) > self.seals
 
+    def under_former(self) -> "Seal":
+        """Return a seal that seals under the first of the keys that only open, and opens what this one does.
+
+        Call it where `rotates`.
+        """
+        made = Seal(random=self._random)
+        made._keys, made._first = self._keys, next(one for one in self._keys if one != self._first)
+        return made
+
     def seal(self, secret: bytes, context: str) -> bytes:
         """Return a secret sealed for one place in the store: `context` must be the same when it is opened."""
         if self._first is None:
