@@ -225,8 +225,9 @@ def export_file(target: Target) -> None:
     """Print all endpoints as CSV, for `endpoint import`."""
     from bridge.directory.csvfile import COLUMNS
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    csv.writer(sys.stdout, lineterminator="\n").writerow(COLUMNS)
+    # In quotes, also where a spreadsheet takes another character for the end of a cell.
+    writer = csv.writer(sys.stdout, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     async def work(client: Client) -> None:
         async for page in pages(client, ListEndpoints(limit=_PAGE)):

@@ -61,6 +61,7 @@ def test_an_export_has_no_formula_and_is_imported_as_it_was(
     rows = list(csv.DictReader(io.StringIO(exported)))
     assert not [row for row in rows if any(text.startswith(BEGIN) for text in row.values())]
     assert sorted(unguarded(row["endpoint"]) for row in rows) == sorted(names)
+    assert '"plain;=1+1"' in exported  # where a semicolon separates cells, this is still one cell
     (tmp_path / "out.csv").write_text(exported)
     done = command("endpoint", "import", "--update", "out.csv").output
     assert done == f"0 added, 0 changed, {len(names)} unchanged, 0 wrong\n"
