@@ -50,6 +50,11 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
         """Whether this attempt certainly did not reach the device."""
         return self.known is _K.REFUSED or self.known is _K.TAKEN_BACK
 
+    @property
+    def counts(self) -> bool:
+        """Whether a refused attempt counts toward `SouthProfile.max_attempts`: the network had accepted it."""
+        return self.why is _R.FAILED and self.handle is not None
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Attempt]).decode
@@ -66,10 +71,14 @@ def decode(column: bytes | None) -> list[Attempt]:
 
 
 def begin(attempts: list[Attempt], now: float) -> Attempt:
-    """Add the next attempt, and drop old ones beyond MOST, never one that may have reached the device."""
+    """Add the next attempt, and drop old ones beyond MOST, never one that may have reached the device.
+
+    Those that count toward `SouthProfile.max_attempts` are dropped last.
+    """
     number = attempts[-1].number + 1 if attempts else 1
     if len(attempts) >= MOST:
-        oldest = next((one for one in attempts if one.is_certain), None)
+        certain = [one for one in attempts if one.is_certain]
+        oldest = min(certain, key=lambda one: (one.counts, one.number), default=None)
         if oldest is not None:
             attempts.remove(oldest)
     attempt = Attempt(number, _K.PENDING, now)
@@ -115,7 +124,7 @@ def facts_of(attempts: Sequence[Attempt]) -> Facts:
     for one in attempts:
         known = one.known
         if known is _K.REFUSED or known is _K.TAKEN_BACK:
-            failed += one.why is _R.FAILED and one.handle is not None  # the network had accepted it
+            failed += one.counts
             continue
         latest = one
         uncertain += 1

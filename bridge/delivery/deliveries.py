@@ -432,8 +432,8 @@ def is_out_of_reach(row: Downlink) -> bool:
 
 
 def is_failing(row: Downlink) -> bool:
-    """Whether the network failed to handle the latest attempt."""
-    return _is_refused(row, Refusal.FAILED)
+    """Whether the network failed to handle the latest attempt, or let it expire."""
+    return _is_refused(row, Refusal.FAILED) or _is_refused(row, Refusal.EXPIRED)
 
 
 def _is_refused(row: Downlink, why: Refusal) -> bool:

@@ -33,6 +33,7 @@ BACKOFF_CAP = 300.0  # seconds
 OUTAGE_BACKOFF_CAP = 60.0  # seconds after a failure of the network, which is paused as a whole (`breaker.py`)
 LONGEST_RETRY = 30 * 86_400.0  # seconds that a refusal makes a message wait at most, whatever time it names
 ASKED_AGAIN = 30.0  # seconds until a network that could not be asked about an attempt is asked again
+MOMENT = 0.001  # seconds by which two times may differ that are the same
 LEFT_OVER = 1.0  # seconds before its deadline at which a message that expires in the network has no time left
 LONGEST_DETAIL = 300  # characters of a network's text that are stored
 _K = members(Known)
@@ -214,9 +215,8 @@ def _refused(
     one.why = why
     row.reason = one.detail = detail
     row.not_before = None
-    if why is _R.EXPIRED and row.deliver_by - now >= LEFT_OVER:
-        row.not_before = now + BACKOFF  # the network waits less long than it was asked to
-    elif why not in FINAL:
+    is_early = why is _R.EXPIRED and row.deliver_by - now >= LEFT_OVER  # the network waits less long than asked
+    if why not in FINAL or is_early:
         pause = _backoff(row)
         if why is _R.NETWORK_UNAVAILABLE:  # its `retry_at` is when the network may be called at all
             row.not_before = now + min(pause, OUTAGE_BACKOFF_CAP)
@@ -235,8 +235,11 @@ def _backoff(row: Downlink) -> float:
 
 
 def _waits_for_no_named_time(row: Downlink, not_before: float) -> bool:
-    """Whether a row waits because the network failed to handle it, for a time that the bridge chose."""
-    return is_failing(row) and not_before <= row.attempts[-1].at + min(_backoff(row), BACKOFF_CAP)
+    """Whether a row that the network failed to handle, or let expire early, waits for a time that the bridge chose."""
+    if not is_failing(row):
+        return False
+    chosen = row.attempts[-1].at + min(_backoff(row), BACKOFF_CAP)
+    return abs(not_before - chosen) < MOMENT
 
 
 def _is_too_large_for_binding(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
@@ -300,7 +303,8 @@ def delivered(d: Deliveries, row: Downlink, work: Work, profile: SouthProfile) -
 def heard(d: Deliveries, work: Work, profile: SouthProfile) -> None:
     """The device sent something, or its network says that it can be reached: messages that waited for that may be sent.
 
-    So may those that the network failed to handle without naming a time: it may not have reached the device.
+    So may those that the network failed to handle, or let expire, without naming a time: it may not have reached the
+    device.
 
     A request in doubt, or one whose answer nobody waits for, no longer holds the slot (R6, R9).
     """

@@ -5,6 +5,7 @@ from world import LORAWAN, NIDD, START, World, ack, register, request
 
 from bindings.contract import Accepted, Ambiguous, LimitOf, NetworkState, Refusal, Refused
 from bridge.coap.message import Type
+from bridge.delivery.attempts import MOST
 
 LONG = {"default_ttl": 86400.0}
 
@@ -160,6 +161,61 @@ def test_r08_what_expires_in_the_network_before_its_deadline_goes_again(south):
     assert len(world.submitted) == 2
     world.passes(600)
     assert world.states() == ["UNREACHABLE"]
+
+
+def test_r08_a_network_that_lets_all_expire_at_once_gets_the_message_ever_less_often(south):
+    """Each copy may cost one: not one every five seconds for a day."""
+    world = World(south, default_ttl=600.0)
+    world.network = Accepted("h1", NetworkState.BUFFERED)
+    world.server_sends(request())
+    for number in range(1, 8):
+        assert len(world.submitted) == number  # after 0, 5, 15, 35, 75, 155, 315 seconds
+        world.network = Accepted(f"h{number + 1}", NetworkState.BUFFERED)
+        world.reports(f"h{number}", Refusal.EXPIRED)
+        world.passes(5 * 2 ** (number - 1) - 1)
+        assert len(world.submitted) == number
+        world.passes(1)
+    assert world.states() == ["EXPIRED"]
+
+
+def test_r08_what_expired_in_the_network_goes_when_the_device_is_heard(south):
+    world = World(south, **LONG)
+    world.network = Accepted("h1", NetworkState.BUFFERED)
+    world.server_sends(request())
+    world.reports("h1", Refusal.EXPIRED)
+    before = len(world.submitted)
+    world.device_sends(register())
+    assert len(world.submitted) == before + 1
+
+
+@pytest.mark.parametrize("why", [Refusal.FAILED, Refusal.EXPIRED])
+def test_r08_a_time_that_the_network_names_holds_though_the_device_is_heard(south, why):
+    world = World(south, **LONG)
+    world.network = Accepted("h1", NetworkState.BUFFERED)
+    world.server_sends(request())
+    world.reports("h1", why, retry_at=world.wall + 3)
+    before = len(world.submitted)
+    world.device_sends(register())
+    assert len(world.submitted) == before
+    world.passes(3)
+    assert len(world.submitted) == before + 1
+
+
+def test_r08_many_refusals_hide_no_failure_that_counts(south):
+    world = World(south, **LONG)
+    world.network = Accepted("h1", NetworkState.BUFFERED)
+    world.server_sends(request())
+    for number in range(1, south.max_attempts):
+        world.network = Accepted(f"h{number + 1}", NetworkState.BUFFERED)
+        if number == south.max_attempts - 1:
+            world.network = Refused(Refusal.FAILED, "500")
+        world.reports(f"h{number}", Refusal.FAILED)
+        world.passes(300)
+    world.passes(2 * MOST * 300)
+    world.network = Accepted("last", NetworkState.BUFFERED)
+    world.passes(301)
+    world.reports("last", Refusal.FAILED)
+    assert world.states() == ["FAILED"]
 
 
 def test_r08_what_expires_in_the_network_at_its_deadline_is_expired(south):
