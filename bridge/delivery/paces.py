@@ -204,19 +204,22 @@ class Paces:
     def restore(self, records: Iterable[tuple[int, PacesRecord, float]], now: float) -> None:
         """Take over what an earlier run kept: endpoint, record, and seconds since the record was made.
 
-        Nothing may have been learned in this run. Records that say nothing any more are in the next `changes`, as None.
+        What was learned in this run meanwhile counts more. Records that say nothing any more are in the next `changes`,
+        as None.
         """
         devices: list[tuple[int, Pace]] = []
         for endpoint, record, age in records:
             at = now - age
             if endpoint == NETWORK:
-                self._network = None if record.network is None else Pace.of(record.network, at)
-                if record.shared is not None:
+                if record.network is not None and self._network is None:
+                    self._network = Pace.of(record.network, at)
+                if record.shared is not None and self._shared is None:
                     self._shared = Pace.of(record.shared, at)
                     self._together.is_proven = True
-            elif record.device is not None:
+            elif record.device is not None and endpoint not in self._devices:
                 devices.append((endpoint, Pace.of(record.device, at)))
-        self._devices.update(sorted(devices, key=lambda device: device[1].last_refused))
+        devices.sort(key=lambda device: device[1].last_refused)
+        self._devices = OrderedDict([*devices, *self._devices.items()])
         self._expire(now)
 
     def _record(self, endpoint: int, now: float) -> PacesRecord | None:

@@ -52,14 +52,15 @@ class LearnedLimits:
         self._try_again = try_again
         self._node = node
         self._restored: dict[str, NetworkCalls] = {}
-        self._lock = asyncio.Lock()  # a record is not written while all are removed
+        self._lock = asyncio.Lock()  # no record is written or read while all are removed
 
     async def restore(self) -> None:
         """Take over what earlier runs learned of networks that have just been started. Raises StoreUnavailable."""
-        for name, calls in [*self._calls.items()]:
-            if self._restored.get(name) is not calls:
-                await self._restore(name, calls)
-                self._restored[name] = calls
+        async with self._lock:
+            for name, calls in [*self._calls.items()]:
+                if self._restored.get(name) is not calls:
+                    await self._restore(name, calls)
+                    self._restored[name] = calls
 
     async def run(self) -> None:
         """Write what was learned every few seconds, until cancelled."""

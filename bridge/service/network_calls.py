@@ -230,7 +230,7 @@ class NetworkCalls:
         self._paces.not_kept(endpoints)
 
     def restore_limits(self, records: Iterable[tuple[int, PacesRecord, float]], now: Now) -> None:
-        """Take over the limits that an earlier run learned; see `Paces.restore`. Before the first call."""
+        """Take over the limits that an earlier run learned; see `Paces.restore`."""
         self._paces.restore(records, now.mono)
         self._judge()
 

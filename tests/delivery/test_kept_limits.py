@@ -90,6 +90,25 @@ def test_a_record_means_the_same_on_another_monotonic_clock():
     ]
 
 
+def test_what_was_learned_before_the_records_were_read_counts_more():
+    """A network that is added while the bridge runs is called before its records are read."""
+    known, disk = Paces(), Disk()
+    known.refused(7, 0.0, 3600.0, LimitOf.DEVICE)
+    known.refused(8, 0.0, 3600.0, LimitOf.DEVICE)
+    known.refused(9, 0.0, 60.0, LimitOf.NETWORK)
+    disk.keep(known, 0.0)
+    read = msgspec.msgpack.Decoder(PacesRecord).decode
+    records = [(endpoint, read(raw), 100.0) for endpoint, (_, raw) in disk.kept.items()]
+    known = Paces()
+    known.refused(7, 99.0, 60.0, LimitOf.DEVICE)
+    known.refused(9, 99.0, 600.0, LimitOf.NETWORK)
+    known.restore(records, 100.0)
+    assert known.network(100.0, 0).wait == pytest.approx(599)
+    assert known.device(7, 100.0).wait == pytest.approx(59)
+    assert known.device(8, 100.0).wait == pytest.approx(3500)
+    assert [*known._devices] == [8, 7], "the one refused last is last"
+
+
 def test_a_limit_of_all_that_was_proven_stays_proven():
     fleet = Fleet(100, every=400.0, limit=FixedWindow(10, 60.0))
     fleet.live(12 * HOUR)
