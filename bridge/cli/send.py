@@ -190,7 +190,9 @@ def _print(found: DirectView) -> None:
         click.echo("the answer came late")
     if not response.complete:
         click.echo("blocks of the answer are missing, or it changed while it was fetched")
-    if response.values:
+    if response.withheld:
+        click.echo("the payload is withheld: it may hold keys")
+    elif response.values:
         rows = [(one.path, one.value, one.type or "", one.name or "") for one in response.values]
         print_table(("path", "value", "type", "name"), rows, "")
     elif response.payload:

@@ -9,7 +9,7 @@ import msgspec
 
 from bridge.coap.message import Message, Option, uint_value
 from bridge.coap.numbers import Code, OptionNumber
-from bridge.coap.words import code_name
+from bridge.coap.words import code_name, target
 from bridge.delivery.direct import DirectNote
 from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.uplinks import Response
@@ -39,6 +39,7 @@ from bridge.operations.types.direct import (
     SendDownlink,
     ValueView,
 )
+from bridge.operations.withheld import is_withheld
 from bridge.relay.blocks import block_of
 from bridge.relay.events import DirectRequest
 from bridge.relay.transfers import ends_early
@@ -256,7 +257,10 @@ def _response(parts: Sequence[ServerRequest], answers: Sequence[Response]) -> De
     )
     complete = complete and not ends_early(parts[-1], message)
     content_format = message.uint(OptionNumber.CONTENT_FORMAT)
-    found = decoded(content_format, payload, _path(parts[0])) if message.code >> 5 == 2 and complete else None  # noqa: PLR2004  # a success
+    withheld = is_withheld(msgspec.structs.replace(message, payload=payload), _target(parts[0]))
+    payload = b"" if withheld else payload
+    is_readable = message.code >> 5 == 2 and complete and not withheld  # noqa: PLR2004  # a success
+    found = decoded(content_format, payload, _path(parts[0])) if is_readable else None
     return DeviceResponse(
         code=code_name(final.code),
         content_format=content_format,
@@ -266,6 +270,7 @@ def _response(parts: Sequence[ServerRequest], answers: Sequence[Response]) -> De
         complete=complete,
         received_at=final.received_at,
         late=parts[-1].late,
+        withheld=withheld,
     )
 
 
@@ -288,6 +293,11 @@ def _message(response: Response) -> Message:
     if message is None:
         raise NotPossible(f"uplink {response.id} cannot be read")
     return message
+
+
+def _target(request: ServerRequest) -> str:
+    message = message_of(request)
+    return "" if message is None else target(message)
 
 
 def _path(request: ServerRequest) -> Path:

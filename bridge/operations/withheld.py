@@ -1,8 +1,8 @@
-"""Payloads that no trace shows: those with keys, such as a bootstrap server writes them."""
+"""Payloads that nobody is shown: those with keys, such as a bootstrap server writes them."""
 
 from bridge.coap.message import Message
 from bridge.coap.numbers import OptionNumber
-from bridge.lwm2m.formats import decoded
+from bridge.lwm2m.formats import SENML_CBOR, SENML_JSON, decoded
 
 SECRET_OBJECTS = frozenset({0, 21, 23, 24})
 """Objects whose values are keys, or stand beside them: Security, OSCORE, COSE, MQTT Server."""
@@ -12,6 +12,8 @@ _LINK_FORMAT = 40  # content format of a Discover's answer (RFC 6690), which has
 _PACK = "bspack"  # path of a Bootstrap-Pack-Request (LwM2M 1.2 Core §6.1.2)
 _REGISTRATION = "rd"  # what follows it is a Location, which may be a number
 _WRITES = frozenset({3, 7})  # PUT and iPATCH: they may name several objects at the root
+_FETCH = 5  # it names paths, and has no values
+_WITH_NAMES = frozenset({SENML_JSON, SENML_CBOR})  # formats in which each value has its whole path, whatever was asked
 _ERROR = 0x80  # codes from 4.00 on have diagnostic text, if anything (RFC 7252 §5.5.2)
 
 
@@ -27,11 +29,14 @@ def is_withheld(message: Message, path: str) -> bool:
     numbers = [int(one) for one in segments if one.isascii() and one.isdigit() and len(one) <= len("65535")]
     if numbers:
         return numbers[0] in SECRET_OBJECTS
-    return message.code in _WRITES and not segments and _names_a_secret(message)
+    if message.code in _WRITES and not segments:
+        return _names_a_secret(message)
+    has_names = message.uint(OptionNumber.CONTENT_FORMAT) in _WITH_NAMES  # a composite answer, or a Send
+    return has_names and message.code != _FETCH and _names_a_secret(message)
 
 
 def _names_a_secret(message: Message) -> bool:
-    """Return whether a write of the root names such an object; what cannot be read, as a part of a whole, counts."""
+    """Return whether a payload names such an object; what cannot be read, as a part of a whole, counts."""
     values = decoded(message.uint(OptionNumber.CONTENT_FORMAT), message.payload, ())
     return values is None or any(not value.path or value.path[0] in SECRET_OBJECTS for value in values)
 

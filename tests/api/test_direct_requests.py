@@ -355,6 +355,14 @@ async def test_what_a_device_answers_that_nobody_can_read_is_shown_as_it_is(awak
     assert (response["values"], base64.b64decode(response["payload"])) == (None, b"\xc8\x00\xff")
 
 
+async def test_values_of_an_object_of_keys_are_not_in_the_answer(awake: Api) -> None:
+    answer = await send(awake, {"operation": "read", "path": "/24/0/4"})
+    await device_answers(awake, await sent(awake), Code.CONTENT, b"secret")
+    found = (await outcome(awake, answer, wait="10"))["response"]
+    assert (found["code"], found["withheld"], found["complete"]) == ("2.05", True, True)
+    assert (found["values"], found["payload"], found["text"]) == (None, "", "")
+
+
 async def test_success_for_the_first_part_of_a_request_is_no_complete_answer(awake: Api) -> None:
     payload = base64.b64encode(bytes(3000)).decode()
     async with waiting(awake, {"operation": "write", "path": "/19/0/0", "payload": payload}) as task:

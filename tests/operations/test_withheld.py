@@ -7,7 +7,7 @@ from bridge.coap.numbers import OptionNumber
 from bridge.lwm2m.formats import LINKS, SENML_JSON, TLV
 from bridge.operations.withheld import blanked, is_withheld
 
-GET, POST, PUT, IPATCH, CONTENT, UNAUTHORIZED = 1, 2, 3, 7, 69, 129
+GET, POST, PUT, FETCH, IPATCH, CONTENT, UNAUTHORIZED = 1, 2, 3, 5, 7, 69, 129
 
 
 def message(code: int, payload: bytes = b"\x05secret", form: int | None = TLV) -> Message:
@@ -44,6 +44,14 @@ def test_a_write_of_the_root_is_withheld_if_it_names_such_an_object(name: str) -
 
 def test_a_part_of_a_write_of_the_root_is_withheld() -> None:
     assert is_withheld(message(IPATCH, b'"vd":"c2VjcmV0"}', SENML_JSON), "/")
+
+
+@pytest.mark.parametrize(("code", "path"), [(CONTENT, "/"), (CONTENT, ""), (POST, "/dp")])
+def test_an_answer_or_a_send_is_withheld_if_it_names_such_an_object(code: int, path: str) -> None:
+    assert is_withheld(message(code, b'[{"n":"/3/0/9","v":1},{"n":"/24/0/4","vd":"YQ"}]', SENML_JSON), path)
+    assert is_withheld(message(code, b'"vd":"c2VjcmV0"}', SENML_JSON), path), "a part of a whole"
+    assert not is_withheld(message(code, b'[{"n":"/3/0/9","v":1}]', SENML_JSON), path)
+    assert not is_withheld(message(FETCH, b'[{"n":"/24/0/4"}]', SENML_JSON), "/")
 
 
 def test_what_a_bootstrap_server_packs_is_withheld() -> None:

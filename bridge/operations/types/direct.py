@@ -80,6 +80,10 @@ class DeviceResponse(Result, frozen=True, kw_only=True):
     complete: bool  # false: blocks are missing, it changed while it was fetched, or parts of the request did not go
     received_at: float
     late: bool  # it came when the outcome was said already
+    withheld: Annotated[
+        bool,
+        Meta(description="values, payload and text are not shown, since they may hold keys (objects 0, 21, 23, 24)"),
+    ] = False
 
 
 class DirectView(Result, frozen=True, kw_only=True):

@@ -89,6 +89,7 @@ export function directForm(name, { sent }) {
           ["The device answers", h("span", { class: "mono" }, response.code)],
           ...(values ?? []).map((one) => [one.name ? `${one.name} ${one.path}` : one.path, h("span", { class: "mono" }, written(one.value))]),
           ["Text", !values && response.text ? h("span", { class: "mono" }, response.text) : null],
+          ["Withheld", response.withheld ? "its values may hold keys" : null],
           ["Incomplete", response.complete ? null : "parts of the answer are missing"],
         ]),
     );
