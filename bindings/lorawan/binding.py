@@ -390,7 +390,7 @@ class LorawanBinding:
                 "queued": self._outstanding.count,
                 "catch_up": self._catch_up.status(),
                 "devices": self._standings.status(),
-                "clock_ahead": None if ahead is None else round(ahead, 1),
+                "clock_ahead": None if ahead is None else round(ahead, 1) + 0.0,  # never -0.0
             }
         return report
 

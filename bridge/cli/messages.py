@@ -15,6 +15,7 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.operations.types.messages import (
     BlockView,
     CancelDownlink,
+    DownlinkCount,
     DownlinkView,
     ListDownlinks,
     ListUplinks,
@@ -107,7 +108,7 @@ def list_downlinks(target: Target, as_json: bool, state: str | None, **asked: An
 def _downlink_cells(row: DownlinkView) -> Sequence[object]:
     return [
         row.id,
-        _state_shown(row),
+        state_and_end(row),
         _endpoint(row),
         row.operation,
         f"{row.target} {block_shown(row.block)}" if row.block else row.target,
@@ -128,7 +129,7 @@ _SUCCESSES = DownlinkState.RESPONDED, DownlinkState.DELIVERED
 """States for which no reason is shown: it is that of an earlier attempt, and would look like a fault. JSON has it."""
 
 
-def _state_shown(row: DownlinkView) -> str:
+def state_and_end(row: DownlinkView | DownlinkCount) -> str:
     """Return the state, and whether it is the outcome if that is not obvious."""
     return f"{row.state}, ended" if row.over and row.state in ("SENT", "DELIVERED", "UNKNOWN") else row.state
 

@@ -10,6 +10,7 @@ import msgspec
 
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, moment, outline, print_json
+from bridge.cli.messages import state_and_end
 from bridge.cli.tables import print_table
 from bridge.control.contract import Client
 from bridge.errors import NotRunning
@@ -83,10 +84,10 @@ def _print(found: Status, counts: MessageCounts) -> None:
         click.echo(line)
     click.echo("")
     print_table(
-        ("direction", "state", "", "messages"),
+        ("direction", "state", "messages"),
         [
-            *(["down", row.state, "over" if row.over else "", row.messages] for row in counts.downlinks),
-            *(["up", row.state, "", row.messages] for row in counts.uplinks),
+            *(["down", state_and_end(row), row.messages] for row in counts.downlinks),
+            *(["up", row.state, row.messages] for row in counts.uplinks),
         ],
         "no messages yet",
     )

@@ -73,8 +73,9 @@ def profile(name: str) -> ServerProfile:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the end of an error text: the nearest name, and all known names."""
+    """Return the end of an error text: the nearest name (whatever the case), and all known names."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(word.casefold(), folded, 1)
+    hint = f"; did you mean {folded[close[0]]!r}?" if close else ""
     return f"{hint} (known: {', '.join(names) or 'none'})"

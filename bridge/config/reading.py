@@ -55,6 +55,9 @@ _SECTIONS = [
     "endpoints",
 ]
 _SOCKET_PATH = 107  # bytes of a Unix socket's path, at most (unix(7))
+_NAMED = re.compile(r"\[(servers|networks)\.[^.]*\]$")  # a section that has a name of the reader's choice
+_KEYS = re.compile(r"\((?:'[^']*',? ?)+\)")  # how tomllib names a table: as Python's tuple of its keys
+_KEY = re.compile(r"'([^']*)'")
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 
@@ -102,7 +105,8 @@ def _document(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{name}: is not TOML: {error}; mend that line") from None
+        why = _KEYS.sub(lambda keys: f"[{'.'.join(_KEY.findall(keys[0]))}]", str(error))
+        raise ConfigurationError(f"{name}: is not TOML: {why}; mend that line") from None
 
 
 def installed_bindings() -> tuple[str, ...]:
@@ -301,7 +305,9 @@ class _Reader:
     def _check(self, values: Any, kind: type[msgspec.Struct], where: str) -> dict[str, Any]:
         """Refuse unknown and missing keys by name, and resolve secrets, down to nested sections."""
         if not isinstance(values, dict):
-            raise ConfigurationError(f"{self._file}: {where}: must be a section of keys, not a single value")
+            named = _NAMED.match(where)
+            cure = f"; choose a name, and write the keys below [{named[1]}.NAME]" if named else ""
+            raise ConfigurationError(f"{self._file}: {where}: must be a section of keys, not a single value{cure}")
         fields = {field.name: field for field in shape(kind)}
         checked: dict[str, Any] = {}
         for key, value in values.items():

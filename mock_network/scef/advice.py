@@ -15,8 +15,8 @@ In another terminal: configure NIDD for a UE, and send it a downlink.
 
   T8={scef}/3gpp-nidd/v1/my-as/configurations
   AUTH='Authorization: Bearer {token}'; JSON='Content-Type: application/json'
-  curl -si -H "$AUTH" -H "$JSON" $T8 -d '{{"externalId": "{ue}", "notificationDestination": "{control}/sink"}}'
-  curl -si -H "$AUTH" -H "$JSON" $T8/ID/downlink-data-deliveries -d '{{"externalId": "{ue}", "data": "aGVsbG8="}}'
+  curl -si -H "$AUTH" -H "$JSON" $T8 -d '{{{identity}, "notificationDestination": "{control}/sink"}}'
+  curl -si -H "$AUTH" -H "$JSON" $T8/ID/downlink-data-deliveries -d '{{{identity}, "data": "aGVsbG8="}}'
 
 What the UE really received, and what it does next:
 
@@ -37,10 +37,21 @@ def advice(addresses: dict[str, Any], options: Options) -> str:
         ues = (
             f"made when they are first named, as {', '.join(options.on_first_use)}" if options.on_first_use else "none"
         )
+    ue = names[0] if names else "meter-1@iot.example"
     return _TEXT.format(
         ues=ues,
-        ue=names[0] if names else "meter-1@iot.example",
+        ue=ue,
+        identity=_identity(ue, options),
         scef=addresses["scef"],
         control=addresses["control"],
         token=addresses["token"],
     )
+
+
+def _identity(name: str, options: Options) -> str:
+    """Return the member of a T8 request that names the UE `name`: the name of a UE need not be its identity."""
+    for ue in options.ues:
+        external_id, msisdn = ue.get("external_id"), ue.get("msisdn")
+        if name == (ue.get("name") or external_id or msisdn):
+            return f'"msisdn": "{msisdn}"' if external_id is None else f'"externalId": "{external_id}"'
+    return f'"externalId": "{name}"'

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from bridge.cli import main
 from bridge.cli.access import Target
+from bridge.cli.messages import state_and_end
 from bridge.delivery.states import DownlinkState
-from bridge.operations.types.messages import BlockView, DownlinkPage, DownlinkView
+from bridge.operations.types.messages import BlockView, DownlinkCount, DownlinkPage, DownlinkView
 from bridge.operations.types.stories import DownlinkStory, Moment
 
 WHY = "the device did not acknowledge the frame"
@@ -102,3 +103,11 @@ def test_a_message_is_shown_with_its_path_and_the_code_of_its_response(monkeypat
     shown = CliRunner().invoke(main, ["downlink", "show", "7"]).output
     assert re.search(r"^target +/3$", shown, re.MULTILINE), shown
     assert re.search(r"^response +4\.04$", shown, re.MULTILINE), shown
+
+
+@pytest.mark.parametrize(
+    ("state", "over", "shown"),
+    [("SENT", True, "SENT, ended"), ("SENT", False, "SENT"), ("RESPONDED", True, "RESPONDED")],
+)
+def test_the_counts_of_status_name_a_state_as_the_list_does(state: str, over: bool, shown: str) -> None:
+    assert state_and_end(DownlinkCount(state=DownlinkState(state), over=over, messages=1)) == shown
