@@ -47,7 +47,7 @@ COUNTERS = {
     "network_pauses": "Times that a network was left alone for a while because it answered no call.",
     "north_dropped": (
         "Messages to a server, by server, that could not leave: no address, no socket, too many waiting; they "
-        "are repeated."
+        "are repeated, except notifications that go as NON."
     ),
     "north_retransmissions": "Messages sent to a server again.",
     "north_without_endpoint": "Messages for an address that no endpoint has, such as that of a removed one.",
