@@ -2,7 +2,7 @@
 
 from bridge.config.checking import api_context, catalogue, checked, drafts, load_api_certificate
 from bridge.config.model import Api, Config, EndpointSettings, Events, Network, PolicySettings, Service
-from bridge.config.nodes import Cluster, Standby
+from bridge.config.nodes import WAKE_UPS, Cluster, Standby
 from bridge.config.north import North
 from bridge.config.printing import template
 from bridge.config.profiles import PROFILES, profile
@@ -12,6 +12,7 @@ from bridge.config.server_settings import ServerSettings
 
 __all__ = [
     "PROFILES",
+    "WAKE_UPS",
     "Api",
     "Cluster",
     "Config",

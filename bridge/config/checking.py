@@ -12,7 +12,7 @@ from bindings.option_names import SERVER_PORTS
 from bindings.pem_files import refuse_token
 from bindings.server_ports import written
 from bridge.config.model import Config
-from bridge.config.nodes import NODE, NODE_NAME
+from bridge.config.nodes import NODE, NODE_NAME, WAKE_UPS
 from bridge.config.object_models import object_models
 from bridge.config.profiles import PROFILES
 from bridge.config.secured import secured
@@ -131,6 +131,9 @@ def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
             f'{where}: a port cannot move to another node; set [north] scheme = "prefix" and prefixes'
         )
     for name, network in networks.items():
+        if name == WAKE_UPS:
+            taken = "nodes use this name themselves; choose another one"
+            raise ConfigurationError(f"{config.networks[name].where}: {taken}")
         if not isinstance(network, RunsOnNodes):
             raise ConfigurationError(
                 f"{where}: binding {config.networks[name].binding} of network {name} cannot run on several nodes yet; "

@@ -9,6 +9,10 @@ import msgspec
 from msgspec import Meta
 
 NODE_NAME = re.compile("[A-Za-z0-9._-]{1,63}")
+
+WAKE_UPS = "(wake-ups)"
+"""In place of a network in posts that wait for other nodes: see `bridge.service.wake_ups`. No network has this name."""
+
 NODE = "LWM2M_BRIDGE_NODE"
 """Environment variable with the name of this node, so that nodes can share a configuration file."""
 

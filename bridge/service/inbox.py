@@ -7,14 +7,14 @@ leaves the row to the next one, and a bridge that ends after it has nothing left
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from bindings.contract import Binding, PostListener, ReceivesPosts
+from bindings.contract import Binding, Post, PostListener, ReceivesPosts
 from bridge.delivery.rows import Delete, Update
 from bridge.errors import BridgeError, NotificationError, NotServedHere, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
@@ -55,9 +55,31 @@ def in_inbox(event: ev.Event) -> ev.Event:
     return msgspec.structs.replace(event, inbox=row)
 
 
+def giving_back() -> Callable[[ev.Event], None] | None:
+    """Return what is called with an event that no endpoint took: its row is then carried by the next event of the post.
+
+    Return None if what runs now interprets no post of the inbox.
+    """
+    hand = _in_hand.get()
+    if hand is None:
+        return None
+
+    def give_back(event: ev.Event) -> None:
+        hand.row = event.inbox
+
+    return give_back
+
+
 def is_of_inbox() -> bool:
     """Return whether what runs now interprets a post of the inbox."""
     return _in_hand.get() is not None
+
+
+class TakesKept(Protocol):
+    """What takes posts out of the inbox."""
+
+    def take_kept(self, post: Post) -> Awaitable[object]:
+        """Take a post; see `bindings.contract.PostListener`."""
 
 
 class InboxWork:
@@ -71,8 +93,13 @@ class InboxWork:
         receiving: Receiving | None,
         count: CountFunction,
         again: float = AGAIN,
+        others: Mapping[str, TakesKept] | None = None,
     ) -> None:
-        """`receiving`: of a bridge that stood by; None: this one keeps no posts. `again`: seconds, see `AGAIN`."""
+        """`receiving`: of a bridge that stood by; None: this one keeps no posts. `again`: seconds, see `AGAIN`.
+
+        `others` take the rows that name them in place of a network.
+        """
+        self._others = others or {}
         self._inbox = inbox
         self._ledger = ledger
         self._networks = networks
@@ -209,7 +236,7 @@ class InboxWork:
             receiving.release(directly=directly)
 
     def _begin(self, row: InboxRow) -> bool:
-        listener = _listener(self._networks.get(row.network))
+        listener = self._others.get(row.network) or _listener(self._networks.get(row.network))
         if listener is None:
             text = "a post for network %s waits in the inbox: that network receives no posts, or is not configured"
             log.warning(text, row.network, extra={"sample": f"inbox {row.network}"})
@@ -225,7 +252,7 @@ class InboxWork:
         if not self._under_way:
             self._idle.set()
 
-    async def _take(self, row: InboxRow, hand: _InHand, listener: PostListener) -> None:
+    async def _take(self, row: InboxRow, hand: _InHand, listener: TakesKept) -> None:
         self._not_before.pop(row.id, None)
         _in_hand.set(hand)  # of this task, and of what it begins
         extra = {"sample": f"inbox {row.network}"}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from bridge.cluster.contract import ShardFollower
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.requests import OwnerRequests
-from bridge.config import Config
+from bridge.config import WAKE_UPS, Config
 from bridge.metrics import Metrics
 from bridge.service.inbox import InboxWork
 from bridge.service.new_endpoints import NewEndpoints
@@ -51,7 +51,9 @@ async def node_of(
     tasks.begin(owner.run())
     followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories)]
     if store.inbox is not None and parts.order is not None:
-        work = InboxWork(store.inbox, store, parts.networks, None, metrics.count)
+        work = InboxWork(
+            store.inbox, store, parts.networks, None, metrics.count, others={WAKE_UPS: parts.runner.wake_ups}
+        )
         inbox = NodeInbox(store.inbox, work, parts.order, owner.tell)
         followers.append(inbox)
         tasks.begin(inbox.run())

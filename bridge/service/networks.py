@@ -15,7 +15,7 @@ from bridge.relay.from_device import digest_of
 from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.crash_points import reached
-from bridge.service.inbox import in_inbox, is_of_inbox
+from bridge.service.inbox import giving_back, in_inbox, is_of_inbox
 from bridge.service.inbox_order import InboxOrder
 from bridge.service.provisioning import ProvisioningNotes
 from bridge.service.runner import Runner
@@ -68,6 +68,7 @@ class NetworkEvents:
 
         if isinstance(event, UplinkMessage | Report):  # others come before the message that they are a part of
             taken = in_inbox(taken)
+        give_back = giving_back() if taken.inbox else None
 
         def done(error: BaseException | None) -> None:
             if committed.done():
@@ -76,6 +77,8 @@ class NetworkEvents:
             if error is None:
                 committed.set_result(None)
             elif isinstance(error, UnknownDevice):
+                if give_back is not None:
+                    give_back(taken)
                 committed.set_exception(self._unknown(device))
             else:
                 committed.set_exception(error)

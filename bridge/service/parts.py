@@ -12,7 +12,7 @@ from bindings.contract import Binding, Events, Memory
 from bridge.cluster.contract import Shards
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
-from bridge.config import Config, catalogue, drafts
+from bridge.config import WAKE_UPS, Config, catalogue, drafts
 from bridge.directory import Directory, Record, Sources
 from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import ConfigurationError, NotServedHere
@@ -161,6 +161,8 @@ async def built(
         if shards is not None and receiving is not None:
             receiving.pass_on(network, binding)
 
+    if shards is not None and receiving is not None:
+        runner.wake_ups.pass_on = receiving.keeper(WAKE_UPS)
     running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve, started)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, running.down, notes, count, directory.options)

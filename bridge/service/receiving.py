@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from bindings.contract import Binding, Post, ReceivesPosts
+from bindings.contract import Binding, PassOn, Post, ReceivesPosts
 from bridge.errors import BridgeError
 from bridge.service.actor import CountFunction
 from bridge.store.inbox import NO_SHARD, Ingress
@@ -65,7 +65,11 @@ class Receiving:
     def pass_on(self, network: str, binding: Binding) -> None:
         """Keep the posts that a network instance of a node receives for other nodes; call it for each new instance."""
         if isinstance(binding, ReceivesPosts) and binding.posts is not None:
-            binding.posts.pass_on = partial(self._keep, network)
+            binding.posts.pass_on = self.keeper(network)
+
+    def keeper(self, network: str) -> PassOn:
+        """Return what keeps posts for the nodes that serve their devices, as posts of this network."""
+        return partial(self._keep, network)
 
     def keep_again(self) -> None:
         """Keep every post from now on: this bridge is about to stop, and the next one takes them."""

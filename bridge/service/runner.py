@@ -32,6 +32,7 @@ from bridge.service.quiet import Quiet
 from bridge.service.runner_parts import Actor, Announcer, Ledger, Notes, Records, read
 from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
+from bridge.service.wake_ups import WakeUps
 from bridge.store.contract import Done, Found
 from bridge.store.inbox import InboxRow
 from bridge.store.notes import FoundNote
@@ -88,12 +89,14 @@ class Runner:
     _alarms: Alarms = field(init=False)
     _waiting: WaitingEvents = field(init=False)
     turns: Turns = field(init=False)
+    wake_ups: WakeUps = field(init=False)
 
     def __post_init__(self) -> None:
         self._alarms = Alarms(self._wake)
         self._waiting = WaitingEvents(self.count)
         self._quiet = Quiet(self.memory)
         self.turns = Turns(self._wake, partial(moment, self.clock))
+        self.wake_ups = WakeUps(self.arrive, self.count)
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
         """Run one step: now if the endpoint is in memory, else when the store has read it.
@@ -420,26 +423,14 @@ class Runner:
     def _release(self, placed: Placed, effects: list[Effect]) -> None:
         for effect in effects:
             if type(effect) is WakeUp:
-                self._wake_up(placed, effect)
+                if self.tap is not None:
+                    self.tap.effect(placed.endpoint, effect)
+                self.wake_ups.ask(placed.endpoint.name, effect)
             else:
                 self.actor.act(placed, effect, self._call_ended)
 
     def _act(self, placed: Placed, effect: Effect) -> None:
         self.actor.act(placed, effect, self._call_ended)
-
-    def _wake_up(self, placed: Placed, effect: WakeUp) -> None:
-        """Ask another endpoint to send a trigger to this endpoint's device."""
-        if self.tap is not None:
-            self.tap.effect(placed.endpoint, effect)
-
-        def done(error: BaseException | None) -> None:
-            if error is not None:
-                self.count("wake_ups_impossible", kind="endpoint")
-                extra = {"endpoint": placed.endpoint.name, "by": effect.endpoint, "sample": "not woken up"}
-                log.warning("a device cannot be woken up: %s", error, extra=extra)
-
-        asked = ev.TriggerAsked(effect.instance, effect.resource, effect.deliver_by)
-        self.arrive(ByName(effect.endpoint), asked, done)
 
     # -- calls of networks -----------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from bindings.contract import MISS, Post, UplinkMessage
 from bridge.delivery.rows import Delete
 from bridge.delivery.uplinks import Uplink
 from bridge.directory import Directory
-from bridge.errors import NotServedHere, StoreUnavailable
+from bridge.errors import NotServedHere, StoreUnavailable, UnknownDevice
 from bridge.service.clock import RealClock
 from bridge.service.inbox import InboxWork
 from bridge.service.inbox_order import InboxOrder
@@ -155,6 +155,28 @@ async def test_a_notification_that_came_twice_counts_once_wherever_it_came(node:
     await node.deliver(1)
     await node.until_idle()
     assert (node.uplinks(), node.waiting()) == ([1], [])
+
+
+async def test_a_post_whose_first_identity_nobody_has_counts_once_by_its_second(node: Node) -> None:
+    """Its row is removed in the transaction of the uplink: if that fails, both come again."""
+
+    async def either(_post: Post) -> None:
+        with pytest.raises(UnknownDevice):
+            await node.events.deliver(UplinkMessage("491700000001", send(1), None, 0.0))
+        await node.deliver(1)
+
+    node.listener.take_kept = either  # type: ignore[method-assign]
+    faults = node.bench.store.faults
+    faults.commits_wait = True
+    await node.put(1)
+    await node.work.take_all({SHARD})
+    while not node.bench.store.backlog:
+        await asyncio.sleep(0)
+    assert (node.uplinks(), node.waiting()) == ([], [1])
+    faults.go()
+    await node.until_idle()
+    assert (node.uplinks(), node.waiting()) == ([1], [])
+    assert node.counted == {"unknown_devices ": 1, "posts_from_others taken": 1}
 
 
 async def test_posts_for_shards_of_other_nodes_hold_up_nothing_here(node: Node) -> None:
