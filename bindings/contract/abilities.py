@@ -11,9 +11,13 @@ from bindings.diagnosis import Finding
 
 
 class Post(msgspec.Struct, frozen=True):
-    """What a network posted to a network instance, after it was authenticated, and decoded (Content-Encoding)."""
+    """What a network posted to a network instance, after it was authenticated, and decoded (Content-Encoding).
 
-    door: str  # the part of the path behind the instance's own; "" for none
+    `door`: the part of the path behind the instance's own; "" for none. If the instance reads the part before its own,
+    too, that part and a slash come first.
+    """
+
+    door: str
     query: str
     body: bytes
 

@@ -89,7 +89,8 @@ class Terms:
     shown: _Shown
     doors: Mapping[str, Take]
     success: Answer
-    kept: Mapping[str, Answer]
+    kept: Callable[[Request], Answer | None]
+    reads_before: bool
     limits: Limits
     count: Callable[[str], None]
 
@@ -106,8 +107,9 @@ class _Former:
 class CallbackListener:
     """Passes posts to `take`, and posts with one more path segment to `doors`.
 
-    `count` increments a counter for operators. `kept`: the answers of doors to posts that were kept or passed on, where
-    it is not `success`.
+    `count` increments a counter for operators. `kept` returns the answer to a post that was kept or passed on; None:
+    `success`. `reads_before`: whether requests need the part of the path before the listener's own
+    (`Request.before`); it is then a part of `Post.door`, too.
 
     `authorization`: the value that the Authorization header must have, in addition to the secret path.
     """
@@ -123,7 +125,8 @@ class CallbackListener:
         authorization: str = "",
         success: Answer = NO_CONTENT,
         doors: Mapping[str, Take] | None = None,
-        kept: Mapping[str, Answer] | None = None,
+        kept: Callable[[Request], Answer | None] = lambda _request: None,
+        reads_before: bool = False,
         limits: Limits | None = None,
     ) -> None:
         """Open nothing yet. Raises ConfigurationError if no network could reach the address."""
@@ -136,7 +139,8 @@ class CallbackListener:
             _Shown(scheme, credentials.encode()),
             {"": take, **(doors or {})},
             success,
-            kept or {},
+            kept,
+            reads_before,
             limits or Limits(place.max_body),
             count,
         )
@@ -273,6 +277,9 @@ class CallbackListener:
             before, _, request.door = path.rpartition("/")
             if request.door not in self.terms.doors or not self._is_ours(before):
                 return self._refuse(404, "wrong_path", request)
+            path = before
+        if self.terms.reads_before:
+            request.before = path.rpartition("/")[0].rpartition("/")[2]
         if self.terms.shown.scheme and not self._shows(request.headers.get("authorization", "")):
             return self._refuse(401, "wrong_credentials", request, ("WWW-Authenticate", self.terms.shown.scheme))
         if request.method != "POST":
@@ -337,19 +344,20 @@ class CallbackListener:
         return self._kept(self.keep, request)
 
     async def _kept(self, keep: Keep, request: Request) -> Answer | None:
-        await keep(Post(request.door, request.query, request.body))
-        return self.terms.kept.get(request.door)
+        await keep(_post(request))
+        return self.terms.kept(request)
 
     async def _passed_on(self, pass_on: PassOn, request: Request, shard: int) -> Answer | None:
-        await pass_on(Post(request.door, request.query, request.body), shard)
-        return self.terms.kept.get(request.door)
+        await pass_on(_post(request), shard)
+        return self.terms.kept(request)
 
     def take_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take a post that was kept; see `bindings.contract.PostListener`."""
-        if post.door not in self.terms.doors:
-            raise NotificationError(f"the listener has no door {post.door[:50]!r} any more")
-        request = Request(method="POST", target=f"/?{post.query}", body=post.body, door=post.door)
-        return self.terms.doors[post.door](request)
+        before, _, door = post.door.rpartition("/")
+        if door not in self.terms.doors:
+            raise NotificationError(f"the listener has no door {door[:50]!r} any more")
+        request = Request(method="POST", target=f"/?{post.query}", body=post.body, door=door, before=before)
+        return self.terms.doors[door](request)
 
     def _done(self, request: Request, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
         self._under_way.discard(work)
@@ -390,6 +398,11 @@ async def _return(former: Sequence[tuple[HttpServer, tuple[str, int]]], why: Bin
             await one.listen(host, port)
         except OSError as error:
             raise BindingError(f"{why}; nor can it listen on {host} port {port} again: {error}") from error
+
+
+def _post(request: Request) -> Post:
+    door = f"{request.before}/{request.door}" if request.before else request.door
+    return Post(door, request.query, request.body)
 
 
 def _ends_with(path: str, secret: bytes) -> bool:

@@ -29,6 +29,7 @@ class Request(msgspec.Struct, eq=False):
     body: bytes = b""
     remote: str = ""  # the caller's address
     door: str = ""  # the door of the listener that it came through
+    before: str = ""  # the part of the path before the listener's own, if the listener reads it
     last: bool = False  # the connection ends after it
     refusal: Answer | None = None
 

@@ -8,7 +8,7 @@ import msgspec
 
 from bindings.contract import DeviceState, Events, Memory, SouthProfile
 from bindings.diagnosis import Finding
-from bindings.http.messages import Request
+from bindings.http.messages import Answer, Request
 from bindings.nidd.counters import COUNTERS
 from bindings.nidd.diagnosis import diagnose
 from bindings.nidd.downlinks import DownlinkCalls
@@ -31,6 +31,11 @@ from bridge.errors import BindingError
 _NOTHING_KNOWN = DeviceNote()
 
 
+def answer_kept(request: Request) -> Answer | None:
+    """Return the answer to a notification that is kept or passed on; None: 204."""
+    return TAKEN if request.door == TRIGGER else None
+
+
 class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     """One SCEF or NEF. Configurations stay there when the binding stops.
 
@@ -45,7 +50,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             REPORTS: lambda request: self._watch.take(request.body),
             TRIGGER: lambda request: self._newcomers.take(request.body),
         }
-        super().__init__(name, settings, "nidd", "SCEF/NEF", doors, {TRIGGER: TAKEN})
+        super().__init__(name, settings, "nidd", "SCEF/NEF", doors, answer_kept)
         self._inherited: Records | None = None  # of an earlier instance
 
     @classmethod

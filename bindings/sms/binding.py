@@ -14,7 +14,7 @@ from bindings.http.messages import Answer, Request
 from bindings.sms.diagnosis import diagnose
 from bindings.sms.downlinks import TriggerCalls
 from bindings.sms.endpoint_options import check_options
-from bindings.sms.notifications import Notifications
+from bindings.sms.notifications import Notifications, answer_kept
 from bindings.sms.settings import SmsSettings
 from bindings.t8.binding import T8Binding
 from bindings.t8.identity import canonical_device
@@ -30,7 +30,7 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
 
     def __init__(self, name: str, settings: SmsSettings) -> None:
         """Check the settings, open nothing. Raises ConfigurationError."""
-        super().__init__(name, settings, "sms", "SMS by SCEF/NEF")
+        super().__init__(name, settings, "sms", "SMS by SCEF/NEF", None, answer_kept, reads_before=True)
         self._profile = cache(self._made_profile)
 
     @classmethod
@@ -58,6 +58,9 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
     def check_options(self, options: Mapping[str, str]) -> None:
         """Raise ConfigurationError for an unknown option."""
         check_options(options)
+
+    def device_came(self, device: str) -> None:
+        """Do nothing: nothing is cached of a device (bindings.contract.RunsOnNodes)."""
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """Check the options. Raises ConfigurationError."""

@@ -34,9 +34,14 @@ def destination(url: str, reference: Reference) -> str:
 
 
 def read_destination(link: str) -> Reference | None:
-    """Return the attempt of a destination, given as a URL or as the path of a request; None: there is none."""
+    """Return the attempt of a destination, given as a URL or its path; None: there is none."""
     segments = link.partition("?")[0].rstrip("/").split("/")
-    found = _REFERENCE.fullmatch(segments[-2]) if len(segments) > 1 else None
+    return read_reference(segments[-2]) if len(segments) > 1 else None
+
+
+def read_reference(text: str) -> Reference | None:
+    """Return the attempt that the last part but one of a destination names; None: it names none."""
+    found = _REFERENCE.fullmatch(text)
     if found is None:
         return None
     name, downlink, number = found.groups()

@@ -7,7 +7,7 @@ from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Report, UplinkMessage
 from bindings.http.messages import Answer, Request
 from bindings.sms.answers import transaction_name
-from bindings.sms.destinations import read_destination
+from bindings.sms.destinations import read_reference
 from bindings.sms.models import Notification, delivery_result, read_notification
 from bindings.sms.settings import SmsSettings
 from bindings.t8.identity import canonical_device
@@ -41,7 +41,7 @@ class Notifications:
         if notification.sms is not None:
             return self._uplink(notification)
         if notification.transaction is not None:
-            return self._report(request.path, notification, notification.transaction)
+            return self._report(request.before, notification, notification.transaction)
         if notification.subscription is None:
             raise NotificationError("the notification has no member that says its kind")
         if notification.subscription not in self.probes:
@@ -49,8 +49,8 @@ class Notifications:
         self.probes.discard(notification.subscription)
         return NOTHING_TO_COMMIT
 
-    async def _report(self, path: str, notification: Notification, link: str) -> None:
-        reference, handle, result = read_destination(path), transaction_name(link), notification.result
+    async def _report(self, name: str, notification: Notification, link: str) -> None:
+        reference, handle, result = read_reference(name), transaction_name(link), notification.result
         if result is None:
             raise NotificationError("result is missing")
         if reference is None or handle is None:
@@ -91,6 +91,14 @@ class Notifications:
         """Count what a peer did, and log it sampled: a peer can do it at will."""
         self._events.count(counter)
         log.warning(text, *facts, extra={"sample": counter})
+
+
+def answer_kept(request: Request) -> Answer | None:
+    """Return the answer to a notification that is kept or passed on; None: 204."""
+    try:
+        return None if read_notification(request.body).sms is None else TAKEN
+    except NotificationError:
+        return None
 
 
 def _canonical(said: str | None) -> str | None:

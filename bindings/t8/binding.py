@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bindings.contract import (
@@ -60,18 +60,22 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         kind: str,
         words: str,
         doors: Mapping[str, Take] | None = None,
-        kept: Mapping[str, Answer] | None = None,
+        kept: Callable[[Request], Answer | None] = lambda _request: None,
+        *,
+        reads_before: bool = False,
     ) -> None:
         """Check the settings, open nothing. Raises ConfigurationError.
 
-        `kind` begins the names of counters, `words` say in the log what the SCEF is for. `doors` and `kept`: see
-        `t8_listener`.
+        `kind` begins the names of counters, `words` say in the log what the SCEF is for. `doors`, `kept` and
+        `reads_before`: see `t8_listener`.
         """
         self.name = name
         self._settings = settings
         self._words = words
         self._client = T8Client(settings)
-        self.listener = t8_listener(settings.callbacks, kind, self._take, self._count, doors=doors, kept=kept)
+        self.listener = t8_listener(
+            settings.callbacks, kind, self._take, self._count, doors=doors, kept=kept, reads_before=reads_before
+        )
         self._events: Events | None = None
         self._calls = GuardedCalls(name, f"{kind}_internal_errors", self._count)
         self._patience = STOP_PATIENCE

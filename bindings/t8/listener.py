@@ -7,7 +7,7 @@ the body is checked against the records anyway, and a changed URL is one value t
 from collections.abc import Callable, Mapping
 
 from bindings.http.callbacks import CallbackListener, Names, Take
-from bindings.http.messages import Answer
+from bindings.http.messages import Answer, Request
 from bindings.http.server import Limits
 from bindings.t8.auth import basic
 from bindings.t8.settings import Callbacks
@@ -22,11 +22,13 @@ def t8_listener(
     count: Callable[[str], None],
     limits: Limits | None = None,
     doors: Mapping[str, Take] | None = None,
-    kept: Mapping[str, Answer] | None = None,
+    kept: Callable[[Request], Answer | None] = lambda _request: None,
+    *,
+    reads_before: bool = False,
 ) -> CallbackListener:
     """Return the listener whose requests `take` commits, and `doors` those with one more part behind its URL.
 
-    `kind` is the prefix of its counters, such as `nidd`. `kept`: the answers of doors to posts that were only kept.
+    `kind` is the prefix of its counters, such as `nidd`. `kept` and `reads_before`: see `CallbackListener`.
 
     Raises ConfigurationError.
     """
@@ -40,6 +42,7 @@ def t8_listener(
         authorization=authorization(settings),
         doors=doors,
         kept=kept,
+        reads_before=reads_before,
         limits=limits,
     )
 

@@ -30,6 +30,7 @@ from tests.waiting import until
 LEASE = 5.0
 SPARE = 8  # devices that have no endpoint at first
 PATH = "cluster-test"  # the last part of the callback URL
+SMS_PATH = "cluster-sms"  # of the network `sms`
 CONFIG = """
 [service]
 state_directory = {state}
@@ -54,6 +55,15 @@ credentials = {{ kind = "oauth2", token_url = {token_url}, client_id = {client},
 callbacks = {{ port = {callback}, public_url = "http://127.0.0.1:{balancer}", path = "{path}" }}
 downlinks = {{ response_timeout = 2.0, max_retransmit = 0 }}
 """
+_SMS = """
+[networks.sms]
+binding = "sms"
+api_root = {scef}
+scs_as_id = "{as_id}"
+credentials = {{ kind = "oauth2", token_url = {token_url}, client_id = {client}, client_secret = "{token}" }}
+callbacks = {{ port = {sms_callback}, public_url = "http://127.0.0.1:{balancer}", path = "{sms_path}" }}
+downlinks = {{ response_timeout = 2.0 }}
+"""
 _TAKE = 'if test -e hangs; then exec sleep 60; fi; ! test -e fails && echo take "${PWD##*/}" "$@" >> "$0"'
 _ENDPOINT = """
 [[endpoints]]
@@ -72,6 +82,7 @@ class NodeProcess:
     process: LabProcess
     valve: Valve
     callback: int
+    sms_callback: int
     api: Api
 
     @property
@@ -102,6 +113,7 @@ class Cluster:
     program: str = "bridge.cli"
     standby: PostgresServer | None = None
     quotas: str = ""  # sections of the nodes' configuration
+    has_sms: bool = False  # a network of SMS, beside NIDD
     ttl: float = 60.0  # seconds in which a request is delivered, or not at all
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)
@@ -150,9 +162,9 @@ class Cluster:
         folder.mkdir(exist_ok=True)
         valve = Valve(self.server.folder)
         await valve.start()
-        callback = free_port()
+        callback, sms_callback = free_port(), free_port()
         where = self._where.replace(_quoted(self.server.folder), _quoted(valve.folder))
-        text = CONFIG.format(
+        text = (CONFIG + _SMS * self.has_sms).format(
             state=json.dumps(str(folder)),
             database=json.dumps(where),
             node=as_ or name,
@@ -167,15 +179,17 @@ class Cluster:
             token_url=json.dumps(self._scef.ready["token_url"]),
             client=json.dumps(self._scef.ready["client_id"]),
             callback=callback,
+            sms_callback=sms_callback,
             balancer=self._balancer,
             path=PATH,
+            sms_path=SMS_PATH,
         )
         file = folder / "bridge.toml"
         file.write_text(text + self.quotas + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
         process = LabProcess(name, ["-m", program or self.program, "run", "--config", str(file)], folder / "log")
         process.start()
         api = Api("http://bridge", str(folder / "control.sock"))
-        node = self.nodes[name] = NodeProcess(as_ or name, folder, process, valve, callback, api)
+        node = self.nodes[name] = NodeProcess(as_ or name, folder, process, valve, callback, sms_callback, api)
         return node
 
     async def ready(self, name: str) -> None:
@@ -388,7 +402,8 @@ class Cluster:
         nodes = [node for name, node in self.nodes.items() if self.posts_to in ("", name)]
         for number in range(len(nodes)):
             node = nodes[(self._turn + number) % len(nodes)]
-            url = f"http://127.0.0.1:{node.callback}{request.path_qs}"
+            port = node.sms_callback if request.path.endswith(SMS_PATH) else node.callback
+            url = f"http://127.0.0.1:{port}{request.path_qs}"
             with contextlib.suppress(ClientError, TimeoutError):
                 async with self._session.request(
                     request.method, url, data=body, headers=request.headers, timeout=ClientTimeout(1)

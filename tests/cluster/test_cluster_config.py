@@ -17,6 +17,7 @@ NIDD = (
     '[networks.n]\nbinding = "nidd"\napi_root = "http://127.0.0.1:1"\nscs_as_id = "a"\n'
     'credentials = { kind = "bearer", token = "t" }\n'
 )
+LORAWAN = '[networks.n]\nbinding = "lorawan"\napi = { server = "127.0.0.1:9", key = "k" }\n'
 QUOTA = '[[quotas]]\nname = "q"\nnetwork = "n"\nperiod = "day"\nmessages = 9\nper = "network"\n'
 
 
@@ -58,9 +59,20 @@ def test_what_nodes_cannot_do_is_refused_with_the_reason(text: str, why: str, tm
         configured(text, tmp_path)
 
 
+def test_sms_runs_on_several_nodes_beside_nidd(tmp_path: Path) -> None:
+    sms = NIDD.replace("networks.n]", "networks.sms]").replace('"nidd"', '"sms"')
+    assert sms != NIDD
+    configured(POSTGRES + CLUSTER + SERVER + NIDD + "callbacks = { port = 8091 }\n" + sms, tmp_path)
+
+
 def test_a_network_that_cannot_run_on_several_nodes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="binding sms of network n cannot run on several nodes yet; move"):
-        configured(POSTGRES + CLUSTER + SERVER + NIDD.replace('"nidd"', '"sms"'), tmp_path)
+    with pytest.raises(ConfigurationError, match="binding lorawan of network n cannot run on several nodes yet; move"):
+        configured(POSTGRES + CLUSTER + SERVER + LORAWAN, tmp_path)
+
+
+def test_a_network_with_the_name_that_nodes_use_for_wake_ups_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="choose another one"):
+        configured(POSTGRES + CLUSTER + SERVER + NIDD.replace("networks.n]", 'networks."(wake-ups)"]'), tmp_path)
 
 
 async def test_a_command_where_the_node_is_down_says_where_to_type_it(
