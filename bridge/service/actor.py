@@ -33,7 +33,7 @@ from bridge.relay.effects import (
 )
 from bridge.service.crash_points import reached
 from bridge.service.direct import Watch
-from bridge.service.placed import Placed
+from bridge.service.placed import NO_SOURCE, Placed
 from bridge.trace.entry import NOT_SENT
 from bridge.trace.traces import Tap
 
@@ -141,7 +141,7 @@ class NetworkActor:
     def _send(self, placed: Placed, effect: SendToServer) -> str:
         """Send a message to a server; return why it was not sent or waits, "" if it was sent."""
         if placed.source is None:
-            return self._dropped(placed, effect.server, "it has no address of its own")
+            return self._dropped(placed, effect.server, NO_SOURCE)
         reached("before server datagram")
         sending = self._north.send(placed.source, effect.server, effect.data, opaque=effect.secure)
         reached("after server datagram")

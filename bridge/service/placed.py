@@ -8,6 +8,9 @@ from bridge.quota.limits import NO_LIMITS, Limits
 from bridge.relay.model import Endpoint
 from bridge.service.network_calls import NetworkCalls
 
+NO_SOURCE = "it has no address under this bridge's [north] settings: a start assigns one; nodes need the same [north]"
+"""Why nothing goes between an endpoint whose `source` is None and its servers, with the cure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:

@@ -34,6 +34,12 @@ def _no_network(_device: str) -> SouthProfile:
     return _NOTHING_GOES
 
 
+def own_source(directory: Directory, record: Record) -> int | None:
+    """Return the number of an endpoint toward servers; None: it has none that the settings in force would give."""
+    sources = directory.catalogue.sources
+    return record.source if sources is None or sources.has(record) else None
+
+
 class Places:
     """`leaving` are the endpoints that are being removed: they accept nothing more."""
 
@@ -64,8 +70,7 @@ class Places:
             self._count("endpoints_without_network", network=record.network)
             extra = {"sample": "endpoint down"}
             log.error("endpoint %s is down: network %r is not configured", record.name, record.network, extra=extra)
-        sources = self._directory.catalogue.sources
-        source = record.source if sources is None or sources.has(record) else None
+        source = own_source(self._directory, record)
         try:
             endpoint = self._directory.endpoint(record)
             limits = self._quotas.limits(endpoint.network, endpoint.group)

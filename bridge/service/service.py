@@ -42,6 +42,8 @@ from bridge.service.networks import status_of
 from bridge.service.node import Chore, Node
 from bridge.service.owner_requests import AskOwners
 from bridge.service.parts import Parts, built, seed
+from bridge.service.placed import NO_SOURCE
+from bridge.service.places import own_source
 from bridge.service.progress import Progress, Work
 from bridge.service.quota_change import change_quotas, recheck_held
 from bridge.service.receiving import Receiving
@@ -474,9 +476,10 @@ class Service:
         return Standing(tuple(quotas), placed.south_profile(placed.endpoint.device).max_downlink)
 
     def links(self, record: Record) -> Mapping[str, Link]:
-        if record.source is None:
-            return dict.fromkeys(record.servers, Link(LinkState.CLOSED, "the endpoint has no address of its own"))
-        return {server: self.parts.north.link(record.source, server) for server in record.servers}
+        source = own_source(self.parts.directory, record)
+        if source is None:
+            return dict.fromkeys(record.servers, Link(LinkState.CLOSED, NO_SOURCE))
+        return {server: self.parts.north.link(source, server) for server in record.servers}
 
     async def cancel(self, downlink: Downlink) -> None:
         await self.parts.runner.stepped(downlink.endpoint, ev.CancelAsked(downlink.id))

@@ -1,5 +1,7 @@
 """What one can ask of a running service: operations, in the same words as through its socket."""
 
+from dataclasses import replace
+
 import pytest
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
@@ -9,6 +11,7 @@ from bridge.coap.udp import frame
 from bridge.control.client import DirectClient
 from bridge.delivery.states import DownlinkState
 from bridge.errors import BindingError, NotFound
+from bridge.north.contract import LinkState
 from bridge.operations.types.endpoints import (
     AddEndpoints,
     DisableEndpoint,
@@ -82,6 +85,16 @@ async def test_messages_are_listed_newest_first_page_by_page(kit: Kit) -> None:
         assert (await client.ask(ShowDownlink(ids[0]))).id == page.items[0].id
         counts = await client.ask(CountMessages(endpoint="e1"))
         assert sum(one.messages for one in counts.downlinks) == 3
+
+
+async def test_an_address_of_other_settings_is_no_open_link(kit: Kit) -> None:
+    async with kit.running() as service:
+        record = await service.directory.by_name("e1")
+        assert record is not None
+        assert [link.state for link in service.links(record).values()] == [LinkState.OPEN]
+        (link,) = service.links(replace(record, locals=("127.64.0.1:1",))).values()
+        assert link.state is LinkState.CLOSED
+        assert "nodes need the same [north]" in link.reason
 
 
 async def _rows(kit: Kit, number: int) -> bool:
