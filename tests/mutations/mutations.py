@@ -893,7 +893,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an endpoint goes on with an address that is not its own any more",
-        "Places.of",
+        "own_source",
         "$record.source if $sources is None or $sources.has($record) else None",
         "$record.source",
         "tests/service/test_start.py",
