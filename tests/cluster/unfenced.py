@@ -29,7 +29,7 @@ def _declare_over(connection: PostgresConnection, _me: Membership) -> None:
     connection.execute("UPDATE node SET incarnation = '' WHERE until <= clock_timestamp()")
 
 
-def _unlimited(_span: float) -> str:
+def _unlimited(_span: float, _hung: float) -> str:
     return ""
 
 

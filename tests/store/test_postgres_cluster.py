@@ -1,6 +1,7 @@
 """Several nodes on one ledger in PostgreSQL: leases, epochs, fenced commits, ids that rise in each shard."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -14,6 +15,7 @@ from bridge.quota.allotment import Asked, key_of
 from bridge.quota.limits import Per, Quota
 from bridge.quota.pairs import NONE
 from bridge.quota.periods import Period
+from bridge.store.outbox import EventRow
 from bridge.store.sql import directory_rows as rows, loads
 from bridge.store.sql.connection import value_of
 from bridge.store.sql.migrations import Migration
@@ -69,6 +71,24 @@ async def lease_ends(join, node, after):
     silence(node)
     await node.committed(())  # what it renewed before has been committed
     join.sql(f"UPDATE node SET until = clock_timestamp() + interval '{after} s' WHERE name = '{node._membership.node}'")
+
+
+def hangs_in_transaction(node):
+    """Let a node hang when its next transaction has made its changes.
+
+    Return an event that is set then, and one that ends it.
+    """
+    hung, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    change = node._transactions.change
+
+    def hang(changes):
+        change(changes)
+        loop.call_soon_threadsafe(hung.set)
+        assert go_on.wait(60)
+
+    node._transactions.change = hang
+    return hung, go_on
 
 
 async def kept(node, row):
@@ -317,17 +337,7 @@ async def test_a_node_that_is_silent_loses_its_shards_when_its_lease_is_over(joi
 async def test_a_hung_transaction_of_a_node_that_is_over_is_ended(join, downlink):
     a, b = join("a"), join("b")
     await a.take([7])
-    hung = asyncio.Event()
-    go_on = threading.Event()
-    loop = asyncio.get_running_loop()
-    change = a._transactions.change
-
-    def hang(changes):
-        change(changes)
-        loop.call_soon_threadsafe(hung.set)
-        assert go_on.wait(60)
-
-    a._transactions.change = hang
+    hung, go_on = hangs_in_transaction(a)
     row = downlink(a.next_id(), shard=7)
     committing = asyncio.create_task(kept(a, row))
     await hung.wait()
@@ -336,6 +346,26 @@ async def test_a_hung_transaction_of_a_node_that_is_over_is_ended(join, downlink
     go_on.set()
     assert not await committing
     assert await b.reads.downlink(row.id) is None
+
+
+async def test_a_node_that_hangs_in_a_transaction_costs_no_other_node_its_lease(join):
+    """Nodes share the row that numbers events: who writes one waits for the transaction that did so before."""
+    a, b = join("a", span=10.0), join("b", span=10.0)
+    hung, go_on = hangs_in_transaction(a)
+    event = Insert.of(EventRow(None, 1, 100.0, "message.outcome", "e1", "{}"))
+    committing = a.committed([event])
+    await hung.wait()
+    try:
+        with contextlib.suppress(StoreUnavailable):  # not where the server ends the hung transaction
+            await b.committed([event])
+        assert join.lost == []
+        await b.committed(())
+    finally:
+        go_on.set()
+    with contextlib.suppress(StoreUnavailable):
+        await committing
+    await b.committed([event])
+    assert join.lost == []
 
 
 async def test_two_nodes_cannot_have_one_name(join, downlink):

@@ -35,6 +35,8 @@ from bridge.store.sql.connection import Connection
 T = TypeVar("T")
 
 STEP_WAITS = 1  # seconds
+HUNG = 0.3  # part of the lease for which a node waits for another one that hangs in a transaction
+LONGEST_WAIT = 10.0  # seconds, however long the lease is
 
 _SETTLED = " AND id < (SELECT coalesce(min(first_id), 9000000000000000000) FROM node)"
 """Ids of several nodes mix: a smaller one than the largest that is committed may still come."""
@@ -84,7 +86,7 @@ class NodeStore(PostgresStore):
             opened.callback(asking.close)
             try:
                 check_server(asking, OLDEST_WITH_STANDBY)
-                sets = filter(None, [session(asking), session_of_lease(span)])
+                sets = filter(None, [session(asking), session_of_lease(span, min(HUNG * span, LONGEST_WAIT))])
                 writing = PostgresConnection(where, "; ".join(sets), by_itself=False)
                 failed = opened.enter_context(contextlib.ExitStack())
                 failed.callback(writing.close)

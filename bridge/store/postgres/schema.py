@@ -48,14 +48,17 @@ def session(connection: PostgresConnection) -> str:
     return "" if value_of(connection, "SHOW synchronous_commit") in DURABLE else "SET synchronous_commit = on"
 
 
-def session_of_lease(span: float) -> str:
+def session_of_lease(span: float, hung: float | None = None) -> str:
     """Return what a session sets so that the server ends it, and its lock, `span` seconds after its last statement.
 
     The same holds for a session whose machine is gone, and which sends nothing more in the middle of a transaction.
+    `hung`: of a node; seconds after which a transaction that is silent is ended, and a wait for another one given up.
     """
     milliseconds = round(span * 1000)
+    silent = milliseconds if hung is None else round(hung * 1000)
+    waits = "" if hung is None else f" SET lock_timeout = {silent};"
     return (
-        f"SET idle_session_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = {milliseconds};"
+        f"SET idle_session_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = {silent};{waits}"
         f" SET tcp_user_timeout = {milliseconds}"
     )
 
