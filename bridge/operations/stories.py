@@ -45,7 +45,8 @@ async def existing_downlink(bridge: Bridge, id_: int) -> Downlink:
     """Return a downlink of the ledger. Raises NotFound, StoreUnavailable."""
     row = await bridge.reads.downlink(id_)
     if row is None:
-        raise NotFound(f"no downlink {id_}")
+        other = await bridge.reads.uplink(id_)
+        raise NotFound(f"no downlink {id_}" + ("" if other is None else ": it is an uplink, a message from the device"))
     return row
 
 
@@ -53,7 +54,8 @@ async def existing_uplink(bridge: Bridge, id_: int) -> Uplink:
     """Return an uplink of the ledger. Raises NotFound, StoreUnavailable."""
     row = await bridge.reads.uplink(id_)
     if row is None:
-        raise NotFound(f"no uplink {id_}")
+        other = await bridge.reads.downlink(id_)
+        raise NotFound(f"no uplink {id_}" + ("" if other is None else ": it is a downlink, a message to the device"))
     return row
 
 

@@ -83,6 +83,8 @@ async def test_messages_are_listed_newest_first_page_by_page(kit: Kit) -> None:
         assert (len(page.items), len(rest.items), rest.next) == (2, 1, None)
         assert {one.endpoint for one in page.items} == {"e1"}
         assert (await client.ask(ShowDownlink(ids[0]))).id == page.items[0].id
+        with pytest.raises(NotFound, match=f"no uplink {ids[0]}: it is a downlink"):
+            await client.ask(ShowUplink(ids[0]))
         counts = await client.ask(CountMessages(endpoint="e1"))
         assert sum(one.messages for one in counts.downlinks) == 3
 
@@ -108,6 +110,8 @@ async def test_messages_from_devices_are_listed_and_shown(kit: Kit) -> None:
         (uplink,) = (await client.ask(ListUplinks(endpoint="e1"))).items
         assert (uplink.operation, uplink.code, uplink.target) == ("Send", "POST", "/dp")
         assert (await client.ask(ShowUplink(uplink.id))).id == uplink.id
+        with pytest.raises(NotFound, match=f"no downlink {uplink.id}: it is an uplink"):
+            await client.ask(ShowDownlink(uplink.id))
         content = await client.ask(GetUplinkPayload(uplink.id))
         assert (content.code, content.payload, content.text) == ("POST", b"[]", "[]")
         assert [(one.name, one.value) for one in content.options] == [("Uri-Path", "dp")]
