@@ -101,8 +101,11 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
             return frozenset({socket.AF_INET6 if ":" in self.source_address else socket.AF_INET})
         return frozenset({socket.AF_INET, socket.AF_INET6})
 
-    def addresses(self, servers: Collection[SocketAddress | None]) -> AddressScheme:
-        """Make the scheme of source addresses; None for a server without an address yet. Raises ConfigurationError."""
+    def addresses(self, servers: Collection[SocketAddress | None], *, are_moved: bool = False) -> AddressScheme:
+        """Make the scheme of source addresses; None for a server without an address yet. Raises ConfigurationError.
+
+        `are_moved`: a command makes the parts of the prefixes local later, as shards of a cluster are taken.
+        """
         return build(
             self.scheme,
             servers,
@@ -111,4 +114,5 @@ class North(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
             ports=self.port_range(),
             source_address=self.source_address,
             receive_buffer=self.receive_buffer,
+            are_moved=are_moved,
         )

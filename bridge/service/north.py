@@ -27,7 +27,8 @@ async def udp_north(config: Config) -> UdpNorth:
     servers = Servers(config.places())
     servers.restrict(config.north.families())
     await servers.resolve(within=RESOLVE_PATIENCE)
-    addresses = config.north.addresses(servers.destinations())
+    are_moved = config.cluster.enabled and bool(config.cluster.take_command)
+    addresses = config.north.addresses(servers.destinations(), are_moved=are_moved)
     servers.restrict(addresses.families)
     return UdpNorth(
         addresses, servers, config.north.resolve_interval, config.north.peer_rate, config.north.amplification

@@ -1,9 +1,14 @@
 """A JSON API over HTTP, on TCP or a Unix socket: how a set-up is looked at and moved."""
 
+import socket as sockets
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+
+Dialler = Callable[[Any], sockets.socket]
+"""Returns a socket for a connection to an address, as `socket.getaddrinfo` describes it; needs aiohttp 3.12."""
 
 
 class ApiError(Exception):
@@ -15,14 +20,18 @@ class ApiError(Exception):
 
 
 class Api:
-    """One base URL; with `socket`, the path of a Unix socket behind it."""
+    """One base URL; with `socket`, the path of a Unix socket behind it; with `dialler`, sockets from there."""
 
-    def __init__(self, base: str, socket: str | None = None) -> None:
+    def __init__(self, base: str, socket: str | None = None, dialler: Dialler | None = None) -> None:
         self.base = base.rstrip("/")
         # Each request has a connection of its own: a jump of virtual time may close an idle one under a request.
-        connector = (
-            aiohttp.UnixConnector(socket, force_close=True) if socket else aiohttp.TCPConnector(force_close=True)
-        )
+        connector: aiohttp.BaseConnector
+        if socket:
+            connector = aiohttp.UnixConnector(socket, force_close=True)
+        elif dialler:
+            connector = aiohttp.TCPConnector(force_close=True, socket_factory=dialler)
+        else:
+            connector = aiohttp.TCPConnector(force_close=True)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
 
     async def close(self) -> None:

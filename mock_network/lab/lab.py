@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mock_network.lab.api import Api
+from mock_network.lab.api import Api, Dialler
 from mock_network.lab.ports import free_port
 from mock_network.lab.process import START_TIMEOUT, LabProcess, ProcessEnded, real_sleep
 
@@ -76,6 +76,20 @@ class Part:
     process: LabProcess
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part of a set-up runs: by default on this machine, else where `within` starts its program.
+
+    `dialler` makes the sockets with which its control API is reached there.
+    """
+
+    within: tuple[str, ...] = ()
+    dialler: Dialler | None = None
+
+
+_HERE = Place()
+
+
 @dataclass(slots=True)
 class Lab:
     """A set-up in `directory`. Use it as an asynchronous context; everything ends with it.
@@ -85,6 +99,7 @@ class Lab:
 
     directory: Path
     clock: str = "real"
+    places: Mapping[str, Place] = field(default_factory=dict)  # by the name of the process
     processes: list[LabProcess] = field(default_factory=list)
     scefs: dict[str, Part] = field(default_factory=dict)
     chirpstacks: dict[str, Part] = field(default_factory=dict)
@@ -133,13 +148,14 @@ class Lab:
         return process, await process.ready_line()
 
     def _process(self, name: str, *arguments: str) -> LabProcess:
-        process = LabProcess(name, ["-m", "bridge.cli", *arguments], self.directory / f"{name}.log")
+        within = self.places.get(name, _HERE).within
+        process = LabProcess(name, ["-m", "bridge.cli", *arguments], self.directory / f"{name}.log", within=within)
         self.processes.append(process)
         self._stack.callback(process.stop)
         return process
 
-    async def _api(self, base: str) -> Api:
-        api = Api(base)
+    async def _api(self, base: str, name: str) -> Api:
+        api = Api(base, dialler=self.places.get(name, _HERE).dialler)
         self._stack.push_async_callback(api.close)
         return api
 
@@ -147,7 +163,7 @@ class Lab:
         """Start the clock that all later processes follow."""
         _, ready = await self._start("clock", "mock", "clock", "--rate", str(rate))
         self.clock = ready["clock"]
-        self.clock_api = await self._api(self.clock)
+        self.clock_api = await self._api(self.clock, "clock")
 
     async def step(self, seconds: float) -> None:
         """Let virtual time jump."""
@@ -162,7 +178,7 @@ class Lab:
         process, ready = await self._start(
             name, "mock", "scef", "--ues", str(file), "--token", TOKEN, "--clock", self.clock, *arguments
         )
-        self.scefs[name] = Part(await self._api(ready["control"]), ready, process)
+        self.scefs[name] = Part(await self._api(ready["control"], name), ready, process)
         return self.scefs[name]
 
     async def start_chirpstack(
@@ -187,7 +203,7 @@ class Lab:
         process, ready = await self._start(
             name, "mock", "chirpstack", "--population", str(file), "--token", TOKEN, "--clock", self.clock, *arguments
         )
-        self.chirpstacks[name] = Part(await self._api(ready["control"]), ready, process)
+        self.chirpstacks[name] = Part(await self._api(ready["control"], name), ready, process)
         return self.chirpstacks[name]
 
     def lorawan_modem(self, dev_eui: str, chirpstack: str = "chirpstack") -> str:
@@ -225,7 +241,7 @@ application_id = {json.dumps(ready["application_id"])}
         process, ready = await self._start(
             name, "mock", "server", "--listen", listen, "--clock", self.clock, *arguments
         )
-        self.servers[name] = Part(await self._api(ready["control"]), ready, process)
+        self.servers[name] = Part(await self._api(ready["control"], name), ready, process)
         return self.servers[name]
 
     async def start_device(self, name: str, connect: str, *arguments: str, process: str = "device") -> Api:
@@ -236,7 +252,7 @@ application_id = {json.dumps(ready["application_id"])}
         _, ready = await self._start(
             process, "mock", "device", "--name", name, "--connect", connect, "--clock", self.clock, *arguments
         )
-        api = await self._api(ready["control"])
+        api = await self._api(ready["control"], process)
         if process == "device":
             self.devices = api
         return api

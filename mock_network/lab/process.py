@@ -51,11 +51,17 @@ class LabProcess:
     starter: ClassVar[Starter] = staticmethod(start_process)
 
     def __init__(
-        self, name: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
+        """`within`: words that come first, of a command that becomes the program, such as `ip netns exec NAME`."""
         self.name = name
         self.log = log
-        self._arguments = [sys.executable, *arguments]
+        self._arguments = [*within, sys.executable, *arguments]
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._process: Running | None = None
         self._from = 0

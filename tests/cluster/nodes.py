@@ -10,18 +10,21 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 
 from bridge.cluster.balance import wanted
 from bridge.north.udp.prefixes import SHARDS
-from mock_network.lab import SCS_AS, TOKEN, Api, ApiError, Lab, LabProcess, free_port
+from mock_network.lab import SCS_AS, TOKEN, Api, ApiError, Lab, LabProcess, Place, free_port
+from mock_network.lab.api import Dialler
 from tests import forked
 from tests.cluster.valve import Valve
 from tests.store.postgres_server import PostgresServer
@@ -40,19 +43,19 @@ enabled = true
 node = "{node}"
 lease = {lease}
 renew = 1.0
-take_command = ["/bin/sh", "-c", {take}, {moves}]
-release_command = ["/bin/sh", "-c", 'echo release {node} "$@" >> "$0"', {moves}]
+take_command = {take}
+release_command = {release}
 [north]
 port = {north}
-prefixes = ["127.64.0.0/10"]
+prefixes = ["{prefix}"]
 [servers.lab]
-uri = "coap://127.0.0.1:{server}"
+uri = "{server}"
 [networks.net]
 binding = "nidd"
 api_root = {scef}
 scs_as_id = "{as_id}"
 credentials = {{ kind = "oauth2", token_url = {token_url}, client_id = {client}, client_secret = "{token}" }}
-callbacks = {{ port = {callback}, public_url = "http://127.0.0.1:{balancer}", path = "{path}" }}
+callbacks = {{ bind = "{host}", port = {callback}, public_url = "{balancer}", path = "{path}" }}
 downlinks = {{ response_timeout = 2.0, max_retransmit = 0 }}
 """
 _SMS = """
@@ -61,7 +64,7 @@ binding = "sms"
 api_root = {scef}
 scs_as_id = "{as_id}"
 credentials = {{ kind = "oauth2", token_url = {token_url}, client_id = {client}, client_secret = "{token}" }}
-callbacks = {{ port = {sms_callback}, public_url = "http://127.0.0.1:{balancer}", path = "{sms_path}" }}
+callbacks = {{ bind = "{host}", port = {sms_callback}, public_url = "{balancer}", path = "{sms_path}" }}
 downlinks = {{ response_timeout = 2.0 }}
 """
 _TAKE = 'if test -e hangs; then exec sleep 60; fi; ! test -e fails && echo take "${PWD##*/}" "$@" >> "$0"'
@@ -75,14 +78,14 @@ address = "ue{number}@example.com"
 
 @dataclass(slots=True)
 class NodeProcess:
-    """One node; `name` is its name in the cluster."""
+    """One node; `name` is its name in the cluster, the callbacks the addresses to which a SCEF posts."""
 
     name: str
     folder: Path
     process: LabProcess
     valve: Valve
-    callback: int
-    sms_callback: int
+    callback: str
+    sms_callback: str
     api: Api
 
     @property
@@ -103,6 +106,55 @@ class Accepted:
 
 
 @dataclass(slots=True)
+class OneMachine:
+    """All parts of a cluster on loopback. Each node has a north port of its own, since they share all addresses.
+
+    What moves is not addresses, but lines in the file `moves`.
+    """
+
+    folder: Path
+    prefix: str = "127.64.0.0/10"
+    server: str = field(default_factory=lambda: f"coap://127.0.0.1:{free_port()}")  # nobody listens there
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        return {}
+
+    def host(self, part: str) -> str:
+        """Return the address of a part: a node's name, "scef", or "balancer"."""
+        del part
+        return "127.0.0.1"
+
+    def within(self, node: str) -> tuple[str, ...]:
+        """Return the words that begin a program where a node runs."""
+        del node
+        return ()
+
+    def north_port(self) -> int:
+        return free_port()
+
+    def modem_port(self, number: int) -> int:
+        """Return the port of a device's modem; 0: any."""
+        del number
+        return 0
+
+    def commands(self, folder: Path, node: str) -> tuple[list[str], list[str]]:
+        """Return the commands with which a node takes and releases addresses; `folder` is the node's."""
+        moves = str(self.folder / "moves")
+        release = f'echo release {node} "$@" >> "$0"'
+        return ["/bin/sh", "-c", f"cd {folder}; {_TAKE}", moves], ["/bin/sh", "-c", release, moves]
+
+    def listen(self, part: str, port: int) -> socket.socket:
+        """Return a socket of this process that is bound to a port where a part is."""
+        return socket.create_server((self.host(part), port))
+
+    def dialler(self, part: str) -> Dialler | None:
+        """Return what makes sockets for connections from where a part is."""
+        del part
+        return None
+
+
+@dataclass(slots=True)
 class Cluster:
     """Use it as an asynchronous context."""
 
@@ -115,30 +167,42 @@ class Cluster:
     quotas: str = ""  # sections of the nodes' configuration
     has_sms: bool = False  # a network of SMS, beside NIDD
     ttl: float = 60.0  # seconds in which a request is delivered, or not at all
+    site: OneMachine | None = None
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     gaps: list[float] = field(default_factory=list)  # seconds that endpoints were not served
     posts_to: str = ""  # the node that the load balancer posts to; "": to all in turn
     answers: Counter[int] = field(default_factory=Counter)  # of nodes to notifications, by status
+    taken: list[bytes] = field(default_factory=list)  # notifications that a node has acknowledged
     _turn: int = 0
     _answered: list[bytes] = field(default_factory=list)  # notifications
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _where: str = ""
     _scef: Any = None
-    _balancer: int = 0
+    _balancer: str = ""
     _session: ClientSession | None = None
+    lab: Lab = field(init=False)
+    _at: OneMachine = field(init=False)
 
     async def __aenter__(self) -> Self:
-        lab = await self._stack.enter_async_context(Lab(self.folder / "lab"))
-        ues = [{"name": f"ue{n}", "external_id": f"ue{n}@example.com"} for n in range(self.devices + SPARE)]
-        self._scef = await lab.start_scef(ues)
+        self._at = at = self.site or OneMachine(self.folder)
+        self.lab = await self._stack.enter_async_context(Lab(self.folder / "lab", places=at.places))
+        ues = [
+            {"name": f"ue{n}", "external_id": f"ue{n}@example.com", "port": at.modem_port(n)}
+            for n in range(self.devices + SPARE)
+        ]
+        host = at.host("scef")
+        self._scef = await self.lab.start_scef(ues, "--listen", f"{host}:0", "--modem-host", host)
         self._where = self.server.uri()
         if self.standby is not None:
             first = _quoted(self.server.folder)
             self._where = self._where.replace(first, f"{first}%2C{_quoted(self.standby.folder)}")
             self._where += "&target_session_attrs=read-write"
-        self._session = await self._stack.enter_async_context(ClientSession(timeout=ClientTimeout(5)))
+        dialler = at.dialler("balancer")
+        connector = TCPConnector(socket_factory=dialler) if dialler else None
+        session = ClientSession(timeout=ClientTimeout(5), connector=connector)
+        self._session = await self._stack.enter_async_context(session)
         await self._start_balancer()
         return self
 
@@ -162,22 +226,25 @@ class Cluster:
         folder.mkdir(exist_ok=True)
         valve = Valve(self.server.folder)
         await valve.start()
-        callback, sms_callback = free_port(), free_port()
+        at, callback, sms_callback = self._at, free_port(), free_port()
+        take, release = at.commands(folder, as_ or name)
         where = self._where.replace(_quoted(self.server.folder), _quoted(valve.folder))
         text = (CONFIG + _SMS * self.has_sms).format(
             state=json.dumps(str(folder)),
             database=json.dumps(where),
             node=as_ or name,
             lease=self.lease,
-            moves=json.dumps(str(self.folder / "moves")),
-            take=json.dumps(f"cd {folder}; {_TAKE}"),
-            north=free_port(),
-            server=free_port(),
+            take=json.dumps(take),
+            release=json.dumps(release),
+            north=at.north_port(),
+            prefix=at.prefix,
+            server=at.server,
             scef=json.dumps(self._scef.ready["scef"]),
             as_id=SCS_AS,
             token=TOKEN,
             token_url=json.dumps(self._scef.ready["token_url"]),
             client=json.dumps(self._scef.ready["client_id"]),
+            host=at.host(name),
             callback=callback,
             sms_callback=sms_callback,
             balancer=self._balancer,
@@ -186,10 +253,13 @@ class Cluster:
         )
         file = folder / "bridge.toml"
         file.write_text(text + self.quotas + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
-        process = LabProcess(name, ["-m", program or self.program, "run", "--config", str(file)], folder / "log")
+        words = ["-m", program or self.program, "run", "--config", str(file)]
+        process = LabProcess(name, words, folder / "log", within=at.within(name))
         process.start()
-        api = Api("http://bridge", str(folder / "control.sock"))
-        node = self.nodes[name] = NodeProcess(as_ or name, folder, process, valve, callback, sms_callback, api)
+        api, host = Api("http://bridge", str(folder / "control.sock")), at.host(name)
+        node = self.nodes[name] = NodeProcess(
+            as_ or name, folder, process, valve, f"{host}:{callback}", f"{host}:{sms_callback}", api
+        )
         return node
 
     async def ready(self, name: str) -> None:
@@ -278,7 +348,7 @@ class Cluster:
     async def post(self, name: str, body: bytes) -> int:
         """Post a notification to one node; return the status."""
         assert self._session is not None
-        url = f"http://127.0.0.1:{self.nodes[name].callback}/{PATH}"
+        url = f"http://{self.nodes[name].callback}/{PATH}"
         async with self._session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
             return answer.status
 
@@ -323,7 +393,7 @@ class Cluster:
         if not node.can_answer:
             return None
         request = {
-            "endpoint": endpoint, "operation": "execute", "path": "/3/0/4", "arguments": argument, "ttl": self.ttl,
+            "endpoint": endpoint, "operation": "execute", "path": "/3/0/12", "arguments": argument, "ttl": self.ttl,
             "idempotency_key": key,
         }  # fmt: skip
         try:
@@ -349,11 +419,11 @@ class Cluster:
         assert done.returncode == 0, done
         return done.stdout + done.stderr
 
-    async def trickle(self, pause: float) -> None:
-        """Have an Execute for one endpoint after the other accepted, until this is cancelled."""
+    async def trickle(self, pause: float, wait: float = 30.0) -> None:
+        """Have an Execute for one endpoint after the other accepted, each in `wait` s, until this is cancelled."""
         while True:
             for number in range(self.devices):
-                await self.execute(f"e{number}")
+                await self.execute(f"e{number}", wait)
                 await asyncio.sleep(pause)
 
     async def judge(self, wait: float = 180.0) -> "Verdict":
@@ -392,8 +462,9 @@ class Cluster:
         runner = web.AppRunner(app)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
-        self._balancer = free_port()
-        await web.TCPSite(runner, "127.0.0.1", self._balancer).start()
+        port = free_port()
+        self._balancer = f"http://{self._at.host('balancer')}:{port}"
+        await web.SockSite(runner, self._at.listen("balancer", port)).start()
 
     async def _forward(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -402,14 +473,16 @@ class Cluster:
         nodes = [node for name, node in self.nodes.items() if self.posts_to in ("", name)]
         for number in range(len(nodes)):
             node = nodes[(self._turn + number) % len(nodes)]
-            port = node.sms_callback if request.path.endswith(SMS_PATH) else node.callback
-            url = f"http://127.0.0.1:{port}{request.path_qs}"
+            callback = node.sms_callback if request.path.endswith(SMS_PATH) else node.callback
+            url = f"http://{callback}{request.path_qs}"
             with contextlib.suppress(ClientError, TimeoutError):
                 async with self._session.request(
                     request.method, url, data=body, headers=request.headers, timeout=ClientTimeout(1)
                 ) as answer:
                     self.answers[answer.status] += 1
                     self._answered.append(body)
+                    if answer.status == 204:  # No Content: a node has it
+                        self.taken.append(body)
                     return web.Response(status=answer.status, body=await answer.read())
         return web.Response(status=503)
 

@@ -1,115 +1,21 @@
 """The scripts that move addresses between machines: each is a network namespace, and a router beside them judges."""
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import need_program
+from tests.namespaces import ROUTER, Machines, made, run
 from tests.waiting import until
 
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "addresses"
-ROUTER = "254"
-
-_REFUSED = """
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], 9), 20)
-except ConnectionRefusedError:
-    sys.exit(0)
-except OSError as error:
-    sys.exit(str(error))
-"""
-"""A machine that has an address refuses a connection to it: nothing listens there."""
-
-
-class Machines:
-    """One layer-2 network with two machines, 1 and 2, and a router: 10.0.0.N and fd00::N."""
-
-    def __init__(self) -> None:
-        self._names = {number: f"bridge-{os.getpid()}-{number}" for number in ("switch", "1", "2", ROUTER)}
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def make(self) -> None:
-        for name in self._names.values():
-            _run("ip", "netns", "add", name)
-        self.inside("switch", "ip", "link", "add", "lan", "type", "bridge")
-        self.inside("switch", "ip", "link", "set", "lan", "up")
-        for number in ("1", "2", ROUTER):
-            port = f"port{number}"
-            _run(
-                *("ip", "link", "add", port, "netns", self._names["switch"], "type", "veth"),
-                *("peer", "name", "eth0", "netns", self._names[number]),
-            )
-            self.inside("switch", "ip", "link", "set", port, "master", "lan", "up")
-            for command in (
-                "link set lo up",
-                "link set eth0 up",
-                f"addr add 10.0.0.{number}/24 dev eth0",
-                f"addr add fd00::{number}/64 dev eth0 nodad",
-            ):
-                self.inside(number, "ip", *command.split())
-
-    def inside(self, number: str, *command: str) -> str:
-        return _run("ip", "netns", "exec", self._names[number], *command)
-
-    def begin(self, number: str, *command: str) -> None:
-        """Run a program that does not end by itself."""
-        full = ("ip", "netns", "exec", self._names[number], *command)
-        self._running.append(subprocess.Popen(full, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-
-    def mac(self, number: str) -> str:
-        (link,) = json.loads(self.inside(number, "ip", "-j", "link", "show", "dev", "eth0"))
-        return str(link["address"])
-
-    def neighbour(self, address: str) -> str:
-        """Return who has an address, as the router knows it."""
-        found = json.loads(self.inside(ROUTER, "ip", "-j", "neigh", "show", address) or "[]")
-        return str(found[0].get("lladdr", "")) if found else ""
-
-    def next_hop(self, prefix: str) -> str:
-        """Return to whom the router sends what is for a prefix."""
-        family = "-6" if ":" in prefix else "-4"
-        found = json.loads(self.inside(ROUTER, "ip", family, "-j", "route", "show", prefix) or "[]")
-        return str(found[0].get("gateway", "")) if found else ""
-
-    def reaches(self, address: str) -> bool:
-        with contextlib.suppress(AssertionError):
-            self.inside(ROUTER, sys.executable, "-c", _REFUSED, address)
-            return True
-        return False
-
-    def end(self) -> None:
-        for process in self._running:
-            process.terminate()
-        for process in self._running:
-            process.wait(20)
-        for name in self._names.values():
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-
-
-def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, (command, done.stdout, done.stderr)
-    return done.stdout
 
 
 @pytest.fixture
 def machines() -> Iterator[Machines]:
-    need_program("ip")
-    made = Machines()
-    try:
-        made.make()
-    except AssertionError as error:
-        made.end()
-        pytest.skip(f"network namespaces need root and CAP_SYS_ADMIN: {error}")
-    yield made
-    made.end()
+    with made(Machines()) as network:
+        yield network
 
 
 @pytest.mark.slow
@@ -181,4 +87,4 @@ async def test_a_routed_prefix_moves_with_its_route(routed: Machines) -> None:
 
 def test_the_scripts_have_no_mistake_that_shellcheck_knows() -> None:
     need_program("shellcheck")
-    _run("shellcheck", str(SCRIPTS / "bird"), str(SCRIPTS / "layer2"))
+    run("shellcheck", str(SCRIPTS / "bird"), str(SCRIPTS / "layer2"))

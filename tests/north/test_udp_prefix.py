@@ -199,6 +199,12 @@ async def test_a_prefix_that_is_not_routed_here_is_refused_with_the_cure():
         PrefixScheme(pools(["192.0.2.0/24"]), 0).listen(lambda *_: None)
 
 
+async def test_a_prefix_that_a_command_makes_local_later_is_taken_as_it_is():
+    transport = PrefixScheme(pools(["192.0.2.0/24"]), 0, are_moved=True)
+    transport.listen(lambda *_: None)
+    transport.close()
+
+
 @pytest.fixture
 def ipv6_prefix(need):
     prefix = "fd6c:776d:326d::/64"

@@ -46,8 +46,14 @@ class PrefixScheme:
     scheme = "prefix"
     opens_each = False
 
-    def __init__(self, pools: Mapping[int, Pool], port: int, receive_buffer: int = RECEIVE_BUFFER) -> None:
-        """`port` is the one source port of all endpoints; it must stay the same (0, for trials: any free one)."""
+    def __init__(
+        self, pools: Mapping[int, Pool], port: int, receive_buffer: int = RECEIVE_BUFFER, *, are_moved: bool = False
+    ) -> None:
+        """`port` is the one source port of all endpoints; it must stay the same (0, for trials: any free one).
+
+        `are_moved`: a command makes the addresses local, part by part, after `listen`, which checks none then.
+        """
+        self._are_moved = are_moved
         self._pools = dict(pools)
         self.port = port
         self._receive_buffer = receive_buffer
@@ -63,7 +69,7 @@ class PrefixScheme:
 
     def listen(self, receiver: DatagramReceiver) -> None:
         """Begin to receive. Raises NorthUnavailable when an address is not local or the port is taken."""
-        for pool in self._pools.values():
+        for pool in () if self._are_moved else self._pools.values():
             for prefix in pool.prefixes:
                 _check_local(prefix)
         if self.port in ephemeral_ports():

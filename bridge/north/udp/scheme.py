@@ -49,8 +49,12 @@ def build(
     ports: range,
     source_address: str = "",
     receive_buffer: int = RECEIVE_BUFFER,
+    are_moved: bool = False,
 ) -> AddressScheme:
-    """Make the scheme; nothing is opened before its `listen`. Raises ConfigurationError with the cure."""
+    """Make the scheme; nothing is opened before its `listen`. Raises ConfigurationError with the cure.
+
+    `are_moved`: a command makes the parts of the prefixes local later, as shards of a cluster are taken.
+    """
     chosen, prefixes = choose(scheme, prefixes, servers)
     known = [server for server in servers if server is not None]
     needed = {socket.AF_INET if len(s) == 2 else socket.AF_INET6 for s in known}  # noqa: PLR2004
@@ -59,7 +63,7 @@ def build(
         for server in known:
             check_server([p for pool in found.values() for p in pool.prefixes], server[0])
         _check_families(needed, found, "[north] prefixes")
-        return PrefixScheme(found, port, receive_buffer)
+        return PrefixScheme(found, port, receive_buffer, are_moved=are_moved)
     if source_address:
         try:
             own = ipaddress.ip_address(source_address)
