@@ -37,7 +37,7 @@ async def test_reports_and_sms_count_once_at_the_node_that_serves_the_device(clu
     state = f"SELECT state FROM downlink WHERE id = {asked['id']}"
     await until(lambda: cluster.rows(state) == [("DELIVERED",)], 30, why="its delivery report is not taken")
 
-    url = f"http://127.0.0.1:{cluster._balancer}/{SMS_PATH}"
+    url = f"{cluster._balancer}/{SMS_PATH}"
     await cluster._scef.api.ask("PATCH", "/settings", {"mo_sms_url": url})
     ue = theirs.replace("s", "ue", 1)
     await cluster._scef.api.post(f"/ues/{ue}/sms", {"data": (b"\x52\x02\x00\x07ab\xb2dp\xffhello").hex()})
