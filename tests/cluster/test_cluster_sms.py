@@ -59,7 +59,7 @@ async def test_an_endpoint_of_one_node_is_woken_up_by_one_of_another_node(cluste
     await cluster.ask("a", "downlink.send", endpoint=sleeper, operation="read", path="/3/0/0", ttl=60.0)
     await until(partial(_triggers, cluster, by), 30, why="no trigger is sent")
     assert await _triggers(cluster, by) == 1
-    assert not cluster.rows("SELECT id FROM inbox")
+    await until(lambda: not cluster.rows("SELECT id FROM inbox"), 30, why="a notification stays in the inbox")
 
 
 async def _triggers(cluster: Cluster, endpoint: str) -> int:
