@@ -71,7 +71,7 @@ class NetworkActor:
         self._count = count
         self._watch = watch or Watch()
         self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
-        self._tasks: dict[int, asyncio.Task[None]] = {}  # endpoint → the task of that call
+        self._tasks: set[asyncio.Task[None] | None] = set()  # of calls in flight
         self._stopping = False
         self.tap: Tap | None = None  # is called with every effect while a trace runs
 
@@ -115,7 +115,7 @@ class NetworkActor:
     async def finish(self) -> None:
         """Wait until the network calls in flight have returned, and their results are passed on."""
         while self._tasks:
-            await asyncio.wait(self._tasks.values())
+            await asyncio.wait([task for task in self._tasks if task is not None])
 
     @property
     def busy(self) -> bool:
@@ -159,15 +159,15 @@ class NetworkActor:
 
     def _begin(self, placed: Placed, key: tuple[int, int], call: Awaitable[ev.Event], result: Result) -> None:
         self._calls[placed.endpoint.id] = key
-        self._tasks[placed.endpoint.id] = asyncio.create_task(self._finish(placed, call, result))
+        self._tasks.add(asyncio.create_task(self._finish(placed, key, call, result)))
 
-    async def _finish(self, placed: Placed, call: Awaitable[ev.Event], result: Result) -> None:
-        endpoint = placed.endpoint.id
+    async def _finish(self, placed: Placed, key: tuple[int, int], call: Awaitable[ev.Event], result: Result) -> None:
         try:
             event = await call
         finally:
-            del self._tasks[endpoint]
-        del self._calls[endpoint]
+            self._tasks.discard(asyncio.current_task())
+        if self._calls.get(placed.endpoint.id) == key:  # another call may have begun if the endpoint was loaded anew
+            del self._calls[placed.endpoint.id]
         result(placed, event)
 
     async def _submit(self, placed: Placed, attempt: Attempt) -> ev.Event:

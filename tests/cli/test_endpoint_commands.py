@@ -111,8 +111,8 @@ def test_a_state_directory_that_cannot_be_made_is_told(command: Command, tmp_pat
 def test_what_is_exported_is_imported_again_as_it_was(command: Command, tmp_path: Path) -> None:
     text = (
         "endpoint,network,address,servers,profile,default_ttl,object_list\n"
-        'ep1,nidd,d1@x.org,lab,transparent,3600,"</1/0>,</3/0>;ver=1.1"\n'
-        "ep2,nidd,d2@x.org,lab,,,\n"
+        '"ep1","nidd","d1@x.org","lab","transparent","3600","</1/0>,</3/0>;ver=1.1"\n'
+        '"ep2","nidd","d2@x.org","lab","","",""\n'
     )
     (tmp_path / "in.csv").write_text(text)
     assert command("endpoint", "import", "in.csv").output == "2 added, 0 changed, 0 unchanged, 0 wrong\n"

@@ -143,7 +143,7 @@ async def test_a_csv_with_wrong_and_duplicate_lines_names_each_and_takes_none_or
     again = await world.command("endpoint", "import", "--partial", str(file))
     assert "0 added, 0 changed, 2 unchanged" in again.out
     exported = await world.command("endpoint", "export")
-    assert any(line.startswith("csv-7,nidd,csv-7@iot,") and "600" in line for line in exported.out.splitlines())
+    assert any(line.startswith('"csv-7","nidd","csv-7@iot",') and "600" in line for line in exported.out.splitlines())
 
 
 async def test_with_the_service_down_the_directory_can_be_changed_and_is_taken_up_at_the_start(world: SetUp):

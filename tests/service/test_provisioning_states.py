@@ -110,13 +110,21 @@ async def test_words_that_cannot_be_kept_are_kept_when_the_store_can(kit: Kit, m
 
 
 async def test_a_node_that_does_not_serve_an_endpoint_does_not_say_that_its_network_was_asked(kit: Kit) -> None:
+    handed_over = []
+
     def elsewhere(_record: Record) -> None:
         raise NotServedHere("ask the others", 7)
+
+    async def owner(*asked: object) -> bytes:
+        handed_over.append(asked[:2])
+        raise NotServedHere("nobody serves it", 7)
 
     async with kit.running() as service:
         await becomes(service, State.PENDING)
         asked = kit.network.provisioned.copy()
         service.parts.directory.may_change = elsewhere
+        service.ask_owner = owner  # type: ignore[method-assign]
         with pytest.raises(NotServedHere):
             await DirectClient(service).ask(ProvisionEndpoint("e1"))
         assert kit.network.provisioned == asked
+        assert handed_over == [(7, "endpoint.provision")]

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -14,8 +15,11 @@ from bridge.config.checking import checked
 from bridge.errors import ConfigurationError, NotPossible
 from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Prefix, pools
+from bridge.quota.allotments import Allotments
+from bridge.quota.shared import SharedQuotas
 from bridge.service import shard_addresses
 from bridge.service.node import Node
+from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.shard_addresses import ShardAddresses
 from bridge.store.in_memory import ClusterRows, Disk, InMemoryNode
 
@@ -124,7 +128,9 @@ async def test_what_a_node_still_holds_when_it_stops_is_released_at_once(moved: 
 async def test_a_node_that_stops_alone_releases_the_addresses_of_all_its_shards(moved: Moved) -> None:
     rows = ClusterRows(lambda: 0.0)
     ledger = InMemoryNode(Disk(), rows, "one", 5.0, lambda: None)
-    node = Node(ledger, moved.shards, (), (), 1.0, Metrics(), lambda: None, moved.addresses.release_rest)
+    nobody: Any = None
+    quotas = QuotaAllotments(SharedQuotas((), Allotments(lambda: 0.0)), ledger, nobody, lambda *_, **__: None)
+    node = Node(ledger, moved.shards, (), (), 1.0, Metrics(), lambda: None, moved.addresses.release_rest, quotas)
     for shard, epoch in (await ledger.take([7])).items():
         await moved.shards.take(shard, epoch)
     await node.leave()

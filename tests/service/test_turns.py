@@ -272,7 +272,9 @@ def test_a_limit_of_one_device_holds_that_device_and_says_why() -> None:
     assert (condition.limited_until, condition.takes_others) == (WALL + 60, True)
     assert condition.why_limited == "the network, of this device, refused a message for a limit of its own"
     assert network.calls.condition(8, network.now).limited_until is None
-    assert network.calls.status(network.now)["limits"] == "1 devices were refused messages for a limit"
+    assert network.calls.status(network.now)["limits"] == (
+        "one device was refused messages for a limit (refused last at 2023-11-14T22:13:20Z)"
+    )
 
 
 def test_a_limit_of_the_network_lets_one_message_try_when_its_time_is_over() -> None:

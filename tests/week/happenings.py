@@ -38,7 +38,7 @@ _OFTEN: dict[str, float] = {
     "notification_unknown_identity": 0.02,
     "notification_unknown_resource": 0.02,
     "notification_unknown_status": 0.15,
-    "notification_retry_time": 0.9,
+    "notification_retry_time": 1.0,
     "notification_status_renamed": 0.15,
     "notification_links_relative": 0.02,
     "notification_links_elsewhere": 0.02,
