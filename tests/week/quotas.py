@@ -65,7 +65,7 @@ QUOTAS = (
     Quota("own-day", "endpoint", "metered", "day", messages=6, bytes=150),
     Quota("own-week", "endpoint", "metered", "week", messages=30),
     Quota("pool-hour", "group", "pooled", "hour", messages=0.04, at_limit="refuse"),
-    Quota("all-day", "network", "", "day", messages=4.6, bytes=240),
+    Quota("all-day", "network", "", "day", messages=4.8, bytes=240),
 )
 
 
