@@ -104,7 +104,7 @@ async def test_leshan_pushes_firmware_over_lorawan_class_c_in_the_time_that_it_w
 async def test_leshans_firmware_is_refused_at_its_first_block_where_a_class_a_device_is_too_slow_for_it(
     lorawan: LorawanSetUp, leshan_process: LeshanProcess
 ):
-    package = firmware("2.0", SIZE)
+    package = firmware("2.0", 4 * SIZE)  # 256 blocks, which take more than a second each on any machine
     async with Leshan(leshan_process) as leshan:
         await lorawan.faster(RATE)
         await lorawan.start_client(SLEEPER)
