@@ -18,6 +18,7 @@ from bindings.contract import (
     MISS,
     Accepted,
     Ambiguous,
+    Attempt,
     Cancellation,
     Lookup,
     Miss,
@@ -244,7 +245,10 @@ class SimulatedNode:
         elif isinstance(effect, Submit):
             attempt = effect.attempt
             self._calls[placed.endpoint.id] = attempt.downlink, attempt.number
-            self.world.submitted[attempt.downlink, attempt.number] = len(attempt.payload)
+            self.world.submitted[attempt.downlink, attempt.number] = (
+                len(attempt.payload),
+                self.world.charged_at(attempt),
+            )
             self.loop.call_later(self.world.random.expovariate(5), self._leaves, placed, effect, result)
         elif isinstance(effect, LookUp):
             looked_up = ev.LookedUp(effect.attempt.downlink, effect.attempt.number, Lookup(Presence.UNSUPPORTED))
@@ -330,7 +334,8 @@ class World:
     now: float = 1000.0
     disk: Disk = field(default_factory=Disk)
     on_air: Counter[bytes] = field(default_factory=Counter)
-    submitted: dict[tuple[int, int], int] = field(default_factory=dict)  # downlink and attempt → bytes
+    submitted: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
+    """Downlink and attempt → bytes, and the wall time that quotas count it at."""
     accepted: set[bytes] = field(default_factory=set)  # requests that the server got an acknowledgement for
     nodes: dict[str, SimulatedNode] = field(default_factory=dict)
     asked: int = 0
@@ -430,13 +435,16 @@ class World:
     def used(self) -> dict[Quota, Counter[int]]:
         """Return what was submitted in each period of each quota: what it limits, by the start of the period."""
         found: dict[Quota, Counter[int]] = {quota: Counter() for quota in QUOTAS}
-        for row in self.disk.tables.of(Downlink):
-            for one in row.attempts:
-                size = self.submitted.get((row.id, one.number))
-                for quota in QUOTAS if size is not None else ():
-                    of = 1 if quota.bytes is None else size
-                    found[quota][start_of(quota.period, one.at)] += of
+        for size, at in self.submitted.values():
+            for quota in QUOTAS:
+                found[quota][start_of(quota.period, at)] += 1 if quota.bytes is None else size
         return found
+
+    def charged_at(self, attempt: Attempt) -> float:
+        """Return the wall time at which an attempt was charged. Its row shows that until its outcome is known."""
+        row = next(row for row in self.disk.tables.of(Downlink) if row.id == attempt.downlink)
+        one = next(one for one in row.attempts if one.number == attempt.number)
+        return one.at if one.charged_at is None else one.charged_at
 
     def downlinks(self) -> dict[bytes, list[Downlink]]:
         """Return the rows of the ledger by the unique part of their message."""

@@ -6,8 +6,6 @@ from tests.cluster.simulated import World
 
 FEW = range(2)
 MANY = range(100, 250)
-OPEN_FAULTS = (149,)
-"""Seeds that fail; docs/decisions/cluster.md says with what."""
 
 
 def passed(world: World) -> list[str]:
@@ -55,15 +53,7 @@ def test_nothing_is_lost_and_nothing_goes_twice(seed: int) -> None:
 @pytest.mark.parametrize("first", MANY[::10])
 def test_nor_with_many_seeds(first: int) -> None:
     for seed in range(first, first + 10):
-        if seed not in OPEN_FAULTS:
-            judge(seed)
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="a quota of 60 messages a minute is exceeded by one message: not mended yet")
-@pytest.mark.parametrize("seed", OPEN_FAULTS)
-def test_seeds_that_show_a_fault_which_is_not_mended(seed: int) -> None:
-    judge(seed)
+        judge(seed)
 
 
 def test_nodes_that_each_have_whole_quotas_are_noticed() -> None:
