@@ -41,7 +41,7 @@ class ClusterLedger(Protocol):
         """
 
     async def allot(self, asked: Sequence[Asked]) -> Sequence[Given]:
-        """Give this node what it may use of shared quotas, an answer for each request, in their order.
+        """Return what this node may use of shared quotas from now on: an answer to each request, in their order.
 
         If this raises, the requests may have been answered nevertheless: then the node has at least what it kept.
         """

@@ -12,6 +12,7 @@ from bridge.errors import BridgeError, LimitReached, NotPossible, RequestError
 from bridge.relay import events as ev
 from bridge.relay.effects import DirectAnswer
 from bridge.store.contract import Done
+from bridge.store.done import future_and_done
 
 _ERRORS: dict[int, type[BridgeError]] = {
     Code.SERVICE_UNAVAILABLE: LimitReached,
@@ -99,11 +100,7 @@ class DirectRequests:
 
         Raises RequestError, NotPossible, LimitReached (more wait than may), StoreUnavailable.
         """
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: BaseException | None) -> None:
-            if not committed.done():
-                committed.set_result(None) if error is None else committed.set_exception(error)
+        committed, done = future_and_done()
 
         self.watch.expect(request.id)
         try:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import partial
 
 import msgspec
 
@@ -16,6 +15,7 @@ from bridge.delivery.paces import PacesRecord
 from bridge.errors import StoreUnavailable
 from bridge.service.clock import Clock, moment
 from bridge.service.network_calls import NetworkCalls
+from bridge.store.done import future_and_done
 from bridge.store.notes import PAGE, NoteTable
 
 EVERY = 10.0  # seconds between two writes
@@ -135,15 +135,10 @@ class LearnedLimits:
             after = page[-1][0]
 
     def _put(self, network: str, key: str, value: bytes | None) -> "asyncio.Future[None]":
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._table.put(self._place(network), key, value, "", partial(_settle, written))
+        written, done = future_and_done()
+        self._table.put(self._place(network), key, value, "", done)
         return written
 
     def _place(self, network: str) -> str:
         """Return the name under which the notes are: that of no network, so that no binding meets them."""
         return f"limits of {network}" + (f" at {self._node}" if self._node else "")
-
-
-def _settle(future: "asyncio.Future[None]", error: BaseException | None) -> None:
-    if not future.done():
-        future.set_result(None) if error is None else future.set_exception(error)

@@ -4,7 +4,6 @@ Effects are released in the order of commits. The next step of an endpoint may r
 if a commit fails, the endpoint's memory and pending effects are dropped, and it is loaded again.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.service.wake_ups import WakeUps
 from bridge.store.contract import Done, Found
+from bridge.store.done import future_and_done
 from bridge.store.inbox import InboxRow
 from bridge.store.notes import FoundNote
 from bridge.trace.traces import Tap
@@ -157,11 +157,7 @@ class Runner:
 
     async def stepped(self, endpoint: int, event: ev.Event) -> None:
         """Run one step, and return when its changes are committed. Raises StoreUnavailable."""
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: BaseException | None) -> None:
-            if not committed.done():
-                committed.set_result(None) if error is None else committed.set_exception(error)
+        committed, done = future_and_done()
 
         self.event(endpoint, event, done)
         await committed

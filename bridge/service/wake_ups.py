@@ -14,6 +14,7 @@ from bridge.relay.effects import WakeUp
 from bridge.service.actor import CountFunction
 from bridge.service.inbox import in_inbox
 from bridge.store.contract import Done
+from bridge.store.done import future_and_done
 
 Arrive = Callable[[ByName, ev.Event, Done], None]
 
@@ -64,11 +65,7 @@ class WakeUps:
             asked = msgspec.json.decode(post.body, type=Asked)
         except msgspec.DecodeError as error:
             raise NotificationError(f"no wake-up of another node: {error}") from error
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: BaseException | None) -> None:
-            if not committed.done():
-                committed.set_result(None) if error is None else committed.set_exception(error)
+        committed, done = future_and_done()
 
         event = in_inbox(ev.TriggerAsked(asked.instance, asked.resource, asked.deliver_by))
         self._arrive(ByName(asked.endpoint), event, done)

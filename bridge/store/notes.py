@@ -9,6 +9,7 @@ from typing import Protocol
 from bindings.contract import MISS, Miss
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.lru import Lru
+from bridge.store.done import future_and_done
 
 RECENT = 4096  # notes of each network that are cached, the last used ones, in addition to those of endpoints in memory
 PAGE = 500  # notes read at a time, so that no read stays open while a binding works through them
@@ -93,15 +94,14 @@ class NetworkMemory:
 
     async def put(self, key: str, value: bytes | None, device: str = "") -> None:
         """Write a note, and return when it is committed; None removes the key. Raises StoreUnavailable."""
-        committed: Future[None] = asyncio.get_running_loop().create_future()
+        committed, done = future_and_done()
 
-        def done(error: BaseException | None) -> None:
+        def written(error: BaseException | None) -> None:
             if error is None:
                 self._written(key, value, device)
-            if not committed.done():
-                committed.set_result(None) if error is None else committed.set_exception(error)
+            done(error)
 
-        self._table.put(self._network, key, value, device, done)
+        self._table.put(self._network, key, value, device, written)
         await committed
 
     # For the bridge

@@ -22,6 +22,7 @@ from bridge.quota.periods import Period
 from bridge.quota.shared import SharedQuotas
 from bridge.quota.usage import Usage
 from bridge.relay.model import ServerProfile
+from tests.periods import label
 
 START = datetime(2026, 11, 28, 23, tzinfo=UTC).timestamp()  # Saturday night: the week has a Monday in it
 DAYS = 7
@@ -34,12 +35,6 @@ QUOTAS = (
     Quota("net-day", "net", Per.NETWORK, Period.DAY, messages=90, bytes=1500),
     Quota("both-week", "net", Per.GROUP, Period.WEEK, bytes=9000, counts=Counted.BOTH),
 )
-
-
-def label(period, wall):
-    moment = datetime.fromtimestamp(wall, UTC)
-    forms = {Period.MINUTE: "%Y-%m-%d %H:%M", Period.HOUR: "%Y-%m-%d %H", Period.DAY: "%Y-%m-%d", Period.WEEK: "%G-%V"}
-    return moment.strftime(forms[period])
 
 
 class Peer(World):

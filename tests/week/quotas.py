@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+
+from tests.periods import label
 
 GROUPS = ("", "", "metered", "", "", "pooled", "")
 """Groups of the UEs, one after the other; seven, so that each group has UEs of every kind."""
@@ -53,11 +54,11 @@ class Quota:
         for one in taken:
             if self.group and self.group != _group(one.ue):
                 continue
-            label = _label(self.period, one.time)
-            if label == _label(self.period, one.time - LATE):
+            when = label(self.period, one.time)
+            if when == label(self.period, one.time - LATE):
                 whose = one.ue if self.per == "endpoint" else "all"
-                messages[whose, label] += 1
-                sizes[whose, label] += one.size
+                messages[whose, when] += 1
+                sizes[whose, when] += one.size
         return messages, sizes
 
 
@@ -76,8 +77,8 @@ def overruns(taken: list[Taken], ues: int) -> list[str]:
         for limit, used, unit in zip(quota.limits(ues), quota.usage(taken), ("messages", "bytes"), strict=True):
             if limit is not None:
                 found += [
-                    f"quota {quota.name} of {limit} {unit}: {whose} used {number} in {label}"
-                    for (whose, label), number in used.items()
+                    f"quota {quota.name} of {limit} {unit}: {whose} used {number} in {when}"
+                    for (whose, when), number in used.items()
                     if number > limit
                 ]
     return found
@@ -106,10 +107,3 @@ def _peaks(quota: Quota, taken: list[Taken]) -> list[int]:
 
 def _group(ue: str) -> str:
     return GROUPS[int(ue.rpartition("-")[2]) % len(GROUPS)]
-
-
-def _label(period: str, wall: float) -> str:
-    moment = datetime.fromtimestamp(wall, UTC)
-    if period == "week":
-        return str((moment - timedelta(days=moment.weekday())).date())
-    return moment.strftime("%Y-%m-%d %H" if period == "hour" else "%Y-%m-%d")

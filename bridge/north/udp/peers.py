@@ -116,7 +116,7 @@ class Peers:
             return Arrival(accepted=True, answers=self._answers(key, now))
         if peer.ping is None or len(data) != udp.HEADER or data[0] not in _PROOFS or data[1]:
             return _ACCEPTED
-        if data[2] << 8 | data[3] == peer.ping:
+        if _mid(data) == peer.ping:
             self._proves(key, peer)
             return Arrival(accepted=False, answers=self._answers(key, now))
         peer.guesses += 1

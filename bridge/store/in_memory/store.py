@@ -17,6 +17,7 @@ from bridge.errors import BridgeError, StoreUnavailable
 from bridge.quota.periods import day_of
 from bridge.quota.usage import KEPT_DAYS, Usage
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
+from bridge.store.done import future_and_done
 from bridge.store.followers import Followers
 from bridge.store.in_memory.access import InMemoryAccess
 from bridge.store.in_memory.direct import InMemoryDirect
@@ -106,11 +107,7 @@ class InMemoryStore:
     def committed(
         self, changes: Sequence[Change], *, endpoint: int | None = None, shard: int | None = None
     ) -> Future[None]:
-        future: Future[None] = self._loop.create_future()
-
-        def done(error: BaseException | None) -> None:
-            if not future.done():
-                future.set_result(None) if error is None else future.set_exception(error)
+        future, done = future_and_done(self._loop)
 
         self.commit(changes, done, endpoint=endpoint, shard=shard)
         return future

@@ -10,6 +10,7 @@ from bindings.contract import Post
 from bridge.delivery.rows import Insert
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.store import inbox
+from bridge.store.done import future_and_done
 from bridge.store.inbox import NO_SHARD, InboxRow
 from bridge.store.postgres.connection import READ_ONLY, PostgresConnection, one_line
 from bridge.store.sql.batches import Batch
@@ -79,15 +80,10 @@ class PostgresIngress:
         self._closed = False
 
     def keep(self, network: str, post: Post, at: float, shard: int = NO_SHARD) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
+        future, done = future_and_done(self._loop)
         if self._closed:
             future.set_exception(StoreUnavailable("the inbox is closed"))
             return future
-
-        def done(error: BaseException | None) -> None:
-            if not future.done():
-                future.set_result(None) if error is None else future.set_exception(error)
-
         row = InboxRow(0, network, at, post.door, post.query, post.body, shard)
         self._writer.give(Batch((Insert.of(row),), None, done, None))
         return future

@@ -47,7 +47,7 @@ def accounted(connection: PostgresConnection) -> tuple[Mapping[str, tuple[int, P
 
 
 def allot(connection: PostgresConnection, incarnation: str, asked: Sequence[Asked], number: int) -> list[Given]:
-    """Give a process of a node what it may use of quotas.
+    """Return what a process of a node may use of quotas from now on, and write it down.
 
     `number` rises with each call of the process: what an earlier one gives later, since its connection broke, is not
     kept. The process may have lost its place in the cluster: then it submits nothing, and what it was given is lost.

@@ -15,6 +15,7 @@ from bridge.errors import StoreUnavailable
 from bridge.quota.periods import day_of
 from bridge.quota.usage import KEPT_DAYS, Usage
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote
+from bridge.store.done import future_and_done
 from bridge.store.inbox import Inbox
 from bridge.store.notes import Memories
 from bridge.store.sealing import SEALED, Bodies, Seal
@@ -102,15 +103,7 @@ class SqlStore:
         self, changes: Sequence[Change], *, endpoint: int | None = None, shard: int | None = None
     ) -> asyncio.Future[None]:
         """Do what `commit` does; the returned future completes when the changes are durable."""
-        future: asyncio.Future[None] = self._loop.create_future()
-
-        def done(error: BaseException | None) -> None:
-            if not future.done():
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
-
+        future, done = future_and_done(self._loop)
         self.commit(changes, done, endpoint=endpoint, shard=shard)
         return future
 
