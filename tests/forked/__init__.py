@@ -7,6 +7,6 @@ do in the same way (other options of python, a variable that python or the loade
 usual.
 """
 
-from tests.forked.client import run, start_process, stop
+from tests.forked.client import another, run, start_process, stop
 
-__all__ = ["run", "start_process", "stop"]
+__all__ = ["another", "run", "start_process", "stop"]

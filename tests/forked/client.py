@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -118,9 +118,24 @@ def _server() -> _Server:
 
 
 def stop() -> None:
-    """End the process that forks, if there is one; the next request starts another."""
+    """End the process that forks, if there is one; the next request starts another.
+
+    Of processes that were forked before, the end can then no longer be known.
+    """
     while _servers:
         _servers.pop().stop()
+
+
+@contextlib.contextmanager
+def another() -> Iterator[None]:
+    """Have a process that is started within the context fork; set-ups that run keep theirs."""
+    with _starting:
+        present, _servers[:] = [*_servers], []
+    try:
+        yield
+    finally:
+        stop()
+        _servers[:] = present
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:

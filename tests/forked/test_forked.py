@@ -37,9 +37,8 @@ def test_both_have_their_arguments_environment_directory_input_and_output(
     monkeypatch.setenv("PYTHONPATH", root)
     monkeypatch.setenv("HUE", "of this process alone")
     monkeypatch.chdir(tmp_path)
-    forked.stop()  # the next process that forks is started with this PYTHONPATH
-    done = run("one", "two words", environment=environment, given="a line\n")
-    forked.stop()
+    with forked.another():  # it is started with this PYTHONPATH
+        done = run("one", "two words", environment=environment, given="a line\n")
     assert done.returncode == 7
     assert done.stdout == f"['one', 'two words'] blue None {tmp_path} a line\nat exit\n"
     assert done.stderr == "an error\n"
@@ -59,6 +58,14 @@ def start(out: Path) -> Forked:
     while b"waits" not in out.read_bytes():
         assert process.poll() is None
     return process
+
+
+def test_the_end_of_a_process_is_known_although_another_one_forked_meanwhile(tmp_path: Path) -> None:
+    process = start(tmp_path / "out")
+    with forked.another():
+        assert quick("one", environment=dict(os.environ)).returncode == 7
+    process.terminate()
+    assert process.wait(20) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
