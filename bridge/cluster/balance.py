@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from bridge.cluster.view import ClusterView
@@ -23,7 +24,12 @@ class Plan:
 
 def wanted(shard: int, nodes: Collection[str]) -> str:
     """Return which of these nodes should have a shard; "" if there are none."""
-    return max(nodes, key=lambda name: (blake2b(f"{shard} {name}".encode(), digest_size=8).digest(), name), default="")
+    return max(nodes, key=lambda name: (_rank(shard, name), name), default="")
+
+
+@lru_cache(65_536)  # all shards of 256 nodes
+def _rank(shard: int, name: str) -> bytes:
+    return blake2b(f"{shard} {name}".encode(), digest_size=8).digest()
 
 
 def misplaced(view: ClusterView) -> int:

@@ -99,7 +99,11 @@ def inserted(change: Insert) -> Row:
     """Return the row of an Insert."""
     kind = change.row
     fields = kind.__struct_fields__
-    return kind(*(_decoded(kind, name, value) for name, value in zip(fields, change.values, strict=False)))
+    values = list(change.values[: len(fields)])
+    for name, codec in kind.CODECS.items():
+        at = fields.index(name)
+        values[at] = codec.decode(values[at])
+    return kind(*values)
 
 
 def updated(row: R, change: Update) -> R:

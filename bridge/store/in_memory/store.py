@@ -242,8 +242,8 @@ class InMemoryStore:
         def counts(row: Downlink | Uplink) -> bool:
             return row.keep_until == FOREVER and (shards is None or row.shard in shards)
 
-        downlinks = [row for row in self.disk.tables.of(Downlink) if counts(row)]
-        uplinks = [row for row in self.disk.tables.of(Uplink) if counts(row)]
+        downlinks = [*self.disk.tables.those(Downlink, counts)]
+        uplinks = [*self.disk.tables.those(Uplink, counts)]
         in_doubt = (DownlinkState.SUBMITTING, DownlinkState.UNKNOWN)
         uncertain = {row.endpoint for row in downlinks if not row.over and row.state in in_doubt}
         live = {row.endpoint for row in downlinks if not row.over or row.due is not None}

@@ -50,8 +50,8 @@ class Tables:
         relay = next(self.of(RelayState, endpoint), None)
         since = needed_since(now)
         return Kept(
-            downlinks=_needed(self.of(Downlink, endpoint), now),
-            uplinks=_needed(self.of(Uplink, endpoint), now),
+            downlinks=self._needed(Downlink, endpoint, now),
+            uplinks=self._needed(Uplink, endpoint, now),
             observations=[*self.of(Observation, endpoint)],
             reports=sorted(self.of(UnattributedReport, endpoint), key=_id),
             relay=relay,
@@ -65,7 +65,15 @@ class Tables:
             found = self._rows.get(kind.TABLE, {})
         else:
             found = self._of_endpoint.get((kind.TABLE, endpoint), {})
-        return (inserted(Insert.of(row)) for row in list(found.values()))
+        return (_copied(row) for row in list(found.values()))
+
+    def those(self, kind: type[Any], wanted: Callable[[Any], bool]) -> Iterator[Any]:
+        """Yield copies of the rows of a table for which `wanted` is true, as new objects; it may change no row."""
+        return (_copied(row) for row in list(self._rows.get(kind.TABLE, {}).values()) if wanted(row))
+
+    def _needed(self, kind: type[Any], endpoint: int, now: float) -> list[Any]:
+        rows = cast("dict[Key, Any]", self._of_endpoint.get((kind.TABLE, endpoint), {})).values()
+        return sorted((_copied(row) for row in rows if row.keep_until == FOREVER or row.keep_until > now), key=_id)
 
     def put(self, row: Row) -> Undo:
         """Insert or replace a row; return a function that undoes it."""
@@ -130,8 +138,8 @@ def _id(row: Any) -> int:
     return cast("int", row.id)
 
 
-def _needed(rows: Iterator[Any], now: float) -> list[Any]:
-    return sorted((row for row in rows if row.keep_until == FOREVER or row.keep_until > now), key=_id)
+def _copied(row: Row) -> Row:
+    return inserted(Insert.of(row))
 
 
 def newest(rows: Sequence[Any], limit: int) -> list[Any]:
