@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from bindings.contract import Post
+from bridge.cluster.requests import OwnerRequest
 from bridge.delivery.rows import Insert
 from bridge.directory import Draft
 from bridge.directory.keys import ById
@@ -19,6 +21,7 @@ from bridge.store.outbox import EventRow
 from bridge.store.sql import directory_rows as rows, loads
 from bridge.store.sql.connection import value_of
 from bridge.store.sql.migrations import Migration
+from tests.store.postgres_server import PostgresServer
 from tests.store.stores import postgres_server
 from tests.waiting import until
 
@@ -28,6 +31,7 @@ import psycopg
 
 from bridge.store.postgres import PostgresStore, quota_rows, schema
 from bridge.store.postgres.cluster import NodeStore
+from bridge.store.postgres.ingress import PostgresIngress
 
 SPAN = 60.0  # seconds: longer than any pause of a busy machine; a test that needs the end of a lease brings it about
 RENEW = 0.6
@@ -392,9 +396,73 @@ async def test_a_session_that_was_ended_is_replaced_and_the_shards_stay(join, do
     await a.take([7])
     end_session(a)
     await until(lambda: a._transactions._ownership.holds, 60, why="there is no new session")
-    assert await kept(a, downlink(a.next_id(), shard=7)) or await kept(a, downlink(a.next_id(), shard=7))
+    assert await kept(a, downlink(a.next_id(), shard=7))
     assert join.lost == []
     assert (await a.view()).holder(7) == "a"
+
+
+async def loaded(node, endpoint):
+    """Load an endpoint that is not there. Raises StoreUnavailable."""
+    found = asyncio.get_running_loop().create_future()
+    node.load(ById(endpoint), time.time(), lambda _there, error: found.set_result(error))
+    error = await found
+    if error is not None:
+        raise error
+
+
+async def test_after_a_restart_of_the_server_the_first_of_each_kind_of_operation_succeeds(downlink):
+    """The sessions of a node are over and it does not know: nothing was sent into them since."""
+    postgres_server()
+    server = PostgresServer()
+    where = server.schema()
+    a, ingress = NodeStore.join(where, "a", SPAN, RENEW, lambda: None), PostgresIngress(where)
+    await a.take([7])
+    row = downlink(a.next_id(), shard=7)
+    operations = (
+        lambda: a.committed([Insert.of(row)], endpoint=row.endpoint, shard=7),
+        lambda: a.reads.downlink(row.id),
+        lambda: loaded(a, row.endpoint),
+        a.view,
+        lambda: a.drain("a", on=False),
+        lambda: a.owner_requests.ask(OwnerRequest(7, "x", b"{}", "somebody"), 1.0),
+        lambda: ingress.keep("net", Post("", "", b"{}"), 0.0, 7),
+        lambda: ingress.note("net", "path"),
+    )
+    for operation in operations:
+        await operation()
+    silence(a)
+    await a.committed(())  # what it renewed before has been committed
+    await asyncio.to_thread(server.stop_server)
+    await asyncio.to_thread(server.start)
+    row = downlink(a.next_id(), shard=7)
+    for operation in operations:
+        await operation()
+    assert await a.reads.downlink(row.id) is not None
+    for one in (ingress, a):
+        await one.close()
+    await asyncio.to_thread(server.stop)
+
+
+async def test_a_transaction_whose_session_ends_before_commit_is_repeated_once(join, downlink):
+    """Nothing of it can have been kept; a COMMIT without an answer is another matter (test_postgres.py)."""
+    a = join("a")
+    await a.take([7])
+    change, ended = a._transactions.change, []
+
+    def end(changes):
+        change(changes)
+        if not ended:
+            ended.append(a._writing.backend)
+            postgres_server().sql(f"SELECT pg_terminate_backend({ended[0]}, 5000)")
+
+    silence(a)
+    await a.committed(())
+    a._transactions.change = end
+    row = downlink(a.next_id(), shard=7)
+    assert await kept(a, row)
+    assert ended
+    assert [one.id for one in await a.reads.downlinks()] == [row.id], "once"
+    assert a._transactions.resolved == 0, "no COMMIT was in doubt"
 
 
 async def test_a_bridge_without_a_cluster_and_nodes_keep_each_other_out(where, join):

@@ -53,10 +53,11 @@ async def test_what_the_database_does_not_take_is_not_acknowledged_and_later_pos
     store = PostgresStore.open(where)
     ingress = PostgresIngress(where)
     await ingress.keep("net", POST, 0.0)
-    backend = ingress._writing.backend
-    await asyncio.to_thread(postgres_server().sql, f"SELECT pg_terminate_backend({backend}, 5000)")
+    schema = where.rpartition("search_path=")[2]
+    await asyncio.to_thread(postgres_server().sql, f"ALTER TABLE {schema}.inbox RENAME TO away")
     with pytest.raises(StoreUnavailable, match="the inbox cannot be written"):
         await ingress.keep("net", POST, 0.0)
+    await asyncio.to_thread(postgres_server().sql, f"ALTER TABLE {schema}.away RENAME TO inbox")
     await ingress.keep("net", POST, 0.0)
     assert len(await store.inbox.rows(10)) == 2
     await ingress.close()

@@ -1,5 +1,6 @@
 """A connection to PostgreSQL that carries out the store's statements, and is made anew when it broke."""
 
+import select
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -37,12 +38,18 @@ class PostgresConnection:
 
     It connects with its first statement, and again with the first one after it broke; whoever is within a transaction
     then gets psycopg.Error, since nothing of the transaction is left. With `by_itself` false only `connect` connects.
+
+    A session that the server ended while nothing was under way is found before a statement is sent into it. A statement
+    that was sent and not answered is repeated over a new session only where that changes nothing: a BEGIN, and whatever
+    a session that only reads was asked.
     """
 
     def __init__(self, where: str, session: str = "", *, by_itself: bool = True) -> None:
         """`where`: a connection string or URI of libpq; `session`: what is set at the beginning of each session."""
         self._where = where
         self._by_itself = by_itself
+        self._only_reads = session == READ_ONLY
+        self._poll = select.poll()  # of the session's socket
         self._session = f"{SESSION}; {session}" if session else SESSION
         self._raw: psycopg.Connection | None = None
         self._changed = 0
@@ -78,7 +85,19 @@ class PostgresConnection:
             made.add_notice_handler(lambda _diagnostic: self.warned.set())
             made.execute(self._session.encode())
             self._raw = made
+            self._poll = select.poll()
+            self._poll.register(made.fileno(), select.POLLIN)
         return self._raw
+
+    def look(self) -> None:
+        """Close the session if the server has ended it since the last statement, such as by a restart."""
+        if self._raw is None or self._raw.closed or self._within:
+            return
+        try:
+            while self._poll.poll(0):  # an idle session has nothing to say, but for its end and a notice
+                self._raw.pgconn.consume_input()
+        except psycopg.Error:
+            self.close()
 
     def execute(self, statement: str, values: Any = (), /) -> Cursor:
         if statement in ("COMMIT", "ROLLBACK"):
@@ -86,12 +105,22 @@ class PostgresConnection:
             if not self._within:
                 raise psycopg.OperationalError("there is no transaction any more")
             self._within = False
-        prepare = None if values else False  # words such as COMMIT are as quick without
-        cursor = self.raw().execute(translated(statement), values or None, prepare=prepare)
+        self.look()
+        try:
+            cursor = self._ask(statement, values)
+        except psycopg.OperationalError:
+            again = statement == "BEGIN" or (self._only_reads and not self._within)
+            if self.is_open or not self._by_itself or not again:
+                raise
+            cursor = self._ask(statement, values)
         self._within = self._within or statement == "BEGIN"
         self._changed = cursor.rowcount
         self._changed_in_all += max(cursor.rowcount, 0)
         return cursor
+
+    def _ask(self, statement: str, values: Any) -> psycopg.Cursor:
+        prepare = None if values else False  # words such as COMMIT are as quick without
+        return self.raw().execute(translated(statement), values or None, prepare=prepare)
 
     def executemany(self, statement: str, values: Iterable[Any], /) -> None:
         cursor = self.raw().cursor()

@@ -32,6 +32,10 @@ BLAME = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, ps
 log = logging.getLogger(__name__)
 
 
+class _BeforeCommit(StoreUnavailable):
+    """The session ended before COMMIT was sent: the server has rolled everything back, whatever it had received."""
+
+
 class PostgresTransactions(Transactions):
     """Writes groups. All is called in one thread, but `stopping`, which any may set."""
 
@@ -55,6 +59,7 @@ class PostgresTransactions(Transactions):
         self.resolved = 0  # transactions that were found out about, after the answer to COMMIT was lost
 
     def check(self) -> None:
+        self._connection.look()
         if self._ownership.holds:
             return
         try:
@@ -73,6 +78,14 @@ class PostgresTransactions(Transactions):
             self.size = value_of(self._connection, "SELECT pg_database_size(current_database())")
 
     def transact(self, batches: list[Batch]) -> None:
+        try:
+            self._transact(batches)
+        except _BeforeCommit as error:
+            log.info("a transaction is repeated over a new session: %s", error, extra={"sample": "repeated"})
+            self.check()
+            self._transact(batches)
+
+    def _transact(self, batches: list[Batch]) -> None:
         connection = self._connection
         began = time.monotonic()
         try:
@@ -84,13 +97,14 @@ class PostgresTransactions(Transactions):
         except BaseException as error:
             for batch in batches:
                 batch.forget()
-            self._connection.roll_back()
+            connection.roll_back()
             if isinstance(error, psycopg.errors.LockNotAvailable):
                 self._keep_lease()
             if isinstance(error, StoreUnavailable) or not isinstance(error, Exception):
                 raise
             if isinstance(error, psycopg.Error) and not isinstance(error, BLAME):
-                raise self._cannot_write(error) from error
+                failure = self._cannot_write(error)
+                raise failure if connection.is_open else _BeforeCommit(failure.text) from error
             raise Wrong from error
         self._commit(kept, number)
         if lost:
