@@ -101,7 +101,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             raise BindingError(f"network {self.name} is not started")
         return self._events
 
-    def _take(self, request: Request) -> Awaitable[None]:
+    def _take(self, request: Request) -> Awaitable[Answer | None]:
         return self._notifications.take(*read_notification(request.body))
 
     # Devices
@@ -206,7 +206,14 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     async def check(self) -> list[Finding]:
         """Check that the SCEF is reachable, accepts the credentials, and reaches the bridge; with the cures."""
         self._check_running()
-        return await diagnose(self._settings, self._client, self.listener, self._notifications, self._provisioning)
+        return await diagnose(
+            self._settings,
+            self._client,
+            self.listener,
+            self._notifications,
+            self._provisioning,
+            is_shared=self.is_shared,
+        )
 
     def _now(self) -> float:
         return self._running.now()

@@ -18,10 +18,12 @@ async def diagnose(
     listener: CallbackListener,
     notifications: Notifications,
     provisioning: Provisioning,
+    *,
+    is_shared: bool,
 ) -> list[Finding]:
-    """Check a running network instance; changes nothing at the SCEF."""
+    """Check a running network instance; changes nothing at the SCEF. `is_shared`: other nodes have the URL, too."""
     findings = await scef_findings(settings, client, operations.LIST)
-    findings.append(await loop_finding(settings, listener.url, notifications.probes))
+    findings.append(await loop_finding(settings, listener.url, notifications.checks, is_shared=is_shared))
     findings.append(_callbacks(settings, listener, notifications))
     findings.extend(
         Finding("packet size", Grade.WARNING, warning, "ask the operator for the unit of maximumPacketSize")

@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable
 
 from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import MISS, Events, NetworkState, Refusal, Report, UplinkMessage
+from bindings.http.messages import Answer
 from bindings.nidd.models import Notification, delivery_outcome, read_port
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Records, State
 from bindings.t8.identity import canonical_device, same_identity
 from bindings.t8.links import configuration_id, delivery_handle
+from bindings.t8.self_check import SelfChecks
 from bindings.t8.times import PeerClock
 from bridge.errors import ConfigurationError, NotificationError
 
@@ -44,9 +46,9 @@ class Notifications:
         self._clock = clock
         self.tested_at: float | None = None
         self.heard_at: float | None = None
-        self.probes: set[str] = set()
+        self.checks = SelfChecks()
 
-    def take(self, notification: Notification, data: bytes | None) -> Awaitable[None]:
+    def take(self, notification: Notification, data: bytes | None) -> Awaitable[Answer | None]:
         """Commit one notification.
 
         Raises, now or when awaited, NotificationError with the HTTP status to answer, UnknownDevice or
@@ -68,17 +70,18 @@ class Notifications:
         elif notification.managedPorts is not None:
             self._events.count("nidd_notifications_ports")
         elif notification.subscription is not None:
-            self._test(notification.subscription)
+            return self._test(notification.subscription)
         else:
             raise NotificationError("the notification has no member that says its kind")
         return NOTHING_TO_COMMIT
 
-    def _test(self, subscription: str) -> None:
-        if subscription in self.probes:
-            self.probes.discard(subscription)
-            return
+    def _test(self, subscription: str) -> Awaitable[Answer | None]:
+        checked = self.checks.take(subscription)
+        if checked is not None:
+            return checked
         self.tested_at = self._events.now()
         self._events.count("nidd_notifications_test")
+        return NOTHING_TO_COMMIT
 
     def _uplink(self, device: str, notification: Notification, data: bytes | None) -> Awaitable[None]:
         if data is None:

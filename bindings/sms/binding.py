@@ -104,4 +104,6 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
     async def check(self) -> list[Finding]:
         """Check that the SCEF is reachable, accepts the credentials, and reaches the bridge; with the cures."""
         self._check_running()
-        return await diagnose(self._settings, self._client, self.listener, self._notifications)
+        return await diagnose(
+            self._settings, self._client, self.listener, self._notifications, is_shared=self.is_shared
+        )

@@ -10,11 +10,16 @@ from bindings.t8.diagnosis import clock_findings, loop_finding, scef_findings
 
 
 async def diagnose(
-    settings: SmsSettings, client: T8Client, listener: CallbackListener, notifications: Notifications
+    settings: SmsSettings,
+    client: T8Client,
+    listener: CallbackListener,
+    notifications: Notifications,
+    *,
+    is_shared: bool,
 ) -> list[Finding]:
-    """Check a running network instance; changes nothing at the SCEF."""
+    """Check a running network instance; changes nothing at the SCEF. `is_shared`: other nodes have the URL, too."""
     findings = await scef_findings(settings, client, operations.LIST)
-    findings.append(await loop_finding(settings, listener.url, notifications.probes))
+    findings.append(await loop_finding(settings, listener.url, notifications.checks, is_shared=is_shared))
     findings.append(_reports(notifications))
     findings.append(_uplinks(settings, notifications))
     findings.extend(clock_findings(client))

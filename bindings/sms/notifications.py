@@ -12,6 +12,7 @@ from bindings.sms.models import Notification, delivery_result, read_notification
 from bindings.sms.settings import SmsSettings
 from bindings.t8.identity import canonical_device
 from bindings.t8.reading import decode_data
+from bindings.t8.self_check import SelfChecks
 from bridge.errors import ConfigurationError, NotificationError, UnknownDevice
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class Notifications:
         self._ports = frozenset(settings.uplinks.application_ports)
         self._is_proof = settings.downlinks.results_are_proof
         self._events = events
-        self.probes: set[str] = set()  # test notifications of the bridge itself
+        self.checks = SelfChecks()  # test notifications of the bridge itself
         self.reported_at: float | None = None
         self.heard_at: float | None = None
 
@@ -44,9 +45,10 @@ class Notifications:
             return self._report(request.before, notification, notification.transaction)
         if notification.subscription is None:
             raise NotificationError("the notification has no member that says its kind")
-        if notification.subscription not in self.probes:
-            self._events.count("sms_notifications_test")
-        self.probes.discard(notification.subscription)
+        checked = self.checks.take(notification.subscription)
+        if checked is not None:
+            return checked
+        self._events.count("sms_notifications_test")
         return NOTHING_TO_COMMIT
 
     async def _report(self, name: str, notification: Notification, link: str) -> None:

@@ -79,6 +79,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         self._events: Events | None = None
         self._calls = GuardedCalls(name, f"{kind}_internal_errors", self._count)
         self._patience = STOP_PATIENCE
+        self.is_shared = False  # whether other nodes run an instance of this network, too
 
     # What a subclass makes
 
@@ -151,6 +152,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
 
     def _open_client(self, events: Events, memory: Memory) -> None:
         self._client.open(events.now)
+        self.is_shared = memory.is_shared
         if memory.is_shared:
             self._client.share_token(memory)
 

@@ -1,7 +1,6 @@
 """Checks that every network instance over T8 has in common: the SCEF, whether it can reach the bridge, its clock."""
 
 import asyncio
-import secrets
 import ssl
 
 import aiohttp
@@ -12,6 +11,7 @@ from bindings.http.client import NoAnswer, NotSent
 from bindings.t8.client import T8Client
 from bindings.t8.listener import authorization
 from bindings.t8.operations import Operation
+from bindings.t8.self_check import SelfChecks, is_of_a_bridge
 from bindings.t8.settings import Callbacks, Http, T8Settings
 from bindings.tls import client_context
 
@@ -90,30 +90,35 @@ def _unseen(what: str, settings: Callbacks) -> Finding:
     )
 
 
-async def loop_finding(settings: T8Settings, url: str, probes: set[str]) -> Finding:
+async def loop_finding(settings: T8Settings, url: str, checks: SelfChecks, *, is_shared: bool) -> Finding:
     """Post a test notification to the public URL `url`, to check whether it leads to this listener.
 
-    `probes` are the subscriptions of the bridge's own test notifications; the listener removes those that arrive.
+    `is_shared`: it may lead to that of another node as well. The listener passes what arrives to `checks`.
     """
     what = "callback URL"
-    probe = f"self-check/{secrets.token_urlsafe(12)}"
-    probes.add(probe)
+    check = checks.begin()
     headers = {"Content-Type": "application/json"}
     if credentials := authorization(settings.callbacks):
         headers["Authorization"] = credentials
     cure = "check callbacks.public_url, the reverse proxy and NAT in front of it; from outside the result may differ"
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:
-            body = msgspec.json.encode({"subscription": probe})
+            body = msgspec.json.encode({"subscription": check})
             async with session.post(url, data=body, headers=headers, ssl=_trusting(settings.http)) as answer:
-                status = answer.status
+                status, of_a_bridge = answer.status, is_of_a_bridge(check, answer.headers)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         if settings.callbacks.client_ca and isinstance(error, _CUT) and not isinstance(error, _NOT_MADE):
             return _unseen(what, settings.callbacks)
         return unreached(what, url, error, cure)
     finally:
-        reached = probe not in probes
-        probes.discard(probe)
-    if reached and status == 204:  # noqa: PLR2004
+        arrived = checks.end(check)
+    if arrived and status == 204:  # noqa: PLR2004
         return Finding(what, Grade.GOOD, "leads to this listener, as seen from this machine")
+    if is_shared and of_a_bridge:
+        return Finding(what, Grade.GOOD, "leads to another node, which has taken it, as seen from this machine")
+    if is_shared and status == 204:  # noqa: PLR2004
+        text = "answers 204, and not from this node: perhaps from one of an older release"
+        return Finding(what, Grade.WARNING, text, cure)
+    if of_a_bridge:
+        return Finding(what, Grade.BAD, "leads to another bridge, which has the same path", cure)
     return Finding(what, Grade.BAD, f"answers {status}, and not from this listener", cure)

@@ -103,6 +103,15 @@ def _are(cluster: Cluster, expected: list[str]) -> bool:
     return sends(cluster) == expected
 
 
+async def test_the_callback_url_is_in_order_whichever_node_it_leads_to(cluster: Cluster) -> None:
+    for cluster.posts_to in ("a", "b"):
+        checked = await cluster.ask("a", "network.check", network="net")
+        (finding,) = [one for one in checked["networks"]["net"] if one["what"] == "callback URL"]
+        assert (finding["grade"], finding["detail"].split(",")[0].split()[2]) == (
+            "good", "this" if cluster.posts_to == "a" else "another",
+        )  # fmt: skip
+
+
 async def test_what_a_person_asks_is_carried_out_whichever_node_is_asked(cluster: Cluster) -> None:
     mine, theirs = of(cluster, "a")[0], of(cluster, "b")[0]
     for endpoint in (mine, theirs):

@@ -1,6 +1,8 @@
 """Checks of a network instance: what is wrong is found, and comes with its cure."""
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from scripted_scef import HANG_UP
 
 from bindings.nidd import NiddBinding, NiddSettings
@@ -73,6 +75,34 @@ async def test_a_listener_that_wants_a_client_certificate(make, certificate):
 async def test_a_public_url_whose_host_is_not_known(make):
     binding = await make(callbacks={"public_url": "http://bridge.invalid"})
     assert (await found(binding, "callback URL")).detail.endswith("from this machine: no such host")
+
+
+@pytest.mark.parametrize(
+    ("is_shared", "grade", "says"), [(True, Grade.GOOD, "another node"), (False, Grade.BAD, "another bridge")]
+)
+async def test_a_public_url_that_leads_to_another_node(make, memory, is_shared, grade, says):
+    """A load balancer knows nothing of nodes. The other node takes it for no test notification of its SCEF."""
+    memory.is_shared = is_shared
+    other = await make(callbacks={"path": "chosen"})
+    one = await make(callbacks={"path": "chosen", "public_url": other.listener.url.removesuffix("/chosen")})
+    finding = await found(one, "callback URL")
+    assert finding.grade is grade
+    assert says in finding.detail
+    assert other.status()["callbacks"]["test_notification_at"] is None
+
+
+async def test_what_only_answers_204_is_taken_for_no_node(make, memory):
+    async def nothing(_request):
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/chosen", nothing)
+    async with TestServer(app) as elsewhere:
+        memory.is_shared = True
+        one = await make(callbacks={"path": "chosen", "public_url": str(elsewhere.make_url("")).rstrip("/")})
+        finding = await found(one, "callback URL")
+        assert finding.grade is Grade.WARNING
+        assert "not from this node" in finding.detail
 
 
 async def test_our_own_probe_is_no_test_notification(make):
