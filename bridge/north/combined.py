@@ -75,7 +75,7 @@ class CombinedNorth:
         """Return the state of a link."""
         return self._of(server).link(source, server)
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
         """Send one message, over the transport of its server.
 
         A device's own DTLS is not sent to a server with which the bridge has a session: the two could not be
@@ -84,7 +84,13 @@ class CombinedNorth:
         if opaque and self._has_session_there(source, server):
             self._unclaimed += 1
             return Sending.DROPPED
-        return self._of(server).send(source, server, message, opaque=opaque)
+        return self._of(server).send(source, server, message, opaque=opaque, may_wait=may_wait)
+
+    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
+        """Return whether a message would leave now."""
+        if opaque and self._has_session_there(source, server):
+            return False
+        return self._of(server).carries(source, server, opaque=opaque)
 
     def address(self, server: str) -> str | None:
         """Return a server's address for people."""

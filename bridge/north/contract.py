@@ -124,10 +124,17 @@ class NorthTransport(Protocol):
     def link(self, source: int, server: str) -> Link:
         """Return the state of a link. Not for the data path."""
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
         """Send one message, opening the link if it is closed. Never raises.
 
-        `opaque`: a DTLS record of the device's own session with this server, which is sent unchanged (R26).
+        `opaque`: a DTLS record of the device's own session with this server, which is sent unchanged (R26). Unless
+        `may_wait`, a message for which the link is not open yet is not queued: DROPPED. Only a full socket has it wait.
+        """
+
+    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
+        """Return whether a message would leave now: its link is open. For the data path.
+
+        It opens nothing but an address of the endpoint's own that was not needed until now.
         """
 
     def address(self, server: str) -> str | None:

@@ -21,11 +21,16 @@ __all__ = [
 
 
 class SendToServer(Effect, frozen=True):
-    """A datagram from the endpoint's own address; `secure` asks for the server's DTLS port (R26)."""
+    """A datagram from the endpoint's own address; `secure` asks for the server's DTLS port (R26).
+
+    `row`: it is a message that no server acknowledges. It must not wait for a link that is not open, and an event
+    `LeftForServer` with this id says that it left; without that event it is sent again.
+    """
 
     server: str
     data: bytes
     secure: bool = False
+    row: int | None = None
 
 
 class ServerSilent(Effect, frozen=True):

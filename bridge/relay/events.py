@@ -96,6 +96,12 @@ class NetworkFlushed(Event, frozen=True):
     handle: str | None = None
 
 
+class LeftForServer(Event, frozen=True):
+    """A message of a device that its server does not acknowledge was handed to the system (`SendToServer.row`)."""
+
+    row: int
+
+
 class LinkOpened(Event, frozen=True):
     """A session or connection with a server is open; `new_address`: the server sees the endpoint at another address."""
 

@@ -16,6 +16,10 @@ _U = members(UplinkState)
 FIRST, LAST = 20, 63  # first bytes of DTLS records; CoAP version 1 is 64–127 (RFC 9443 §2 draws the same line)
 _HANDSHAKE = 22  # content type, RFC 6347 §4.1
 _DTLS_MAJOR = b"\xfe"  # records without it, or with a connection id, have other headers and are not split
+_CANNOT_LEAVE = (
+    "the server cannot be reached on its DTLS port: its name is not resolved, the endpoint's own address is closed, or "
+    "the bridge itself has the sessions with this server; DTLS sends it again"
+)
 _HEADER = 13  # bytes of a DTLS 1.2 record header, RFC 6347 §4.1
 
 
@@ -42,11 +46,15 @@ def from_device(
     )
     state.remember(row)
     step.work.insert(row)
-    step.effect(SendToServer(server, data, secure=True))
-    row.move(_U.FORWARDED, step.wall)
+    if step.carries(server, secure=True):
+        step.effect(SendToServer(server, data, secure=True))
+        row.move(_U.FORWARDED, step.wall)
+    else:
+        row.move(_U.REJECTED, step.wall, _CANNOT_LEAVE)
+        step.effect(Count("records_not_sent", server, f"a DTLS record to server {server} is dropped: {_CANNOT_LEAVE}"))
     row.keep_until = step.wall + state.deliveries.keep
     state.keep_uplink(row)
-    step.effect(Settled(row.id, Direction.UP, row.operation, row.state, "", step.wall - row.received_at))
+    step.effect(Settled(row.id, Direction.UP, row.operation, row.state, row.reason, step.wall - row.received_at))
 
 
 def from_server(step: Step, server: str, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """One endpoint in memory: its rows, the indexes that the rules need, and its short timers."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -49,6 +49,11 @@ RETIRED = 64  # tokens that are not used again soon: the device may not know tha
 
 Digested = (DeviceUplink, OpaqueUplink)
 """Uplinks from the device: their digest and their network's id are remembered (R13)."""
+
+
+def always(_server: str, _secure: bool) -> bool:  # as `Step.link_carries` has it
+    """Return True: the link toward every server is open."""
+    return True
 
 
 class EndpointState:
@@ -365,6 +370,11 @@ class Step(msgspec.Struct):
     heard_at: float = 0.0  # wall time at which the network heard the device's message of this step
     port: str | None = None  # the application port of that message
     look_again_at: float | None = None  # wall time at which a sleeping device may have to be woken up
+    link_carries: Callable[[str, bool], bool] = always
+
+    def carries(self, server: str, *, secure: bool = False) -> bool:
+        """Return whether a message to a server, or to its DTLS port, would leave now."""
+        return self.link_carries(server, secure)
 
     def effect(self, effect: Effect) -> None:
         self.work.effects.append(effect)

@@ -39,7 +39,7 @@ from bridge.relay import (
     waking,
 )
 from bridge.relay.effects import Effect
-from bridge.relay.state import EndpointState, Step
+from bridge.relay.state import EndpointState, Step, always
 
 _U = members(UplinkState)
 
@@ -65,15 +65,17 @@ def step(
     new_id: Callable[[], int],
     network: NetworkCondition = FREE,
     limits: Limits = NO_LIMITS,
+    link_carries: Callable[[str, bool], bool] = always,
 ) -> Result:
     """Process one event. Nothing that a peer sends makes it raise; an exception is a bug.
 
     `network` is the condition of the endpoint's network now. A step has an effect that calls the network only if the
     network has room for a call; the caller reserves that call before anything else. `limits` are the endpoint's quotas,
-    with what other endpoints used of shared ones.
+    with what other endpoints used of shared ones. `link_carries` returns whether a message to a server, or to its DTLS
+    port, would leave now.
     """
     work = Work(now, random, new_id)
-    at = Step(state, work, south, now.wall, now.mono)
+    at = Step(state, work, south, now.wall, now.mono, link_carries=link_carries)
     deliveries = state.deliveries
     deliveries.begins_call = False
     deliveries.held_until = None
@@ -299,6 +301,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each functio
     ev.DeviceReachable: _reachable,
     ev.DeviceJoined: _joined,
     ev.NetworkFlushed: _flushed,
+    ev.LeftForServer: toward_server.left,
     ev.LinkOpened: new_link.opened,
     ev.NorthChanged: _north_changed,
     ev.ServersChanged: _servers_changed,

@@ -18,6 +18,7 @@ from bridge.delivery.uplinks import (
 from bridge.enums import members
 from bridge.relay import awake
 from bridge.relay.effects import Count, SendToServer, ServerSilent, Settled
+from bridge.relay.events import LeftForServer
 from bridge.relay.hops import to_server
 from bridge.relay.operation import REGISTRATION
 from bridge.relay.state import Step
@@ -49,13 +50,15 @@ def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: i
     if request.is_direct:
         settle(step, row, _U.FORWARDED)
         return
-    if state.empty_ack_due.pop(request.id, None) is not None:
+    carries = step.carries(row.server)
+    # An acknowledgement, or a NON, is sent once. If it cannot leave now, the answer goes as a message that is repeated.
+    if state.empty_ack_due.pop(request.id, None) is not None and carries:
         row.coap_type = ACK
         row.north_mid = request.north_mid
         datagram = to_server(row)
         state.exchanges.replied(row, datagram)
     else:
-        row.coap_type = CON if request.confirmable else NON
+        row.coap_type = CON if request.confirmable or not carries else NON
         row.north_mid = mid = state.north_mids.allocate(state.by_north_mid)
         state.by_north_mid[mid] = row
         datagram = to_server(row)
@@ -94,7 +97,6 @@ def pump(step: Step) -> None:
     """
     state = step.state
     responding: set[bytes] = set()
-    unconfirmed: list[CoapUplink] = []
     for row in state.uplinks.values():
         if row.state is not _U.RECEIVED:
             continue
@@ -103,14 +105,9 @@ def pump(step: Step) -> None:
         elif type(row) is not Verdict and (row.server not in state.active or _may_overtake(step, row)):
             if responding and type(row) is Notification and row.south_token in responding:
                 continue
-            if _is_never_acknowledged(step, row):
-                unconfirmed.append(row)
-                continue
             state.active[row.server] = row.id
             state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
-            step.effect(SendToServer(row.server, to_server(row)))
-    for row in unconfirmed:
-        _send_unconfirmed(step, row)
+            _send(step, row)
 
 
 def _is_never_acknowledged(step: Step, row: CoapUplink) -> bool:
@@ -120,11 +117,23 @@ def _is_never_acknowledged(step: Step, row: CoapUplink) -> bool:
     return server is not None and not server.profile.acknowledges_notifications
 
 
-def _send_unconfirmed(step: Step, row: CoapUplink) -> None:
-    """Send a notification as NON, which is all that can be done where the server acknowledges none."""
-    row.coap_type = NON
-    step.effect(SendToServer(row.server, to_server(row)))
-    settle(step, row, _U.FORWARDED, "sent as NON: this server acknowledges no notification")
+def _send(step: Step, row: CoapUplink) -> None:
+    """Send a message: as CON, or as NON, which is all that can be done where the server acknowledges no notification.
+
+    `left` says that a NON was sent. While the link is down it stays, and is sent again under its message ID.
+    """
+    unconfirmed = _is_never_acknowledged(step, row)
+    if unconfirmed is not (row.coap_type == NON):  # also if the server's profile was changed meanwhile
+        row.coap_type = NON if unconfirmed else CON
+        step.work.update(row)
+    step.effect(SendToServer(row.server, to_server(row), row=row.id if unconfirmed else None))
+
+
+def left(step: Step, event: LeftForServer) -> None:
+    """End a notification that was sent as NON: no more will be known of it, except by a Reset."""
+    row = step.state.uplinks.get(event.row)
+    if row is not None and row.coap_type == NON:
+        settle(step, row, _U.FORWARDED, "sent as NON: this server acknowledges no notification")
 
 
 def _may_overtake(step: Step, row: CoapUplink) -> bool:
@@ -170,15 +179,15 @@ def repeat_due(step: Step) -> None:
     for row_id, timer in list(state.retransmissions.items()):
         if timer.at <= step.mono:
             row = state.uplinks[row_id]
-            if _is_never_acknowledged(step, row):  # its server's profile was changed since it was sent
-                _send_unconfirmed(step, row)
-                continue
             timer.again(step.mono)
+            if _is_never_acknowledged(step, row):  # its link was down, or its server's profile was changed
+                _send(step, row)
+                continue
             if timer.count == 1:
                 step.effect(Count("north_retransmissions", row.KIND))
             if timer.count == MAX_RETRANSMIT:
                 step.effect(ServerSilent(row.server))
-            step.effect(SendToServer(row.server, to_server(row)))
+            _send(step, row)
 
 
 def resume(step: Step) -> None:
@@ -199,9 +208,10 @@ def hasten(step: Step, server: str) -> None:
 
 
 def repeat_now(step: Step, server: str) -> None:
-    """Send unacknowledged messages again: a link toward the server opened."""
+    """Send unacknowledged messages again: a link toward the server opened. A NON did not wait for the link."""
     for row_id, timer in step.state.retransmissions.items():
-        if timer.count and step.state.uplinks[row_id].server == server:
+        row = step.state.uplinks[row_id]
+        if row.server == server and (timer.count or row.coap_type == NON):
             timer.begin_again(step.mono)
 
 
@@ -211,7 +221,9 @@ def expire(step: Step) -> None:
         if row.expires_at is None or row.expires_at > step.wall:
             continue
         if row.state is _U.RECEIVED:
-            settle(step, row, _U.EXPIRED, "the server did not acknowledge in time")
+            never_left = row.coap_type == NON
+            why = "the link toward the server was down" if never_left else "the server did not acknowledge in time"
+            settle(step, row, _U.EXPIRED, why)
         else:
             abandon_response(step, row)
 
@@ -225,7 +237,7 @@ def abandon_response(step: Step, row: CoapUplink) -> None:
 
 def sent_unconfirmed(step: Step, server: str, mid: int) -> Notification | None:
     """Return the notification, sent as NON, that a server's Reset with this message ID belongs to."""
-    for row in step.state.kept_uplinks.values():
+    for row in (step.state.by_north_mid.get(mid), *step.state.kept_uplinks.values()):
         if type(row) is Notification and (row.server, row.north_mid, row.coap_type) == (server, mid, NON):
             return row
     return None

@@ -78,7 +78,7 @@ class NetworkActor:
     def act(self, placed: Placed, effect: Effect, result: Result) -> None:
         """Carry out one effect; never raises. The result of a network call is passed to `result` later."""
         if isinstance(effect, SendToServer):
-            note = self._send(placed, effect)
+            note = self._send(placed, effect, result)
             if self.tap is not None:
                 self.tap.effect(placed.endpoint, effect, note)
             return
@@ -138,11 +138,17 @@ class NetworkActor:
                 },
             )
 
-    def _send(self, placed: Placed, effect: SendToServer) -> str:
+    def carries(self, placed: Placed, server: str, secure: bool) -> bool:  # as a step calls it
+        """Return whether a message of an endpoint to a server, or to its DTLS port, would leave now."""
+        return placed.source is not None and self._north.carries(placed.source, server, opaque=secure)
+
+    def _send(self, placed: Placed, effect: SendToServer, result: Result) -> str:
         """Send a message to a server; return why it was not sent or waits, "" if it was sent."""
         if placed.source is None:
             return self._dropped(placed, effect.server, NO_SOURCE)
         reached("before server datagram")
+        if effect.row is not None:
+            return self._send_unconfirmed(placed, effect, effect.row, result)
         sending = self._north.send(placed.source, effect.server, effect.data, opaque=effect.secure)
         reached("after server datagram")
         if sending is Sending.DROPPED:
@@ -150,6 +156,17 @@ class NetworkActor:
             otherwise = _SESSION_IS_OURS if effect.secure else "too many messages wait for the link already"
             return self._dropped(placed, effect.server, link.reason or otherwise)
         return "" if sending is Sending.LEFT else "waits for the link"
+
+    def _send_unconfirmed(self, placed: Placed, effect: SendToServer, row: int, result: Result) -> str:
+        """Send a message that no server acknowledges, or leave it to its next turn; pass on that it left."""
+        source = placed.source or 0
+        sending = self._north.send(source, effect.server, effect.data, may_wait=False)
+        reached("after server datagram")
+        if sending is Sending.LEFT:
+            asyncio.get_running_loop().call_soon(result, placed, ev.LeftForServer(row))
+            return ""
+        reason = self._north.link(source, effect.server).reason or "the link is not open yet"
+        return f"{NOT_SENT}{reason}; it is tried again"
 
     def _dropped(self, placed: Placed, server: str, why: str) -> str:
         self._count("north_dropped", server=server)

@@ -60,6 +60,7 @@ COUNTERS = {
     "posts_for_others": "Posts that were received for whoever serves their device, by network and result.",
     "posts_from_others": "Posts that another bridge or node had received, by network and result.",
     "provision_failures": "Devices that a binding rejected.",
+    "records_not_sent": "DTLS records of devices that could not leave for their server, by server; DTLS repeats them.",
     "registrations_not_bound": "Registrations that a server would not bind to a new connection, by server.",
     "reports_dropped": "A network's delivery reports that were dropped: too many came before their message was known.",
     "reports_without_downlink": "A network's delivery reports on unknown messages.",

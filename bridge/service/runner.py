@@ -47,6 +47,7 @@ RELOAD_AFTER = 1.0  # seconds between a failed commit and the next attempt to lo
 CALLS = (Submit, LookUp, Cancel)
 TAKEN_IF_ENABLED = (ev.ServerDatagram, ev.DeviceMessage, ev.TriggerAsked, ev.DirectRequest)
 CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
+RESULTS = (*CALL_RESULTS, ev.LeftForServer)
 
 
 @dataclass(slots=True)
@@ -219,7 +220,7 @@ class Runner:
         self.store.load(key, moment(self.clock).wall, partial(self._found, key))
 
     def _refuses(self, event: ev.Event, done: Done | None) -> bool:
-        if not self.stopping or isinstance(event, CALL_RESULTS):
+        if not self.stopping or isinstance(event, RESULTS):
             return False
         if done is not None:
             done(StoreUnavailable("the service is stopping"))
@@ -235,7 +236,7 @@ class Runner:
     def _is_let_go(self, loaded: Loaded, event: ev.Event, done: Done | None) -> bool:
         """Refuse an event of an endpoint whose shard is being released, unless a network call ended."""
         shard = loaded.placed.endpoint.shard
-        if self._accepts(shard) or isinstance(event, CALL_RESULTS):
+        if self._accepts(shard) or isinstance(event, RESULTS):
             return False
         _tell([(event, done)], self._elsewhere(shard))
         return True
@@ -329,7 +330,8 @@ class Runner:
         try:
             south = placed.south_profile(placed.endpoint.device)
             condition = calls.condition(endpoint, now)
-            result = step(state, event, now, south, self.random, self.store.next_id, condition, placed.limits)
+            carries = partial(self.actor.carries, placed)
+            result = step(state, event, now, south, self.random, self.store.next_id, condition, placed.limits, carries)
             changes = result.changes
             if self.announcer is not None and result.effects:
                 changes = [*changes, *self.announcer.of_step(placed, result.effects)]
@@ -431,6 +433,9 @@ class Runner:
     # -- calls of networks -----------------------------------------------------------------------------------------
 
     def _call_ended(self, placed: Placed, event: ev.Event) -> None:
+        if not isinstance(event, CALL_RESULTS):  # a message left for its server
+            self.event(placed.endpoint.id, event)
+            return
         placed.calls.ended(placed.endpoint.id, event, moment(self.clock))
         self.event(placed.endpoint.id, event)
         if not placed.calls.is_calm:

@@ -59,7 +59,13 @@ class Actor(Protocol):
     """Carries out effects; never raises."""
 
     def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
-        """Carry out one effect. A network call's result is passed to `result` later, as an event of the endpoint."""
+        """Carry out one effect. What it led to is passed to `result` later, as an event of the endpoint.
+
+        That is the result of a network call, or that a message which no server acknowledges has left.
+        """
+
+    def carries(self, placed: Placed, server: str, secure: bool) -> bool:  # as a step calls it
+        """Return whether a message of an endpoint to a server, or to its DTLS port, would leave now."""
 
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
         """Return downlink and attempt whose network call is in flight for an endpoint, or None."""

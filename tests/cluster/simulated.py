@@ -257,6 +257,9 @@ class SimulatedNode:
             done = ev.CancelDone(effect.downlink, effect.number, Cancellation.UNKNOWN)
             self._call(placed, (effect.downlink, effect.number), done, result)
 
+    def carries(self, _placed: Placed, _server: str, _secure: bool) -> bool:
+        return True
+
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
         return self._calls.get(endpoint)
 

@@ -114,14 +114,14 @@ def main() -> None:
     copies: dict[str, list[Callable[[], Coroutine[Any, Any, Any]]]] = {}
     under_way: list[asyncio.Future[Any]] = []
 
-    def hostile_send(self: Any, placed: Any, effect: Any) -> None:
+    def hostile_send(self: Any, placed: Any, effect: Any, result: Any) -> None:
         under_way.extend(asyncio.ensure_future(copy()) for copy in copies.pop(placed.endpoint.name, ()))
         for late, data in attacker.meet("up", placed.endpoint.name, effect.data):
             changed = msgspec.structs.replace(effect, data=data)
             if late:
-                asyncio.get_running_loop().call_later(late, send, self, placed, changed)
+                asyncio.get_running_loop().call_later(late, send, self, placed, changed, result)
             else:
-                send(self, placed, changed)
+                send(self, placed, changed, result)
 
     async def hostile_submit(self: Any, placed: Any, attempt: Any) -> Any:
         messages = attacker.meet("down", placed.endpoint.name, attempt.payload)

@@ -148,11 +148,19 @@ class ConnectionNorth:
         found = self.links.get((source, server))
         return Link(LinkState.CLOSED) if found is None else Link(found.state, found.reason, RETRY_AFTER)
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
         if self._receiver is None or server not in self.servers or opaque:
             self.counted.send_dropped += 1
             return Sending.DROPPED
+        if not may_wait and not self.carries(source, server):
+            self._of((source, server)).open()
+            self.counted.send_dropped += 1
+            return Sending.DROPPED
         return self._of((source, server)).send(message)
+
+    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
+        found = None if opaque else self.links.get((source, server))
+        return found is not None and found.state is LinkState.OPEN
 
     def address(self, server: str) -> str | None:
         host, port = self.servers.get(server, ("", 0))

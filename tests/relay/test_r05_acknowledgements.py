@@ -159,3 +159,18 @@ def test_r05_a_non_request_is_answered_non_and_never_acknowledged(world: World):
     assert world.to_server == []
     world.device_sends(response(world.last_south(), mtype=Type.NON, mid=9))
     assert [decode(d).type for d in world.to_server] == [Type.NON]
+
+
+@pytest.mark.parametrize("mtype", [Type.CON, Type.NON])
+def test_r05_an_answer_that_cannot_leave_now_goes_as_a_message_that_the_server_acknowledges(mtype: Type):
+    world = World(NIDD)
+    world.server_sends(request(mtype=mtype))
+    world.link_fails()
+    world.device_sends(response(world.last_south()))
+    assert [up["state"] for up in world.uplinks("response")] == ["RECEIVED"]
+    world.passes(5)
+    world.link_opens()
+    assert (world.last_north().type, world.last_north().code) == (Type.CON, Code.CONTENT)
+    assert [up["state"] for up in world.uplinks("response")] == ["RECEIVED"]
+    world.server_sends(ack(world.last_north()))
+    assert [up["state"] for up in world.uplinks("response")] == ["FORWARDED"]

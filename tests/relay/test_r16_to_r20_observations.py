@@ -96,6 +96,59 @@ def test_r17_one_that_was_sent_as_con_blocks_nothing_once_the_profile_is_changed
     assert world.last_north().payload == b"1"
 
 
+@pytest.mark.parametrize("mtype", [Type.CON, Type.NON])
+def test_r17_one_that_goes_as_non_waits_until_it_can_leave_and_is_forwarded_only_then(mtype: Type):
+    world = World(NIDD, IGNORES)
+    asked = observed(world)
+    sent = len(world.to_server)
+    world.link_fails()
+    for n in range(2):
+        world.device_sends(notification(asked, 50 + n, 2 + n, b"%d" % n, mtype=mtype))
+    world.passes(600)
+    assert [up["state"] for up in world.uplinks("notification")] == ["RECEIVED", "RECEIVED"]
+    world.restart()
+    assert [up["state"] for up in world.uplinks("notification")] == ["RECEIVED", "RECEIVED"]
+    world.link_opens()
+    assert [decode(one).payload for one in world.to_server[sent:]] == [b"0", b"1"]
+    assert {decode(one).type for one in world.to_server[sent:]} == {Type.NON}
+    assert [up["state"] for up in world.uplinks("notification")] == ["FORWARDED", "FORWARDED"]
+
+
+def test_r17_one_that_goes_as_non_and_cannot_leave_for_a_day_expires():
+    world = World(NIDD, IGNORES)
+    asked = observed(world)
+    world.link_fails()
+    world.device_sends(notification(asked, 50, mtype=Type.NON))
+    world.passes(86_500)
+    (row,) = world.uplinks("notification")
+    assert (row["state"], row["reason"]) == ("EXPIRED", "the link toward the server was down")
+
+
+def test_r17_one_that_could_not_leave_as_non_is_acknowledged_once_the_profile_says_that_the_server_does_it():
+    world = World(NIDD, IGNORES)
+    asked = observed(world)
+    world.link_fails()
+    world.device_sends(notification(asked, 50, mtype=Type.NON))
+    world.endpoint = replace(world.endpoint, servers=(replace(world.endpoint.servers[0], profile=ServerProfile()),))
+    world.restart()
+    world.link_opens()
+    world.passes(10)
+    assert world.last_north().type is Type.CON
+    assert [up["state"] for up in world.uplinks("notification")] == ["RECEIVED"]
+    world.server_sends(ack(world.last_north()))
+    assert [up["state"] for up in world.uplinks("notification")] == ["FORWARDED"]
+
+
+def test_r19_a_reset_that_comes_before_it_is_known_that_the_notification_left_ends_the_observation():
+    world = World(NIDD, IGNORES)
+    asked = observed(world)
+    world.link_fails()
+    world.device_sends(notification(asked, 50, mtype=Type.NON))
+    (row,) = world.uplinks("notification")
+    world.server_sends(rst(row["north_mid"]))
+    assert [up["state"] for up in world.uplinks("notification")] == ["REJECTED"]
+
+
 def test_r17_one_device_originated_con_at_a_time(world: World):
     asked = observed(world)
     for n in range(4):

@@ -26,6 +26,20 @@ def test_r26_records_pass_both_ways_byte_for_byte(world: World):
     assert world.submitted[-1].attempt.kind is Kind.OPAQUE
 
 
+def test_r26_a_record_that_cannot_leave_for_its_server_is_not_forwarded_and_does_not_wait(world: World):
+    world.link_fails()
+    world.device_sends(record(22, b"hello", 0), "1")
+    (row,) = world.uplinks("opaque")
+    assert row["state"] == "REJECTED"
+    assert "cannot be reached on its DTLS port" in row["reason"]
+    assert world.counted("records_not_sent") == 1
+    world.link_opens()
+    world.passes(100)
+    assert world.secure == []
+    world.device_sends(record(22, b"hello", 0, 2), "2")
+    assert [row["state"] for row in world.uplinks("opaque")] == ["REJECTED", "FORWARDED"]
+
+
 @pytest.mark.parametrize("first", [20, 21, 22, 23, 25, 26, 44, 63])
 def test_r26_the_first_byte_tells_dtls_from_coap(world: World, first):
     world.device_sends(bytes((first,)) + bytes(20))

@@ -130,6 +130,7 @@ class World:
         self.cancel_answer: Cancellation | None = Cancellation.REMOVED
         self.wake: float | None = None  # wall time
         self.secure: list[bytes] = []
+        self.down: set[str] = set()  # servers for which nothing leaves
         self.limits: Limits = NO_LIMITS
         self.state = EndpointState(self.endpoint, self.policy, Kept(), 0.5)
 
@@ -138,7 +139,9 @@ class World:
     def event(self, event: ev.Event) -> None:
         now = Now(self.wall, self.mono)
         draw, ids = self.random.random, self.ids
-        result = step(self.state, event, now, self.south, draw, lambda: next(ids), self.condition, self.limits)
+        result = step(
+            self.state, event, now, self.south, draw, lambda: next(ids), self.condition, self.limits, self._carries
+        )
         self.used(result.charges)
         for change in result.changes:
             table = self.tables.setdefault(change.row, {})
@@ -167,6 +170,18 @@ class World:
         for effect in result.effects:
             self._release(effect)
 
+    def _carries(self, server: str, _secure: bool) -> bool:
+        return server not in self.down
+
+    def link_fails(self, server: str = "srv") -> None:
+        """Let no message leave for a server."""
+        self.down.add(server)
+
+    def link_opens(self, server: str = "srv") -> None:
+        """Let messages leave for a server again."""
+        self.down.discard(server)
+        self.event(ev.LinkOpened(server, new_address=False))
+
     def _check_calls(self, result: Result) -> None:
         """At most one call begins, only where the network takes it; the step says so, or that it waits for one."""
         begun = [effect for effect in result.effects if isinstance(effect, Submit | LookUp | Cancel)]
@@ -190,7 +205,11 @@ class World:
 
     def _release(self, effect: Effect) -> None:
         if isinstance(effect, SendToServer):
+            if effect.server in self.down:
+                return
             (self.secure if effect.secure else self.to_server).append(effect.data)
+            if effect.row is not None:
+                self.event(ev.LeftForServer(effect.row))
         elif isinstance(effect, Submit):
             deadline = effect.attempt.deadline
             assert deadline is None or self.wall < deadline, "nothing is sent to a device after deliver_by"

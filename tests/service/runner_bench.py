@@ -44,6 +44,9 @@ class Recorder:
         self.effects.append(effect)
         self.end_call = partial(result, placed)
 
+    def carries(self, _placed: Placed, _server: str, _secure: bool) -> bool:
+        return True
+
     def call_in_flight(self, endpoint: int) -> int | None:
         return self.calls.get(endpoint)
 

@@ -1,9 +1,14 @@
 """Effects become calls of the parts around the core."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from bridge.relay.effects import Count, ServerSilent
+import pytest
+
+from bridge.north.contract import Link, LinkState, Sending
+from bridge.relay import events as ev
+from bridge.relay.effects import Count, SendToServer, ServerSilent
 from bridge.relay.model import Endpoint
 from bridge.service.actor import NetworkActor
 
@@ -18,3 +23,24 @@ def test_the_name_of_a_silent_server_is_looked_up_again_and_counted() -> None:
     actor.act(placed, Count("silent_servers", "other"), lambda *_: None)  # a counter is a counter, whatever its name
     assert looked_up == [(7, "srv")]
     assert counted == [("silent_servers", "srv"), ("silent_servers", "other")]
+
+
+@pytest.mark.parametrize("sending", list(Sending))
+async def test_a_message_that_no_server_acknowledges_has_left_only_when_the_link_took_it(sending: Sending) -> None:
+    asked: list[dict[str, bool]] = []
+    told: list[ev.Event] = []
+
+    def send(_source: int, _server: str, _data: bytes, **how: bool) -> Sending:
+        asked.append(how)
+        return sending
+
+    north: Any = SimpleNamespace(send=send, link=lambda *_: Link(LinkState.FAILING, "no route"))
+    counted: list[str] = []
+    actor = NetworkActor(north, {}, lambda name, **_: counted.append(name))
+    placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()), source=7)
+    actor.act(placed, SendToServer("srv", b"@", row=5), lambda _placed, event: told.append(event))
+    assert told == []  # never inside of the step that sent it
+    await asyncio.sleep(0)
+    assert told == ([ev.LeftForServer(5)] if sending is Sending.LEFT else [])
+    assert asked == [{"may_wait": False}]
+    assert counted == []  # it is not lost

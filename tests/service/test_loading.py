@@ -110,6 +110,9 @@ class Side:
     def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
         self.effects.append(effect)
 
+    def carries(self, _placed: Placed, _server: str, _secure: bool) -> bool:
+        return True
+
     def call_in_flight(self, _endpoint: int) -> None:
         return None
 

@@ -74,10 +74,16 @@ class SessionLink:
         self._heard = 0.0  # when the server was heard last
         self._held_until = 0.0  # until then the server wants no further link
 
-    def send(self, message: bytes) -> Sending:
-        """Send a message, or let it wait for the link."""
+    @property
+    def is_free(self) -> bool:
+        """Whether a message would leave now."""
         channel = self._channel
-        if self._state is LinkState.OPEN and channel is not None and not channel.is_full and not self._waiting:
+        return self._state is LinkState.OPEN and channel is not None and not channel.is_full and not self._waiting
+
+    def send(self, message: bytes, *, may_wait: bool = True) -> Sending:
+        """Send a message, or let it wait for the link unless `may_wait` is False: then the link only begins to open."""
+        channel = self._channel
+        if channel is not None and self.is_free:
             sending = channel.send(message)
             self._owner.counted.sent += sending is not Sending.DROPPED
             self._owner.counted.sent_bytes += len(message) if sending is not Sending.DROPPED else 0
@@ -90,6 +96,8 @@ class SessionLink:
             self._open(urgent=True)
             if self._owner.silent(self.key[1]) is not None:
                 return self._drop()
+        if not may_wait:
+            return self._drop()
         if self._waiting is None:
             self._waiting = deque()
         if len(self._waiting) >= WAITING:

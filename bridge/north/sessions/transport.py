@@ -157,12 +157,17 @@ class SessionNorth:
         found = self.links.get((source, server))
         return Link(LinkState.CLOSED) if found is None else found.view
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
         """Send one message, opening the link if it is closed. DTLS records of the device's own never pass here."""
         if self._receiver is None or server not in self._servers or opaque:
             self.counted.send_dropped += 1
             return Sending.DROPPED
-        return self._of((source, server)).send(message)
+        return self._of((source, server)).send(message, may_wait=may_wait)
+
+    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
+        """Return whether a message would leave now: the link is open, and nothing waits for it."""
+        found = None if opaque else self.links.get((source, server))
+        return found is not None and found.is_free
 
     def address(self, server: str) -> str | None:
         """Return HOST:PORT of a server; None while its name is not resolved."""

@@ -132,8 +132,8 @@ class Peers:
             peer.token = token if len(token) >= TOKEN else b""
             peer.mid = _mid(message)
 
-    def answer(self, key: Key, message: bytes) -> Outgoing:
-        """Return whether an answer may be sent now; else it is kept."""
+    def answer(self, key: Key, message: bytes, *, keep: bool = True) -> Outgoing:
+        """Return whether an answer may be sent now; else it is kept until the server is proven, if `keep`."""
         now = self._now()
         peer = self._of(key, now)
         if peer.proven or not self.amplification:
@@ -143,7 +143,8 @@ class Peers:
         if peer.sent + len(message) <= self.amplification * peer.received:
             peer.sent += len(message)
             return _NOW
-        self._keep(key, now, message)
+        if keep:
+            self._keep(key, now, message)
         allowed = not peer.received or peer.sent + udp.HEADER <= self.amplification * peer.received
         if now < peer.not_before or not allowed:  # a server at a new address has sent nothing from there yet
             return _LATER

@@ -126,7 +126,7 @@ class UdpNorth:
             return Link(LinkState.FAILING, f"the name of server {server!r} cannot be resolved; see the log")
         return _OPEN if self.addresses.is_open(source) else Link(LinkState.CLOSED)
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> Sending:
+    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
         """Send a datagram from the endpoint's own address, to the server's CoAP port, or its DTLS port if `opaque`."""
         destination = self.servers.destination(server, secure=opaque)
         if destination is None:
@@ -135,15 +135,24 @@ class UdpNorth:
         if not opaque:
             key = (source, destination[0], destination[1])
             if is_answer(message):
-                outgoing = self._peers.answer(key, message)
+                outgoing = self._peers.answer(key, message, keep=may_wait)
                 if not outgoing.now:
-                    return self._prove(source, destination, outgoing.ping)
+                    waits = self._prove(source, destination, outgoing.ping)
+                    return waits if may_wait else Sending.DROPPED
             if self._peers.taken(key, message):
                 self._dropped += 1
                 return Sending.DROPPED
             if is_request(message):
                 self._peers.request(key, message)
         return self._send(source, destination, message)
+
+    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
+        """Return whether a datagram would leave now: the server's address is known, and the endpoint's own is open."""
+        if self.servers.destination(server, secure=opaque) is None:
+            return False
+        if not self.addresses.is_open(source) and source not in self._failing:
+            self._open(source)
+        return self.addresses.is_open(source)
 
     def send_record(self, source: int, server: str, datagram: bytes) -> Sending:
         """Send a datagram of a DTLS session of the endpoint with a server, whose address DTLS itself proves."""
