@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from bridge.cluster.agreement import Agreement
 from bridge.cluster.requests import OwnerRequests
 from bridge.cluster.view import ClusterView
 from bridge.quota.allotment import Asked, Given
@@ -19,6 +20,9 @@ class ClusterLedger(Protocol):
 
     async def view(self) -> ClusterView:
         """Return all nodes and shards."""
+
+    async def clock(self) -> float:
+        """Return the ledger's wall time."""
 
     async def take(self, shards: Sequence[int]) -> Mapping[int, int]:
         """Take shards that no living node holds; return the epochs of those that are this node's now.
@@ -45,6 +49,9 @@ class ClusterLedger(Protocol):
 
         If this raises, the requests may have been answered nevertheless: then the node has at least what it kept.
         """
+
+    async def agree(self, agreement: Agreement) -> None:
+        """Let nodes that join later know what the configuration of this node says from now on."""
 
     async def drain(self, node: str, *, on: bool) -> None:
         """Ask a node to hand its shards over to the others, or to take some again. Raises NotFound."""

@@ -10,6 +10,7 @@ from bridge.metrics import Metrics
 from bridge.service.inbox import InboxWork
 from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
+from bridge.service.node_clock import NodeClock
 from bridge.service.node_inbox import NodeInbox
 from bridge.service.owner_requests import CarryOut, OwnerWork
 from bridge.service.parts import Parts
@@ -32,11 +33,12 @@ async def node_of(
     looked: Callable[[], None],
     carry_out: CarryOut,
     requests: OwnerRequests,
+    wall: Callable[[], float],
 ) -> Node:
     """Return the node whose parts these are; its `run` takes shards, and `tasks` has what goes on beside.
 
     `looked` is called after each look at the cluster. `carry_out` carries out what was asked of other nodes,
-    in `requests`.
+    in `requests`. `wall` is the clock by which deadlines are kept.
 
     Raises StoreUnavailable.
     """
@@ -67,5 +69,6 @@ async def node_of(
     tasks.begin(addresses.run())
     quotas = QuotaAllotments(parts.quotas, ledger, parts.runner, metrics.count)
     return Node(
-        ledger, shards, followers, chores, config.cluster.renew, metrics, looked, addresses.release_rest, quotas
-    )
+        ledger, shards, followers, chores, config.cluster.renew, metrics, looked, addresses.release_rest, quotas,
+        NodeClock(ledger, wall),
+    )  # fmt: skip

@@ -12,6 +12,7 @@ from bridge.cluster.view import ClusterView
 from bridge.metrics import Metrics
 from bridge.operations.types.state import NodeStatus
 from bridge.service.cluster import ClusterWork
+from bridge.service.node_clock import NodeClock
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.tasks import Tasks
 from bridge.store.fleet import FleetCounts
@@ -59,6 +60,7 @@ class Node:
         looked: Callable[[], None],
         stopping: Callable[[Collection[int]], Awaitable[None]],
         quotas: QuotaAllotments,
+        clock: NodeClock,
     ) -> None:
         """`followers` in the order in which they prepare; `looked` is called after each look at the cluster.
 
@@ -71,6 +73,7 @@ class Node:
         self._looked = looked
         self._stopping = stopping
         self._quotas = quotas
+        self.clock = clock
         for follower in (*followers, self._chores):
             shards.follow(follower)
         _watch(metrics, self)
@@ -89,12 +92,14 @@ class Node:
             nodes=tuple(self.work.alive),
             to_move=self.work.to_move,
             unserved=self.work.unserved,
+            clock_ahead=None if self.clock.ahead is None else round(self.clock.ahead, 3),
         )
 
     async def run(self) -> None:
         """Keep this node's part of the cluster, and of its quotas, until this is cancelled."""
         async with asyncio.TaskGroup() as both:
             both.create_task(self._quotas.run())
+            both.create_task(self.clock.run())
             while True:
                 pause = await self.work.turn()
                 self._looked()
@@ -120,6 +125,11 @@ def _watch(metrics: Metrics, node: Node) -> None:
         "cluster_shards_to_move", "Shards that another node should have than the one that holds them, if any does."
     )
     metrics.watch("cluster_shards_to_move", lambda: float(node.work.to_move))
+    metrics.describe(
+        "cluster_clock_ahead_seconds",
+        "Seconds by which this node's wall clock is certainly ahead of the database's; negative: it is behind.",
+    )
+    metrics.watch("cluster_clock_ahead_seconds", lambda: _known(node.clock, node.shards.node), label="node")
     metrics.describe("cluster_node_shards", "Shards of each node whose lease goes on, as this node saw them last.")
     metrics.watch("cluster_node_shards", lambda: _of_each(node.work.view, ClusterView.held_by), label="node")
     metrics.describe(
@@ -127,6 +137,10 @@ def _watch(metrics: Metrics, node: Node) -> None:
         "Seconds until each node's lease ends, by the database's clock; 0: it is over.",
     )
     metrics.watch("cluster_node_lease_seconds", lambda: _of_each(node.work.view, _left), label="node")
+
+
+def _known(clock: NodeClock, name: str) -> Mapping[str, float]:
+    return {} if clock.ahead is None else {name: clock.ahead}
 
 
 def _of_each(view: ClusterView | None, read: Callable[[ClusterView, str], float]) -> Mapping[str, float]:

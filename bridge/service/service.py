@@ -13,6 +13,7 @@ from bindings.contract import Binding
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.config import Config, checked
+from bridge.config.agreement import agreement
 from bridge.config.difference import Difference
 from bridge.config.store_keys import store_seal
 from bridge.delivery.downlinks import Downlink
@@ -170,7 +171,7 @@ class Service:
             requests = SealedOwnerRequests(store.owner_requests, store_seal(self.config))
             self._node = await node_of(
                 self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked, self._carry_out,
-                requests,
+                requests, self.clock.wall,
             )  # fmt: skip
             self._owners = AskOwners(requests, self.metrics.count)
             self._keeping = asyncio.create_task(self._node.run())
@@ -354,6 +355,9 @@ class Service:
         changing = Reconfiguring(self.parts, self._tasks, self._progress, partial(describe, self.metrics, servers=()))
         reached, failures = await changing.change(before, after, made)
         self.config = reached
+        if reached.cluster.enabled:
+            with contextlib.suppress(StoreUnavailable):  # it serves for a message at the next join alone
+                await self.cluster.agree(agreement(reached))
         return reached, failures
 
     async def forget_limits(self, network: str) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from bridge.config import Config
+from bridge.config.agreement import agreement
 from bridge.errors import ConfigurationError, LedgerInUse, StoreUnavailable
 from bridge.store.contract import Store
 from bridge.store.opening import LeasedStore, open_as_node, open_in_turn, open_store
@@ -48,7 +49,10 @@ async def open_when_free(
 
 async def _join(config: Config, lost: Callable[[], None]) -> Store:
     cluster = config.cluster
-    store = await _in_turn(lambda: open_as_node(config.database, cluster.name, cluster.lease, cluster.renew, lost), str)
+    mine = agreement(config)
+    store = await _in_turn(
+        lambda: open_as_node(config.database, cluster.name, cluster.lease, cluster.renew, lost, mine), str
+    )
     try:
         await store.alone()
     except BaseException:

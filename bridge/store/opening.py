@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from bridge.cluster.agreement import Agreement
 from bridge.cluster.ledger import ClusterLedger
 from bridge.errors import ConfigurationError
 from bridge.store import contract
@@ -61,19 +62,22 @@ def open_ingress(database: str) -> Ingress:
     return PostgresIngress(database)
 
 
-def open_as_node(database: Path | str, node: str, span: float, pause: float, lost: Callable[[], None]) -> NodeStore:
+def open_as_node(
+    database: Path | str, node: str, span: float, pause: float, lost: Callable[[], None], agreement: Agreement
+) -> NodeStore:
     """Open a ledger in PostgreSQL as one of several nodes, with a lease of `span` seconds.
 
     `pause`: seconds between two renewals. `lost` is called in another thread before the lease ends, or when other
     nodes have declared it over, and must end everything at once. Raises LedgerInUse while a node of this name is
-    alive, or a bridge without [cluster] uses the ledger; else as `open_store` does.
+    alive, or a bridge without [cluster] uses the ledger; else as `open_store` does. ConfigurationError is also that a
+    living node has other settings that must be alike.
     """
     if isinstance(database, Path):
         raise ConfigurationError("[cluster] enabled: needs a ledger in PostgreSQL; set [service] database to its URI")
     check_uri(database)
     from bridge.store.postgres.cluster import NodeStore as Node
 
-    return Node.join(database, node, span, pause, lost, wait=0.0)
+    return Node.join(database, node, span, pause, lost, wait=0.0, agreement=agreement)
 
 
 def open_to_read(database: Path | str) -> contract.ReadOnlyStore:

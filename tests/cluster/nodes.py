@@ -68,6 +68,7 @@ callbacks = {{ bind = "{host}", port = {sms_callback}, public_url = "{balancer}"
 downlinks = {{ response_timeout = 2.0 }}
 """
 _TAKE = 'if test -e hangs; then exec sleep 60; fi; ! test -e fails && echo take "${PWD##*/}" "$@" >> "$0"'
+_OF_THE_HOP = {"Connection", "Content-Length", "Keep-Alive", "Transfer-Encoding"}  # of an answer
 _ENDPOINT = """
 [[endpoints]]
 name = "e{number}"
@@ -483,7 +484,8 @@ class Cluster:
                     self._answered.append(body)
                     if answer.status == 204:  # No Content: a node has it
                         self.taken.append(body)
-                    return web.Response(status=answer.status, body=await answer.read())
+                    passed = {name: value for name, value in answer.headers.items() if name not in _OF_THE_HOP}
+                    return web.Response(status=answer.status, headers=passed, body=await answer.read())
         return web.Response(status=503)
 
 

@@ -154,6 +154,9 @@ async def test_the_clock_of_a_node_is_an_hour_ahead(cluster: Cluster) -> None:
     await cluster.start("c", program="tests.cluster.hour_ahead")
     await cluster.ready("c")
     await cluster.settled("a", "b", "c")
+    ahead = {name: (await cluster.ask(name, "status"))["node"]["clock_ahead"] for name in ("a", "c")}
+    assert [round(ahead["a"] / 3600), round(ahead["c"] / 3600)] == [0, 1], "each compares itself with the database"
+    assert "ahead of that of the database" in cluster.nodes["c"].process.said()
     its = [endpoint for endpoint, holder in cluster.holders().items() if holder == "c"]
     await cluster.traffic(2)
     cluster.nodes["c"].kill()

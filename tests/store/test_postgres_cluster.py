@@ -8,6 +8,7 @@ import time
 import pytest
 
 from bindings.contract import Post
+from bridge.cluster.agreement import NOTHING_SAID, Agreement
 from bridge.cluster.requests import OwnerRequest
 from bridge.delivery.rows import Insert
 from bridge.directory import Draft
@@ -48,8 +49,8 @@ async def join(where):
     """Returns a function that makes a node join; what it has lost is in `join.lost`."""
     nodes, lost = [], []
 
-    def made(name, span=SPAN, wait=0.0):
-        node = NodeStore.join(where, name, span, RENEW, lambda: lost.append(name), wait)
+    def made(name, span=SPAN, wait=0.0, agreement=NOTHING_SAID):
+        node = NodeStore.join(where, name, span, RENEW, lambda: lost.append(name), wait, agreement)
         nodes.append(node)
         return node
 
@@ -370,6 +371,25 @@ async def test_a_node_that_hangs_in_a_transaction_costs_no_other_node_its_lease(
         await committing
     await b.committed([event])
     assert join.lost == []
+
+
+async def test_a_node_whose_settings_must_be_alike_and_are_not_is_refused_with_both_values_and_the_cure(join, caplog):
+    """What may differ while nodes are changed one after the other is only told."""
+    prefix = "[north] prefixes"
+    a = join("a", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[servers.x] uri": "coap://x"}))
+    with pytest.raises(ConfigurationError, match=r"beside node 'a'.*10\.65\.0\.0/16 here and 10\.64.*stop all nodes"):
+        join("b", agreement=Agreement({prefix: "10.65.0.0/16"}))
+    assert [*(await a.view()).nodes] == ["a"]
+    assert a._transactions._ownership.holds
+    join("b", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[servers.x] uri": "coap://y"}))
+    assert "[servers.x] uri is coap://y here and coap://x there; make both alike" in caplog.text
+    join("of the release before")  # it says nothing of itself
+
+    await a.agree(Agreement({prefix: "10.66.0.0/16"}))  # as after a reload
+    with pytest.raises(ConfigurationError, match=r"node 'a'.*10\.64\.0\.0/16 here and 10\.66"):
+        join("c", agreement=Agreement({prefix: "10.64.0.0/16"}))
+    await a.close()  # a node that is not there any more has no say
+    join("c", agreement=Agreement({prefix: "10.64.0.0/16"}))
 
 
 async def test_two_nodes_cannot_have_one_name(join, downlink):

@@ -48,6 +48,7 @@ class NodeStatus(Result, frozen=True, kw_only=True):
     nodes: tuple[str, ...]  # whose lease goes on
     to_move: int  # shards that another node should have: they are handed over, a few at a time
     unserved: int  # shards that no living node holds
+    clock_ahead: float | None  # seconds by which its wall clock is certainly ahead of the database's; < 0: behind
 
 
 class Status(Result, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bridge.cluster.agreement import Agreement
 from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.delivery.rows import Change
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
@@ -108,6 +109,10 @@ class InMemoryNode(InMemoryStore):
         }
         return ClusterView(nodes, dict(self._rows.shards))
 
+    async def clock(self) -> float:
+        await self.readable()
+        return self._rows.wall()
+
     async def take(self, shards: Sequence[int]) -> Mapping[int, int]:
         await self.readable()
         if self._fenced and not self._is_in():
@@ -161,6 +166,9 @@ class InMemoryNode(InMemoryStore):
         answer = given(asked, budget, self._rows.wall())
         stored.rows[self._incarnation] = _AllotmentRow(answer.all, answer.used)
         return answer
+
+    async def agree(self, agreement: Agreement) -> None:
+        """Nothing: nodes in memory are not compared."""
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self.readable()

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import psycopg
 
+from bridge.cluster.agreement import NOTHING_SAID, Agreement
 from bridge.cluster.view import ClusterView
 from bridge.errors import StoreUnavailable
 from bridge.quota.allotment import Asked, Given
@@ -30,7 +31,7 @@ from bridge.store.postgres.schema import (
     session_of_lease,
 )
 from bridge.store.postgres.store import PostgresStore
-from bridge.store.sql.connection import Connection
+from bridge.store.sql.connection import Connection, value_of
 
 T = TypeVar("T")
 
@@ -72,14 +73,21 @@ class NodeStore(PostgresStore):
 
     @classmethod
     def join(
-        cls, where: str, node: str, span: float, pause: float, lost: Callable[[], None], wait: float = WAIT
+        cls,
+        where: str,
+        node: str,
+        span: float,
+        pause: float,
+        lost: Callable[[], None],
+        wait: float = WAIT,
+        agreement: Agreement = NOTHING_SAID,
     ) -> "NodeStore":
         """Join the cluster of a database; call it in a running event loop. It blocks.
 
         `span`, `pause`: seconds of the lease, and between two renewals. `lost` is called in another thread before the
         lease ends, or when the place is found to be lost, and must end everything at once. Raises LedgerInUse (a
-        living node has the name, or a bridge without [cluster] uses the database), ConfigurationError,
-        StoreUnavailable.
+        living node has the name, or a bridge without [cluster] uses the database), ConfigurationError (also
+        if a living node has other settings than `agreement` that must be alike), StoreUnavailable.
         """
         with contextlib.ExitStack() as opened:
             asking = PostgresConnection(where)
@@ -91,7 +99,7 @@ class NodeStore(PostgresStore):
                 failed = opened.enter_context(contextlib.ExitStack())
                 failed.callback(writing.close)
                 writing.connect()
-                membership = Membership(writing, node, span)
+                membership = Membership(writing, node, span, agreement)
                 membership.lock(wait)
                 _migrate_alone(asking)
                 check_whole(writing)
@@ -116,6 +124,9 @@ class NodeStore(PostgresStore):
     async def view(self) -> ClusterView:
         return await self._ask(lambda: shard_rows.view(self._asking))
 
+    async def clock(self) -> float:
+        return float(await self._ask(lambda: value_of(self._asking, quota_rows.CLOCK)))
+
     async def take(self, shards: Sequence[int]) -> Mapping[int, int]:
         epochs, first = await self._ask(lambda: shard_rows.take(self._asking, self._membership, sorted(shards), BLOCK))
         self._ids.restart(first, time.monotonic())
@@ -135,6 +146,9 @@ class NodeStore(PostgresStore):
         self._allotted += 1
         number = self._allotted
         return await self._ask(lambda: quota_rows.allot(self._asking, self._membership.incarnation, asked, number))
+
+    async def agree(self, agreement: Agreement) -> None:
+        await self._ask(lambda: shard_rows.agree(self._asking, self._membership, agreement))
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self._ask(lambda: shard_rows.drain(self._asking, node, on=on))

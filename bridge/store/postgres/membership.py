@@ -6,11 +6,17 @@ whose lease others have declared over, finds no row of its own: its transaction 
 Nodes hold the lock of `bridge.store.postgres.ownership` together, so that no bridge without [cluster] uses the ledger.
 """
 
+import logging
 from importlib.metadata import version
 
-from bridge.errors import LedgerInUse
+import msgspec
+
+from bridge.cluster.agreement import Agreement, conflicts, differences
+from bridge.errors import ConfigurationError, LedgerInUse
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.ownership import LOCK_OF_SCHEMA, Ownership
+
+log = logging.getLogger(__name__)
 
 CLUSTER = "a cluster"  # the owner's name in `id_mark`: a bridge without [cluster] that lost its session commits nothing
 
@@ -21,9 +27,10 @@ class Membership(Ownership):
     LOCK = LOCK_OF_SCHEMA.format("_shared")
     OTHER = "a bridge without [cluster] uses the database: stop it, or enable [cluster] there"
 
-    def __init__(self, connection: PostgresConnection, node: str, span: float) -> None:
-        """`span`: seconds that the lease lasts after each transaction."""
+    def __init__(self, connection: PostgresConnection, node: str, span: float, agreement: Agreement) -> None:
+        """`span`: seconds that the lease lasts after each transaction. `agreement`: of this node."""
         super().__init__(connection)
+        self._agreement = agreement
         self.node = node
         self.incarnation = self._name
         self._span = span
@@ -31,21 +38,35 @@ class Membership(Ownership):
     def take(self) -> bool:
         """Join the cluster, once the lock is there and the tables are; return whether a former owner may still act.
 
-        Raises LedgerInUse if a living node has the name, psycopg.Error.
+        Raises LedgerInUse if a living node has the name, ConfigurationError if a living one has other settings that
+        must be alike, psycopg.Error.
         """
         connection = self._connection
         connection.execute("BEGIN")
         former = connection.execute("SELECT owner FROM id_mark FOR UPDATE").fetchone()
+        try:
+            self._compare()
+        except ConfigurationError:
+            connection.execute("ROLLBACK")
+            raise
         found = connection.execute(
             # It gives no id yet; those that it will give are not reserved, so they are not smaller than `next`.
             "INSERT INTO node AS n"
-            " (name, incarnation, release, started_at, until, backend, committed, first_id, draining)"
+            " (name, incarnation, release, started_at, until, backend, committed, first_id, draining, agreement)"
             " VALUES (?, ?, ?, clock_timestamp(), clock_timestamp() + make_interval(secs => ?), ?, 0,"
-            " (SELECT next FROM id_mark), 0)"
+            " (SELECT next FROM id_mark), 0, ?)"
             " ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, release = excluded.release,"
             " started_at = excluded.started_at, until = excluded.until, backend = excluded.backend, committed = 0,"
-            " first_id = excluded.first_id, draining = 0 WHERE n.until <= clock_timestamp() RETURNING 1",
-            (self.node, self._name, version("lwm2m-nonip-bridge"), self._span, connection.backend),
+            " first_id = excluded.first_id, draining = 0, agreement = excluded.agreement"
+            " WHERE n.until <= clock_timestamp() RETURNING 1",
+            (
+                self.node,
+                self._name,
+                version("lwm2m-nonip-bridge"),
+                self._span,
+                connection.backend,
+                written(self._agreement),
+            ),
         ).fetchone()
         if found is None:
             connection.execute("ROLLBACK")
@@ -59,6 +80,26 @@ class Membership(Ownership):
         connection.execute("COMMIT")
         self._backend = connection.backend
         return former is not None and former[0] not in ("", CLUSTER)
+
+    def _compare(self) -> None:
+        """Compare what this node says of itself with what the living ones do; no other one joins meanwhile.
+
+        Raises ConfigurationError.
+        """
+        others = self._connection.execute(
+            "SELECT name, agreement FROM node"
+            " WHERE name <> ? AND incarnation <> '' AND until > clock_timestamp() AND agreement <> '' ORDER BY name",
+            (self.node,),
+        ).fetchall()
+        for name, text in others:
+            there = _read(text)
+            for what in conflicts(self._agreement, there):
+                raise ConfigurationError(
+                    f"node {self.node!r} cannot join the cluster beside node {name!r}: {what}. Give all nodes the same "
+                    "settings; where a setting has to change, stop all nodes first"
+                )
+            for what in differences(self._agreement, there):
+                log.warning("beside node %r: %s; make both alike", name, what, extra={"sample": f"differs {what}"})
 
     def note_transaction(self) -> int:
         """Within a transaction, leave its number and renew the lease; return the number.
@@ -85,3 +126,16 @@ class Membership(Ownership):
     def _let_go(self) -> None:
         """Leave the cluster. The caller has released its shards; any others can be taken at once."""
         self._connection.execute("DELETE FROM node WHERE name = ? AND incarnation = ?", (self.node, self._name))
+
+
+def written(agreement: Agreement) -> str:
+    """Return what a node says of itself, as the column has it."""
+    return msgspec.json.encode(agreement).decode()
+
+
+def _read(text: str) -> Agreement:
+    """Return what another node says of itself; a newer release may say more, and what cannot be read is nothing."""
+    try:
+        return msgspec.json.decode(text, type=Agreement)
+    except msgspec.DecodeError:
+        return Agreement()

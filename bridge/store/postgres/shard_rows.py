@@ -7,10 +7,11 @@ locks of its own must wait for nobody's.
 import contextlib
 from collections.abc import Iterator, Sequence
 
+from bridge.cluster.agreement import Agreement
 from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.errors import NotFound, StoreUnavailable
 from bridge.store.postgres.connection import PostgresConnection
-from bridge.store.postgres.membership import Membership
+from bridge.store.postgres.membership import Membership, written
 from bridge.store.sql.connection import Connection
 
 SESSION = "SET lock_timeout = '4s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '5s'"
@@ -82,6 +83,14 @@ def drain(connection: PostgresConnection, node: str, *, on: bool) -> None:
     )
     if not connection.changes():
         raise NotFound(f"there is no node {node!r} in the cluster")
+
+
+def agree(connection: PostgresConnection, me: Membership, agreement: Agreement) -> None:
+    """Replace what a node says of its settings. Raises psycopg.Error."""
+    connection.execute(
+        "UPDATE node SET agreement = ? WHERE name = ? AND incarnation = ?",
+        (written(agreement), me.node, me.incarnation),
+    )
 
 
 def unfit(connection: PostgresConnection, me: Membership, *, on: bool) -> None:

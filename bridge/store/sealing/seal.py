@@ -48,6 +48,16 @@ class Seal:
         return bool(self._keys)
 
     @property
+    def seals_under(self) -> str:
+        """The id of the key under which secrets are sealed; "" if there is none."""
+        return "" if self._first is None else self._first.hex()
+
+    @property
+    def opens_under(self) -> tuple[str, ...]:
+        """The ids of all keys."""
+        return tuple(one.hex() for one in self._keys)
+
+    @property
     def rotates(self) -> bool:
         """Whether there is a key that only opens."""
         return len(self._keys) > self.seals

@@ -1,0 +1,53 @@
+"""What nodes must have alike, as each says of itself, and how two nodes differ. No I/O."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+NO_KEY = ""  # in place of the id of a key: in the clear
+
+
+class Agreement(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the configuration of one node says. It holds no secrets.
+
+    `alike`: settings that no two nodes may have otherwise, by their names. `in_time`: settings that may differ while
+    the nodes are changed one after the other. `seals`: the id of the key under which the node encrypts, `NO_KEY` for
+    none. `opens`: the ids of all keys with which it can decrypt.
+    """
+
+    alike: Mapping[str, str] = {}
+    in_time: Mapping[str, str] = {}
+    seals: str = NO_KEY
+    opens: tuple[str, ...] = ()
+
+
+NOTHING_SAID = Agreement()
+
+
+def conflicts(here: Agreement, there: Agreement) -> Iterator[str]:
+    """Yield what keeps a node with `here` out of a cluster that has a node with `there`: a setting and both values."""
+    for name in here.alike.keys() & there.alike.keys():
+        if here.alike[name] != there.alike[name]:
+            yield f"{name} is {here.alike[name]} here and {there.alike[name]} there"
+    if here.seals not in (NO_KEY, *there.opens):
+        yield (
+            f"[service] store_key here has the id {here.seals}, and that node can decrypt {_keys(there)}: it could not "
+            "read what this one writes. Set the key as former_store_key on all nodes first"
+        )
+    if there.seals not in (NO_KEY, *here.opens):
+        yield (
+            f"[service] store_key there has the id {there.seals}, and this node can decrypt {_keys(here)}: it could "
+            "not read what that one writes. Set that key as store_key here, or as former_store_key"
+        )
+
+
+def differences(here: Agreement, there: Agreement) -> Iterator[str]:
+    """Yield what should be alike again when both nodes have been changed: a setting and both values."""
+    for name in sorted(here.in_time.keys() | there.in_time.keys()):
+        mine, other = (one.in_time.get(name, "not there") for one in (here, there))
+        if mine != other:
+            yield f"{name} is {mine} here and {other} there"
+
+
+def _keys(one: Agreement) -> str:
+    return "the key with the id " + " or ".join(one.opens) if one.opens else "nothing"
