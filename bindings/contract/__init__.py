@@ -13,6 +13,7 @@ Identifier, MSISDN, DevEUI), canonical by `Binding.canonical_device`.
 """
 
 from bindings.contract.abilities import (
+    ChecksForNodes,
     ChecksItself,
     ChecksOptions,
     DescribesCounters,
@@ -22,6 +23,7 @@ from bindings.contract.abilities import (
     Keep,
     KnowsDevices,
     KnowsReachability,
+    LetsDevicesGo,
     Listener,
     Listens,
     ListsDevices,
@@ -77,6 +79,7 @@ __all__ = [
     "Binding",
     "BindingEvent",
     "Cancellation",
+    "ChecksForNodes",
     "ChecksItself",
     "ChecksOptions",
     "DescribesCounters",
@@ -90,6 +93,7 @@ __all__ = [
     "Kind",
     "KnowsDevices",
     "KnowsReachability",
+    "LetsDevicesGo",
     "LimitOf",
     "Listener",
     "Listens",

@@ -1,6 +1,6 @@
 """What a binding may offer beyond the contract: a runtime-checkable protocol for each ability."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -135,6 +135,26 @@ class RunsOnNodes(Protocol):
 
     def device_came(self, device: str) -> None:
         """Forget what is cached of a device that another node has served so far; `provision` follows."""
+
+
+@runtime_checkable
+class LetsDevicesGo(Protocol):
+    """A network instance on several nodes that keeps state of devices in memory."""
+
+    async def devices_left(self, devices: Collection[str]) -> None:
+        """Write what is not written yet of these devices, stop work for them, and forget them.
+
+        Another node serves them from now on: it is called when no message and no call of them is under way here, and
+        before any other node can change their notes. Never raises.
+        """
+
+
+@runtime_checkable
+class ChecksForNodes(Protocol):
+    """A network instance that runs on several nodes only with certain settings."""
+
+    def check_for_nodes(self) -> None:
+        """Raise `bridge.errors.ConfigurationError` as `Binding.__init__` does, if several nodes cannot use these."""
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ Also, `CatchUp` reads the provider's history into `Replay`, and the `Reconciler`
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -103,7 +103,7 @@ class LorawanBinding:
         """
         self._events = events
         settings, provider, monotonic = self._settings, self.provider, asyncio.get_running_loop().time
-        records = self._records = Records(memory)
+        records = self._records = Records(memory, events.check_served)
         await records.start()
         outstanding = self._outstanding = Outstanding(records, monotonic)
         doubts, lingering = Doubts(), Lingering(monotonic)
@@ -189,9 +189,9 @@ class LorawanBinding:
 
     # Called by the provider (`bindings.lorawan.provider.Sink`)
 
-    def take(self, event: NetworkEvent) -> Awaitable[None]:
-        """Commit an event. Raises StoreUnavailable, now or when awaited."""
-        return self._inbound.take(event)
+    def take(self, event: NetworkEvent, *, late: bool = False) -> Awaitable[None]:
+        """Commit an event. Raises StoreUnavailable or NotServedHere, now or when awaited."""
+        return self._inbound.take(event, late=late)
 
     def missed(self) -> None:
         """Events may have been lost: read the histories of all devices."""
@@ -245,6 +245,28 @@ class LorawanBinding:
             await self._records.put(device, record)
         if not record.profile:
             self._profiles.learn(device)
+        elif not self._records.profile(record.profile).known:
+            self._profiles.see(record.profile, record.region_config)
+
+    def device_came(self, device: str) -> None:
+        """Read the history of a device that another node has served so far (bindings.contract.RunsOnNodes)."""
+        if self._calls.open:
+            self._catch_up.device_came(canonical_device(device))
+
+    async def devices_left(self, devices: Collection[str]) -> None:
+        """Write and forget what is known of devices (bindings.contract.LetsDevicesGo)."""
+        if not self._calls.open:
+            return
+        devices = frozenset(map(canonical_device, devices))
+        self._profiles.let_go(devices)
+        self._standings.let_go(devices)
+        await self._catch_up.let_go(devices)
+        await self._reconciler.let_go(devices)
+        try:
+            await self._records.let_go(devices)
+        except StoreUnavailable as error:
+            log.warning("network %s: notes of devices that another node serves now are old: %s", self.name, error)
+        self._outstanding.let_go(devices)
 
     async def deprovision(self, device: str) -> None:
         """Forget the device; it stays in the network server, and its queue expires by the deadlines.
@@ -295,6 +317,17 @@ class LorawanBinding:
         """Return the listener for events that are posted."""
         http = self._settings.http
         return [Listener("http.port", http.bind, http.port)] if self._settings.events == "http" else []
+
+    def check_for_nodes(self) -> None:
+        """Raise ConfigurationError if ChirpStack would post to one node alone (bindings.contract.ChecksForNodes)."""
+        http = self._settings.http
+        if self._settings.events == "mqtt":
+            raise ConfigurationError('events = "mqtt": several nodes cannot take events from a broker yet; use http')
+        if not (http.public_url and http.path):
+            raise ConfigurationError(
+                "http: on several nodes, set public_url to the URL of a load balancer that leads to all of them, and "
+                "path: ChirpStack posts to one URL, the same for all nodes"
+            )
 
     def explain_settings(self) -> list[str]:
         """Return for how long devices' repeats are recognised."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from copy import copy
 from typing import Any
 
@@ -13,13 +13,14 @@ from bindings.lorawan.provider import Provider, Sight
 from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.settings import LorawanSettings
-from bridge.errors import BridgeError, CallFailed, CallTrouble
+from bridge.errors import BridgeError, CallFailed, CallTrouble, NotServedHere, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY = 10.0  # seconds until a history that could not be read is read again; doubles
 LONGEST_RETRY = 600.0  # seconds
 _FAILED = 100_000  # devices that wait to be read again; the rest is read after the next outage
+_CAME = 100_000  # devices that came from other nodes and wait to be read; with more, all are read
 
 
 class CatchUp:
@@ -37,9 +38,10 @@ class CatchUp:
         self._replay = replay
         self._events = events
         self._run: asyncio.Task[None] | None = None
-        self._asking: set[asyncio.Task[None]] = set()
-        self._again = False
-        self._outage = asyncio.Event()
+        self._asking: dict[asyncio.Task[None], str] = {}  # and their devices
+        self._wants_all = False
+        self._came: dict[str, None] = {}  # devices to read, beside those of an outage
+        self._more = asyncio.Event()
         self._failed: dict[str, None] = {}  # in the order of their failures
         self._gate = asyncio.Semaphore(settings.catch_up.parallelism)
         self.devices = 0
@@ -48,20 +50,34 @@ class CatchUp:
 
     def all_devices(self) -> None:
         """Read the histories of all devices, soon."""
+        self._wants_all = True
+        self._begin()
+
+    def device_came(self, device: str) -> None:
+        """Read the history of a device soon: the node that served it may have ended before it had read all."""
+        if len(self._came) < _CAME:
+            self._came[device] = None
+        else:
+            self._wants_all = True
+        self._begin()
+
+    def _begin(self) -> None:
         if not self._settings.enabled:
             return
-        if self._run is not None and not self._run.done():
-            self._again = True
-            self._outage.set()
-            return
-        self._run = asyncio.create_task(self._all())
+        self._more.set()
+        if self._run is None or self._run.done():
+            self._run = asyncio.create_task(self._work())
+
+    async def let_go(self, devices: Collection[str]) -> None:
+        """Read no histories of these devices any more; return when none is being read."""
+        for device in devices:
+            self._came.pop(device, None)
+            self._failed.pop(device, None)
+        await _end([task for task, device in self._asking.items() if device in devices])
 
     async def stop(self) -> None:
         """Read no more; what was not read is read after the next start."""
-        tasks = [*self._asking, *([self._run] if self._run is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end([*self._asking, *([self._run] if self._run is not None else [])])
 
     def status(self) -> dict[str, Any]:
         """Return its progress, as JSON values."""
@@ -71,39 +87,62 @@ class CatchUp:
             report |= {"failed": len(self._failed), "last_error": self.last_error}
         return report
 
-    async def _all(self) -> None:
+    async def _work(self) -> None:
         pause = FIRST_RETRY
-        while True:
-            self._again = False
-            self._failed.clear()
+        while self._wants_all or self._came or self._failed:
+            self._more.clear()
+            try:
+                if self._wants_all:
+                    await self._all()
+                    pause = FIRST_RETRY
+                elif self._came:
+                    came, self._came = self._came, {}
+                    await self._each(_one_by_one(list(came)))
+                else:
+                    await self._wait(pause)
+                    pause = min(2 * pause, LONGEST_RETRY)
+                    if not (self._wants_all or self._came):
+                        await self._each(_one_by_one(list(self._failed)))
+            except StoreUnavailable as error:
+                log.warning("the devices cannot be listed to read their histories: %s; the bridge tries again", error)
+                await asyncio.sleep(pause)
+
+    async def _all(self) -> None:
+        """Read the histories of all devices. Raises StoreUnavailable: then they are still to be read."""
+        self._wants_all = False
+        self._failed.clear()
+        self._came.clear()
+        try:
             await self._each(self._records.devices())
-            self.runs += 1
-            pause = FIRST_RETRY
-            while self._failed and not self._again:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._outage.wait()
-                self._outage.clear()
-                pause = min(2 * pause, LONGEST_RETRY)
-                if not self._again:
-                    await self._each(_one_by_one(list(self._failed)))
-            if not self._again:
-                return
+        except StoreUnavailable:
+            self._wants_all = True
+            raise
+        self.runs += 1
+
+    async def _wait(self, pause: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._more.wait()
 
     async def _each(self, devices: AsyncIterator[str]) -> None:
         async for device in devices:
             task = asyncio.create_task(self._quietly(device))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            self._asking[task] = device
+            task.add_done_callback(self._asked)
             if len(self._asking) >= 2 * self._settings.parallelism:
                 await asyncio.wait(self._asking, return_when=asyncio.FIRST_COMPLETED)
         if self._asking:
             await asyncio.wait(self._asking)
 
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        del self._asking[task]
+
     async def _quietly(self, device: str) -> None:
         try:
             await self.device(device)
             self._failed.pop(device, None)
+        except NotServedHere:
+            self._failed.pop(device, None)  # whoever serves it now reads its history
         except BridgeError as error:
             if isinstance(error, CallFailed) and error.trouble is CallTrouble.NOT_FOUND:
                 self._failed.pop(device, None)  # the network server does not have the device, nor its history
@@ -175,6 +214,12 @@ class CatchUp:
         if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
             return False
         return event.dev_addr != before.dev_addr or event.f_cnt > before.highest
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _one_by_one(devices: list[str]) -> AsyncIterator[str]:

@@ -44,20 +44,24 @@ class Inbound:
         self._doubts = doubts
         self._events = events
 
-    def take(self, event: net.NetworkEvent) -> Awaitable[None]:
-        """Commit a live event. The awaitable raises StoreUnavailable."""
+    def take(self, event: net.NetworkEvent, *, late: bool = False) -> Awaitable[None]:
+        """Commit a live event; `late`: another node has taken it before, some time ago.
+
+        The awaitable raises StoreUnavailable; NotServedHere, if another node serves the device: then nothing changed.
+        """
+        if isinstance(event, net.TxAck | net.Discarded) and not late:
+            self._clock.observe(event.time, self._events.now())
         record = self._records.cached(event.device)
         if record is MISS:
             return self._process_when_read(event, self._records.heard(event.device))
         return self._take(event, record)
 
     async def _process_when_read(self, event: net.NetworkEvent, read: Future[bytes | None]) -> None:
-        await self._take(event, self._records.read(event.device, await read))
+        await self._take(event, await self._records.when_read(event.device, read))
 
     def _take(self, event: net.NetworkEvent, record: DeviceNote | None) -> Awaitable[None]:
         # Events of every exchange are processed without a task of their own.
         if isinstance(event, net.TxAck):
-            self._clock.observe(event.time, self._events.now())
             self._learn_of_downlink(event)
             return _of_ours(self._reports.transmitted(event))
         if (
@@ -69,6 +73,7 @@ class Inbound:
         return self._handle(event, record or DeviceNote())
 
     async def _handle(self, event: net.NetworkEvent, record: DeviceNote) -> None:
+        await self._events.check_served(event.device)  # before the note is changed
         try:
             match event:
                 case net.Up():
@@ -78,7 +83,6 @@ class Inbound:
                 case net.Ack():
                     await self._reports.acknowledged(event)
                 case net.Discarded():
-                    self._clock.observe(event.time, self._events.now())
                     self._learn_of_size(event, record)
                     await self._reports.discarded(event)
                 case net.CounterReset():

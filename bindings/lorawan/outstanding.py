@@ -5,7 +5,7 @@ all others.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import islice
@@ -29,6 +29,7 @@ class Outstanding:
         self._monotonic = monotonic
         self._busy: dict[str, int] = {}  # devices with downlinks queued by this process, and how many
         self._heard: dict[str, float] = {}  # when a device was last heard, on the monotonic clock
+        self._met: dict[str, float] = {}  # of devices that were not heard yet, when `since` was first asked for
         self._left: dict[str, dict[str, bool]] = {}  # True: confirmed ones, too
 
     def expect(self, device: str) -> None:
@@ -126,9 +127,23 @@ class Outstanding:
         return list(islice(reversed(self._heard), most))
 
     def since(self, device: str) -> float | None:
-        """Return how many seconds ago this process last heard a device; None: not known."""
+        """Return how many seconds ago this process last heard a device; None: not known, its note says it.
+
+        On several nodes the time in the note may be of another node's clock, and proves nothing: a device that this
+        process has not heard counts as heard when this is first asked.
+        """
         last = self._heard.get(device)
+        if last is None and self._records.is_shared:
+            last = self._met.setdefault(device, self._monotonic())
+            if len(self._met) > _HEARD:
+                del self._met[next(iter(self._met))]
         return None if last is None else self._monotonic() - last
+
+    def let_go(self, devices: Iterable[str]) -> None:
+        """Forget devices that another node serves from now on; their notes have their queues."""
+        for device in devices:
+            for of_device in (self._busy, self._heard, self._met, self._left):
+                of_device.pop(device, None)
 
     @property
     def count(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from bindings.contract import Events
@@ -55,6 +55,10 @@ class Profiles:
         if now >= ask_at or ask_at > now + REFRESH_EVERY:  # the clock may have been set back
             self._fetching[identifier] = region_config
             self._start(self._fetch(identifier, region_config))
+
+    def let_go(self, devices: Iterable[str]) -> None:
+        """Read no profiles of devices that another node serves from now on."""
+        self._waiting.difference_update(devices)
 
     def refresh(self) -> None:
         """Read what could not be read while the network server was down."""

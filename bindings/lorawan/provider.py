@@ -81,10 +81,11 @@ class Sight(msgspec.Struct, frozen=True):
 class Sink(Protocol):
     """The receiver of a provider's events."""
 
-    def take(self, event: NetworkEvent) -> Awaitable[None]:
+    def take(self, event: NetworkEvent, *, late: bool = False) -> Awaitable[None]:
         """Commit an event; only after that the network server may be answered.
 
-        Raises, now or when awaited, StoreUnavailable.
+        `late`: the event comes from another node, some time after it came there. Raises, now or when awaited,
+        StoreUnavailable; NotServedHere, which is one, if another node serves the device: then pass the event on.
         """
 
     def missed(self) -> None:

@@ -6,6 +6,7 @@ not transmitted.
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from functools import partial
 
 from bindings.contract import Events, Report
@@ -14,7 +15,7 @@ from bindings.lorawan.fates import Fates
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.records import Records
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, NotServedHere
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class Reconciler:
                 left = await self._fates.settle(device)
                 if left is not None:
                     self._lingering.put(device, left)  # it was heard again
+            except NotServedHere:
+                continue
             except BridgeError as error:
                 log.info("the queue of %s could not be read: %s", device, error, extra={"sample": "lorawan lingering"})
 
@@ -73,6 +76,13 @@ class Reconciler:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def let_go(self, devices: Iterable[str]) -> None:
+        """Ask nothing about these devices any more; return when nothing is asked."""
+        tasks = [task for task in map(self._tasks.get, devices) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _settled(self, device: str, _done: asyncio.Task[None]) -> None:
         del self._tasks[device]
@@ -92,5 +102,7 @@ class Reconciler:
                     self._events.count("lorawan_downlinks_without_report")
                     text = "it left the network server's queue, and no event says why"
                     await self._events.deliver(Report(device, item_id, None, text))
+        except NotServedHere:
+            return
         except BridgeError as error:
             log.info("the queue of %s could not be read: %s", device, error, extra={"sample": "lorawan settle"})

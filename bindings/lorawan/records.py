@@ -8,12 +8,13 @@ unknown.
 import asyncio
 import contextlib
 from asyncio import Future
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
 import msgspec
 
 from bindings.contract import MISS, Kind, Memory, Miss
 from bindings.lorawan.app_s_key import Envelope
+from bridge.errors import StoreUnavailable
 
 _KEPT = 4096
 _WINDOW = 64  # frame counters below the highest one that are distinguished
@@ -177,10 +178,12 @@ UNKNOWN_PROFILE = Profile()
 
 
 class Records:
-    """The notes of one network instance."""
+    """The notes of one network instance. On several nodes: a note is decoded only while this node serves its device."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, check_served: Callable[[str], Awaitable[None]] | None = None) -> None:
+        """`check_served` raises NotServedHere for a device of another node; None: there is no other node."""
         self._memory = memory
+        self._check_served = check_served
         self._kept: dict[str, DeviceNote] = {}
         self._changed: dict[str, DeviceNote] = {}
         self._profiles: dict[str, Profile] = {}
@@ -197,18 +200,32 @@ class Records:
         The caller may change it in place, and then call `changed`.
         """
         raw = self._memory.cached(_DEVICE + device)
-        return MISS if raw is MISS else self.read(device, raw) or MISS
+        if raw is MISS or (self.is_shared and self._memory.held(_DEVICE + device) is None):
+            return MISS  # on several nodes, only the endpoint that is in memory shows that this node serves the device
+        return self.read(device, raw) or MISS
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other nodes serve devices of this network, too."""
+        return self._memory.is_shared
 
     async def get(self, device: str) -> DeviceNote | None:
         """Return a device's note, to change in place before `changed` or `put`; None: it has none.
 
-        Raises StoreUnavailable.
+        Raises StoreUnavailable; NotServedHere, if another node serves the device.
         """
         record = self._kept.get(device) or self._changed.get(device)
-        return record or self.read(device, await self._memory.load(_DEVICE + device))
+        return record or await self.when_read(device, self._memory.load(_DEVICE + device))
+
+    async def when_read(self, device: str, read: Future[bytes | None]) -> DeviceNote | None:
+        """Return a device's note when it is read. Raises StoreUnavailable; NotServedHere, as `get`."""
+        raw = await read
+        if self._check_served is not None and self.is_shared:
+            await self._check_served(device)  # after the read: whoever lets the device go later forgets this note
+        return self.read(device, raw)
 
     def heard(self, device: str) -> Future[bytes | None]:
-        """Return a future of the argument of `read`, for a device that was just heard: its endpoint is read with it."""
+        """Return a future for `when_read`, for a device that was just heard: its endpoint is read with it."""
         return self._memory.load_with_endpoint(_DEVICE + device)
 
     def held(self, device: str) -> DeviceNote | None:
@@ -234,11 +251,18 @@ class Records:
             return None
 
     def changed(self, device: str, record: DeviceNote) -> None:
-        """Mark a note for the next `write`."""
-        self._changed[device] = record
+        """Mark a note for the next `write`; nothing happens if another node may have changed it since it was read."""
+        if self._is_current(device, record):
+            self._changed[device] = record
+
+    def _is_current(self, device: str, record: DeviceNote) -> bool:
+        return not self.is_shared or record is self._kept.get(device) or record is self._changed.get(device)
 
     async def put(self, device: str, record: DeviceNote) -> None:
         """Write a note now. Raises StoreUnavailable."""
+        there = self._kept.get(device) or self._changed.get(device)
+        if self.is_shared and there is not None and there is not record:
+            raise StoreUnavailable(f"the note of {device} was read anew: another node has served the device meanwhile")
         self._kept[device] = record
         changed = self._changed.pop(device, None)  # later changes are written with the next `write`
         try:
@@ -248,9 +272,12 @@ class Records:
                 self._changed.setdefault(device, changed)
             raise
 
-    async def write(self) -> None:
-        """Write changed notes, many in one commit. Raises StoreUnavailable; the rest is written next time."""
-        devices = list(self._changed)
+    async def write(self, some_devices: Collection[str] | None = None) -> None:
+        """Write changed notes, many in one commit; of some devices, or of all.
+
+        Raises StoreUnavailable; the rest is written next time.
+        """
+        devices = [device for device in self._changed if some_devices is None or device in some_devices]
         for begin in range(0, len(devices), _TOGETHER):
             some = {device: self._changed.pop(device) for device in devices[begin : begin + _TOGETHER]}
             writing = [self._memory.put(_DEVICE + device, _encode(record), device) for device, record in some.items()]
@@ -261,9 +288,23 @@ class Records:
 
     async def remove(self, device: str) -> None:
         """Forget a device. Raises StoreUnavailable."""
+        self._forget(device)
+        await self._memory.put(_DEVICE + device, None, device)
+
+    async def let_go(self, devices: Collection[str]) -> None:
+        """Write the changed notes of some devices, then forget them: another node changes them from now on.
+
+        Raises StoreUnavailable: some were not written, as after a crash; all are forgotten.
+        """
+        try:
+            await self.write(devices)
+        finally:
+            for device in devices:
+                self._forget(device)
+
+    def _forget(self, device: str) -> None:
         self._kept.pop(device, None)
         self._changed.pop(device, None)
-        await self._memory.put(_DEVICE + device, None)
 
     async def devices(self) -> AsyncIterator[str]:
         """Yield all devices that have a note. Raises StoreUnavailable."""

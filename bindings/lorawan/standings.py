@@ -106,6 +106,11 @@ class Standings:
             return trouble
         return trouble_in(standing)
 
+    def let_go(self, devices: Iterable[str]) -> None:
+        """Forget what is known of devices that another node serves from now on."""
+        for device in devices:
+            self._troubles.pop(device, None)
+
     # For people
 
     def status(self) -> dict[str, Any]:

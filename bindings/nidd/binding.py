@@ -1,7 +1,7 @@
 """The NIDD binding: the contract of `bindings.contract` over T8 (3gpp-nidd/v1, TS 29.122 §4.4.5 and §5.6)."""
 
 import functools
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Self
 
 import msgspec
@@ -117,6 +117,11 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     def device_came(self, device: str) -> None:
         """Forget what is cached of a device that another node has served so far (bindings.contract.RunsOnNodes)."""
         self._provisioning.device_came(canonical_device(device))
+
+    async def devices_left(self, devices: Collection[str]) -> None:
+        """Forget what is cached of devices that another node serves now (bindings.contract.LetsDevicesGo)."""
+        for device in devices if self._calls.open else ():
+            self._provisioning.device_left(canonical_device(device))
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """Record that the device is wanted; its configuration is created or adopted soon, at the configured pace.

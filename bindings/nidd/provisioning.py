@@ -121,6 +121,11 @@ class Provisioning:
         self._wake.set()
         self._begin_repair(TOGETHER)
 
+    def device_left(self, device: str) -> None:
+        """Forget the record of a device that another node serves from now on: what is cached would get old."""
+        if device not in self._jobs:
+            self._records.forget(device)
+
     async def want(self, device: str, record: DeviceNote) -> None:
         """Commit a new or changed record that needs work, and work on it soon. Raises StoreUnavailable."""
         await self._records.put(device, record)

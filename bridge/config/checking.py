@@ -7,7 +7,7 @@ import ipaddress
 import ssl
 from collections.abc import Iterator, Mapping
 
-from bindings.contract import Binding, ChecksOptions, Listener, Listens, RunsOnNodes
+from bindings.contract import Binding, ChecksForNodes, ChecksOptions, Listener, Listens, RunsOnNodes
 from bindings.option_names import SERVER_PORTS
 from bindings.pem_files import refuse_token
 from bindings.server_ports import written
@@ -139,6 +139,11 @@ def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
                 f"{where}: binding {config.networks[name].binding} of network {name} cannot run on several nodes yet; "
                 "move that network to a bridge without [cluster], with a database of its own"
             )
+        if isinstance(network, ChecksForNodes):
+            try:
+                network.check_for_nodes()
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{config.networks[name].where} {error}") from error
 
 
 def _literal(host: str, port: int) -> SocketAddress | None:

@@ -51,7 +51,7 @@ async def node_of(
     await added.begin()
     owner = OwnerWork(requests, shards, carry_out)
     tasks.begin(owner.run())
-    followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories)]
+    followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories, parts.networks)]
     if store.inbox is not None and parts.order is not None:
         work = InboxWork(
             store.inbox, store, parts.networks, None, metrics.count, others={WAKE_UPS: parts.runner.wake_ups}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from bindings.contract import Binding, RunsOnNodes
+from bindings.contract import Binding, LetsDevicesGo, RunsOnNodes
 from bridge.directory import Directory, Record
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
@@ -20,19 +20,41 @@ Begin = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class ShardCaches:
-    """`bridge.cluster.contract.ShardFollower`; the first one, so that the others read what the former holder wrote."""
+    """`bridge.cluster.contract.ShardFollower`; the first one, so that the others read what the former holder wrote.
 
-    def __init__(self, directory: Directory, memories: Memories) -> None:
+    It is the last one when a shard is released: nothing of its endpoints is under way then.
+    """
+
+    def __init__(self, directory: Directory, memories: Memories, networks: Mapping[str, Binding]) -> None:
+        """`networks` are the instances that run."""
         self._directory = directory
         self._memories = memories
+        self._networks = networks
+        self._kept: set[int] = set()  # released shards of whose devices the networks may still know something
 
-    async def taken(self, _shard: int, _epoch: int) -> None:
-        """Forget what is cached: the former holder has changed records and notes."""
+    async def taken(self, shard: int, _epoch: int) -> None:
+        """Forget what is cached: the former holder has changed records and notes. Raises StoreUnavailable."""
+        if shard in self._kept:
+            await self._let_go(shard)
         self._directory.forget_all()
         self._memories.forget_recent()
 
     async def released(self, shard: int) -> None:
-        """Do nothing."""
+        """Let the networks write what they know of the shard's devices, and forget it."""
+        self._kept.add(shard)
+        await self._let_go(shard)
+
+    async def _let_go(self, shard: int) -> None:
+        keeping = {name: one for name, one in self._networks.items() if isinstance(one, LetsDevicesGo)}
+        devices: dict[str, list[str]] = {name: [] for name in keeping}
+        if keeping:
+            async for record in self._directory.of_shards([shard]):
+                if record.network in devices:
+                    devices[record.network].append(record.device)
+        for name, binding in keeping.items():
+            if devices[name]:
+                await binding.devices_left(devices[name])
+        self._kept.discard(shard)
 
 
 class ShardEndpoints:

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +34,7 @@ LEASE = 5.0
 SPARE = 8  # devices that have no endpoint at first
 PATH = "cluster-test"  # the last part of the callback URL
 SMS_PATH = "cluster-sms"  # of the network `sms`
+MORE_PATH = "cluster-more"  # of one more network
 CONFIG = """
 [service]
 state_directory = {state}
@@ -87,6 +88,7 @@ class NodeProcess:
     valve: Valve
     callback: str
     sms_callback: str
+    more_callback: str
     api: Api
 
     @property
@@ -167,6 +169,7 @@ class Cluster:
     standby: PostgresServer | None = None
     quotas: str = ""  # sections of the nodes' configuration
     has_sms: bool = False  # a network of SMS, beside NIDD
+    more: Callable[[int], str] = lambda _port: ""  # sections for one more network, which is posted to at this port
     ttl: float = 60.0  # seconds in which a request is delivered, or not at all
     site: OneMachine | None = None
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
@@ -227,7 +230,7 @@ class Cluster:
         folder.mkdir(exist_ok=True)
         valve = Valve(self.server.folder)
         await valve.start()
-        at, callback, sms_callback = self._at, free_port(), free_port()
+        at, callback, sms_callback, more_callback = self._at, free_port(), free_port(), free_port()
         take, release = at.commands(folder, as_ or name)
         where = self._where.replace(_quoted(self.server.folder), _quoted(valve.folder))
         text = (CONFIG + _SMS * self.has_sms).format(
@@ -253,14 +256,14 @@ class Cluster:
             sms_path=SMS_PATH,
         )
         file = folder / "bridge.toml"
+        text += self.more(more_callback)
         file.write_text(text + self.quotas + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
         words = ["-m", program or self.program, "run", "--config", str(file)]
         process = LabProcess(name, words, folder / "log", within=at.within(name))
         process.start()
         api, host = Api("http://bridge", str(folder / "control.sock")), at.host(name)
-        node = self.nodes[name] = NodeProcess(
-            as_ or name, folder, process, valve, f"{host}:{callback}", f"{host}:{sms_callback}", api
-        )
+        posted_to = [f"{host}:{port}" for port in (callback, sms_callback, more_callback)]
+        node = self.nodes[name] = NodeProcess(as_ or name, folder, process, valve, *posted_to, api)
         return node
 
     async def ready(self, name: str) -> None:
@@ -474,7 +477,8 @@ class Cluster:
         nodes = [node for name, node in self.nodes.items() if self.posts_to in ("", name)]
         for number in range(len(nodes)):
             node = nodes[(self._turn + number) % len(nodes)]
-            callback = node.sms_callback if request.path.endswith(SMS_PATH) else node.callback
+            path = request.path.rpartition("/")[2]
+            callback = {SMS_PATH: node.sms_callback, MORE_PATH: node.more_callback}.get(path, node.callback)
             url = f"http://{callback}{request.path_qs}"
             with contextlib.suppress(ClientError, TimeoutError):
                 async with self._session.request(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bindings.lorawan import LorawanBinding
 from bridge.config import checked
 from bridge.config.reading import parse
 from bridge.errors import ConfigurationError, LedgerInUse
@@ -65,9 +66,18 @@ def test_sms_runs_on_several_nodes_beside_nidd(tmp_path: Path) -> None:
     configured(POSTGRES + CLUSTER + SERVER + NIDD + "callbacks = { port = 8091 }\n" + sms, tmp_path)
 
 
-def test_a_network_that_cannot_run_on_several_nodes_is_refused(tmp_path: Path) -> None:
+def test_a_network_that_cannot_run_on_several_nodes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(LorawanBinding, "device_came")
     with pytest.raises(ConfigurationError, match="binding lorawan of network n cannot run on several nodes yet; move"):
         configured(POSTGRES + CLUSTER + SERVER + LORAWAN, tmp_path)
+
+
+def test_lorawan_runs_on_several_nodes_if_chirpstack_posts_to_all_of_them(tmp_path: Path) -> None:
+    http = 'http = { public_url = "http://lb.example", path = "p" }'
+    configured(POSTGRES + CLUSTER + SERVER + LORAWAN + http, tmp_path)
+    with pytest.raises(ConfigurationError, match=r"networks.n\] http: on several nodes, set public_url to the URL"):
+        configured(POSTGRES + CLUSTER + SERVER + LORAWAN, tmp_path)
+    configured(SERVER + LORAWAN, tmp_path)
 
 
 def test_a_network_with_the_name_that_nodes_use_for_wake_ups_is_refused(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """A node that takes shards reads the endpoints of those shards, and no others."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, cast
 
 import pytest
 
 from bridge.cluster.shards import NodeShards
 from bridge.directory import Directory, Draft, Record
+from bridge.errors import StoreUnavailable
 from bridge.service import shard_endpoints
 from bridge.service.progress import Progress
-from bridge.service.shard_endpoints import ShardEndpoints
+from bridge.service.shard_endpoints import ShardCaches, ShardEndpoints
 from bridge.service.upkeep import provision_all
 from bridge.store.in_memory import Disk, InMemoryStore
 from bridge.store.in_memory.directory import InMemoryDirectory
@@ -24,11 +25,14 @@ class Table(InMemoryDirectory):
     def __init__(self, store: InMemoryStore) -> None:
         super().__init__(store)
         self.read: list[str] = []
+        self.fails = False
 
     async def page(self, **asked: Any) -> list[Record]:
         return self._noted(await super().page(**asked))
 
     async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+        if self.fails:
+            raise StoreUnavailable("the database does not answer")
         return self._noted(await super().of_shard(shard, after, limit))
 
     def _noted(self, found: list[Record]) -> list[Record]:
@@ -101,3 +105,35 @@ async def test_a_changed_network_is_asked_for_a_nodes_endpoints_and_no_others_ar
     await provision_all(node.directory, asked, node.progress, network="net", shards=shards)
     assert node.table.read == [record.name for record in its]
     assert node.provisioning.asked == [record.name for record in its if record.enabled]
+
+
+class Keeping:
+    """A network instance that keeps state of devices: those that it was told to let go."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []
+
+    async def devices_left(self, devices: Collection[str]) -> None:
+        self.left += devices
+
+
+async def test_a_network_lets_the_devices_of_a_released_shard_go_before_the_shard_is_taken_again() -> None:
+    """Else it would go on with what it knew, which the other node has changed."""
+    node, network = Node(), Keeping()
+    records = await node.add()
+    caches = ShardCaches(node.directory, node.store.memories, {"net": cast("Any", network), "other": cast("Any", None)})
+    shard = records[0].shard
+    await caches.taken(shard, 1)
+    assert network.left == []
+    await caches.released(shard)
+    its = [record.device for record in records if record.shard == shard]
+    assert network.left == its
+
+    node.table.fails = True
+    with pytest.raises(StoreUnavailable):
+        await caches.released(shard)
+    with pytest.raises(StoreUnavailable):
+        await caches.taken(shard, 2)
+    node.table.fails = False
+    await caches.taken(shard, 2)
+    assert network.left == 2 * its

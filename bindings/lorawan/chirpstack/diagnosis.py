@@ -1,6 +1,7 @@
 """Checks a ChirpStack set-up for LwM2M: findings, and the cure for each."""
 
 import contextlib
+import hmac
 import re
 import secrets
 
@@ -20,6 +21,7 @@ FLUSH_SPARES_PENDING = (4, 18)  # ChirpStack version from which flush_queue does
 EXPIRY_SINCE = (4, 10)  # expires_at of queue items
 GOOD_RX1_DELAY = 3  # seconds: below that an answer rarely comes in time for the window that its request opened
 _LOOP_TIMEOUT = 10.0
+_PROOF = 64  # bytes of the answer to a self-check
 _SAMPLE = 100  # devices that are checked
 _DEFAULT_HISTORY = 10  # events that ChirpStack keeps for a device
 _MORE_KEPT = 20  # events that Redis may keep beyond that: it trims whole nodes of a few events
@@ -103,25 +105,21 @@ async def _reachable(client: ChirpStackClient, assumed: str) -> Finding:
 
 
 async def _loop(http: HttpEvents) -> Finding:
-    """Post to the public URL, to check whether it leads to this listener."""
+    """Post to the public URL, to check whether it leads to this listener, or to that of another node."""
     what = "event URL"
     cure = (
         "check http.public_url, the reverse proxy and NAT in front of it; ChirpStack may see another result "
         "than this machine"
     )
     probe = secrets.token_urlsafe(12)
-    http.probes.add(probe)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LOOP_TIMEOUT)) as session:
             params = {"event": "self-check", "probe": probe}
             async with session.post(http.url, params=params, ssl=False) as answer:
-                status = answer.status
+                status, said = answer.status, await answer.content.read(_PROOF)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         return unreached(what, http.url, error, cure)
-    finally:
-        reached = probe not in http.probes
-        http.probes.discard(probe)
-    if reached:
+    if hmac.compare_digest(said, http.proof(probe)):
         return Finding(what, Grade.GOOD, "leads to this listener, as seen from this machine")
     return Finding(what, Grade.BAD, f"answers {status}, and not from this listener", cure)
 

@@ -4,11 +4,13 @@ ChirpStack posts each event once and only logs the answer, so a refusal only inf
 events are recovered by `StreamDeviceEvents`.
 """
 
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Protocol
 from urllib.parse import unquote
 
-from bindings.commits import NOTHING_TO_COMMIT
+from bindings.contract import Post
 from bindings.http.callbacks import CallbackListener, Names
 from bindings.http.messages import Answer, Request
 from bindings.http.server import Limits
@@ -18,8 +20,14 @@ NAMES = Names("http", "ChirpStack", "lorawan_events", "lorawan_events", "lorawan
 
 _OK = Answer(200)
 
-Take = Callable[[str, bytes], Awaitable[None]]
-"""Commits one event: its kind and body. Raises NotificationError or StoreUnavailable."""
+
+class Take(Protocol):
+    """Commits one event: its kind and body; `late`: another node had it before.
+
+    Raises NotificationError or StoreUnavailable, now or when awaited.
+    """
+
+    def __call__(self, kind: str, body: bytes, *, late: bool = False) -> Awaitable[None]: ...
 
 
 class HttpEvents(CallbackListener):
@@ -28,22 +36,33 @@ class HttpEvents(CallbackListener):
     def __init__(self, settings: Http, take: Take, count: Callable[[str], None], limits: Limits | None = None) -> None:
         super().__init__(NAMES, settings, self._event, count, success=_OK, limits=limits)
         self.take_event = take
-        self.probes: set[str] = set()  # self-checks that have not arrived yet
 
     def become(self, other: CallbackListener, secret: str, overlap: float) -> None:
         """Be as another one that was prepared for: see CallbackListener."""
         super().become(other, secret, overlap)
         if isinstance(other, HttpEvents):
             self.take_event = other.take_event
-        self.terms = replace(self.terms, doors={"": self._event})  # the probes are kept here
+        self.terms = replace(self.terms, doors={"": self._event})
 
-    def _event(self, request: Request) -> Awaitable[None]:
+    def take_kept(self, post: Post) -> Awaitable[Answer | None]:
+        """Take an event that another node has received."""
+        return self._commit(post.query, post.body, late=True)
+
+    def proof(self, probe: str) -> bytes:
+        """Return the answer to a self-check: only who knows the path of the URL can give it, such as another node."""
+        return hmac.digest(self.url.rpartition("/")[2].encode(), probe.encode(), "sha256").hex().encode()
+
+    def _event(self, request: Request) -> Awaitable[Answer | None]:
         query = request.query
-        kind = _first(query, "event")
-        if kind == "self-check":
-            self.probes.discard(_first(query, "probe"))
-            return NOTHING_TO_COMMIT
-        return self.take_event(kind, request.body)
+        if _first(query, "event") == "self-check":
+            return self._prove(_first(query, "probe"))
+        return self._commit(query, request.body, late=False)
+
+    def _commit(self, query: str, body: bytes, *, late: bool) -> Awaitable[None]:
+        return self.take_event(_first(query, "event"), body, late=late)
+
+    async def _prove(self, probe: str) -> Answer:
+        return Answer(200, self.proof(probe))
 
 
 def _first(query: str, name: str) -> str:

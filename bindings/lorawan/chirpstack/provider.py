@@ -123,15 +123,15 @@ class ChirpStack:
 
     # Events
 
-    def _take(self, kind: str, body: bytes) -> Awaitable[None]:
-        """Commit one event.
+    def _take(self, kind: str, body: bytes, *, late: bool = False) -> Awaitable[None]:
+        """Commit one event; `late`: another node had it before.
 
         Raises, now or when awaited, NotificationError if it is not an event, or StoreUnavailable.
         """
         event = self._read(kind, body)
         if event is None or self._sink is None:
             return NOTHING_TO_COMMIT
-        return self._sink.take(event)
+        return self._sink.take(event, late=late)
 
     def _read(self, kind: str, body: bytes) -> NetworkEvent | None:
         """Return an event, None if it belongs to another application. Raises NotificationError."""
