@@ -81,7 +81,7 @@ async def test_nor_while_the_device_is_being_let_go_and_its_endpoint_still_in_me
     side.elsewhere[DEVICE] = SHARD
     kind, body = events(chirpstack)[name]
     notes, delivered = dict(chirpstack.memory.notes), list(side.delivered)
-    assert (await post(one, kind, body)).status == 200
+    assert (await post(one, kind, body)) == 200
     assert one.posts.pass_on.posts == [(Post("", f"event={kind}", body), SHARD)]
     assert side.delivered == delivered
     if name not in ("an uplink", "a transmission"):  # of which data rates and delays are learned
@@ -90,15 +90,18 @@ async def test_nor_while_the_device_is_being_let_go_and_its_endpoint_still_in_me
 
 
 async def post(node, kind, body):
-    async with aiohttp.ClientSession() as session:
-        return await session.post(node.provider.http.url, params={"event": kind}, data=body)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(node.provider.http.url, params={"event": kind}, data=body) as answer,
+    ):
+        return answer.status
 
 
 @pytest.mark.parametrize("name", KINDS)
 async def test_it_is_passed_on_as_it_came_and_nothing_changes_here(node, chirpstack, side, name):
     kind, body = events(chirpstack)[name]
     notes, delivered, calls = dict(chirpstack.memory.notes), list(side.delivered), node.provider.client.calls
-    assert (await post(node, kind, body)).status == 200
+    assert (await post(node, kind, body)) == 200
     assert node.posts.pass_on.posts == [(Post("", f"event={kind}", body), SHARD)]
     await node._records.write()
     assert (chirpstack.memory.notes, side.delivered) == (notes, delivered)
@@ -120,8 +123,8 @@ async def test_the_node_that_serves_the_device_takes_it_as_if_it_had_just_come(n
 async def test_an_event_of_nobodys_device_is_not_passed_on(node, chirpstack):
     message = chirpstack.up_message(b"data")
     message.device_info.dev_eui = STRANGER
-    assert (await post(node, "up", MessageToJson(message).encode())).status == 200
-    assert (await post(node, "up", b"no JSON")).status == 400
+    assert (await post(node, "up", MessageToJson(message).encode())) == 200
+    assert (await post(node, "up", b"no JSON")) == 400
     assert node.posts.pass_on.posts == []
 
 
