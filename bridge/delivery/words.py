@@ -35,6 +35,7 @@ LONGEST_RETRY = 30 * 86_400.0  # seconds that a refusal makes a message wait at 
 ASKED_AGAIN = 30.0  # seconds until a network that could not be asked about an attempt is asked again
 MOMENT = 0.001  # seconds by which two times may differ that are the same
 LEFT_OVER = 1.0  # seconds before its deadline at which a message that expires in the network has no time left
+_LATE = 1.0  # seconds after which it matters when the device was heard; within them clocks and networks differ anyway
 LONGEST_DETAIL = 300  # characters of a network's text that are stored
 _K = members(Known)
 _N = members(NetworkState)
@@ -300,15 +301,21 @@ def delivered(d: Deliveries, row: Downlink, work: Work, profile: SouthProfile) -
         d.changed(row, work, profile)
 
 
-def heard(d: Deliveries, work: Work, profile: SouthProfile) -> None:
+def heard(d: Deliveries, work: Work, profile: SouthProfile, heard_at: float) -> None:
     """The device sent something, or its network says that it can be reached: messages that waited for that may be sent.
+
+    `heard_at`: the wall time of that. Where it comes late, such as out of the inbox, it says nothing of what was
+    learned after it.
 
     So may those that the network failed to handle, or let expire, without naming a time: it may not have reached the
     device.
 
     A request in doubt, or one whose answer nobody waits for, no longer holds the slot (R6, R9).
     """
+    is_late = heard_at < work.now.wall - _LATE
     for row in d.live.values():
+        if is_late and any(one.at > heard_at for one in row.attempts):
+            continue
         if row.not_before is not None and (is_out_of_reach(row) or _waits_for_no_named_time(row, row.not_before)):
             row.not_before = None
             d.changed(row, work, profile)

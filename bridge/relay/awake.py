@@ -51,10 +51,12 @@ def timed_out(step: Step, server: str) -> None:
             step.relay_row()
 
 
-def reachable(step: Step) -> None:
+def reachable(step: Step, heard_at: float) -> None:
     """Announce a device that can be reached to the servers that do not know, if their settings ask for that.
 
     An Update without parameters is sent in the device's place, once: the next sign of the device brings another one.
+    A sign from `heard_at` that waited in the inbox until the device sleeps again, as the server reckons, announces
+    nothing.
     """
     state = step.state
     if state.relay is None or state.relay.refuse_update:
@@ -62,6 +64,8 @@ def reachable(step: Step) -> None:
     for one in state.registrations:
         profile = _profile(step, one)
         until = awake_until(one, profile)
+        if heard_at + profile.awake_time <= step.wall:
+            continue
         if until is not None and until <= step.wall and profile.announce_awake and one.server not in state.active:
             send_update(step, one, CON)
             step.effect(Count("devices_announced", one.server))

@@ -36,13 +36,15 @@ class DeviceMessage(Event, frozen=True):
     """Bytes from the device. `duplicate_key` is the network's own id of the message, where it has one.
 
     `heard_at` is the wall time at which the network heard it, if it arrives later than that; else None. `port` is the
-    application port that it came on, if the network has ports and names it.
+    application port that it came on, if the network has ports and names it. `kept_at` is the wall time at which its
+    network was told that it is kept, if it has waited in the inbox since; else None.
     """
 
     data: bytes
     duplicate_key: str | None = None
     heard_at: float | None = None
     port: str | None = None
+    kept_at: float | None = None
 
 
 class Submitted(Event, frozen=True):
@@ -80,7 +82,9 @@ class CancelDone(Event, frozen=True):
 
 
 class DeviceReachable(Event, frozen=True):
-    """The network says that the device can be reached now."""
+    """The network says that the device can be reached; `heard_at`: the wall time when it said so, None: now."""
+
+    heard_at: float | None = None
 
 
 class DeviceJoined(Event, frozen=True):

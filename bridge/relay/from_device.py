@@ -46,8 +46,9 @@ def message(step: Step, event: DeviceMessage) -> None:
     data, duplicate_key = event.data, event.duplicate_key
     # A network's clock may be ahead: no message was heard later than now.
     step.heard_at = step.wall if event.heard_at is None else min(event.heard_at, step.wall)
+    step.accepted_at = step.wall if event.kept_at is None else min(event.kept_at, step.wall)
     if state.deliveries.live:
-        words.heard(state.deliveries, step.work, step.south)
+        words.heard(state.deliveries, step.work, step.south, step.heard_at)
     if duplicate_key is not None and duplicate_key in state.by_duplicate_key:
         step.effect(Count("network_duplicates"))
         return
@@ -128,10 +129,10 @@ def _empty(step: Step, coap: Message) -> None:
         step.effect(Count("acknowledgements_without_message", "south"))
     elif coap.type is CON and not step.south.empty_is_poll:
         toward_device.reset(step, None, coap.mid)  # a CoAP ping (RFC 7252 §4.3)
-        awake.reachable(step)
+        awake.reachable(step, step.heard_at)
     else:
         step.effect(Count("polls"))
-        awake.reachable(step)
+        awake.reachable(step, step.heard_at)
 
 
 def _settled_by_device(step: Step, row: ServerRequest, kind: Type) -> None:
@@ -161,11 +162,12 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     server = server_of(state, coap, name, at_port)
     if name == "OSCORE":
         secured.seen(step)
-    # The device repeats its message from when it was heard; the time that a server may be down counts from now.
+    # The device repeats its message from when it was heard; the time that a server may be down counts from when the
+    # bridge took it: now, or when it was put into the inbox.
     expires_at = (
         step.heard_at + step.south.exchange_span
         if name in operation.REGISTRATION
-        else step.wall + state.policy.long_ttl
+        else step.accepted_at + state.policy.long_ttl
     )
     row = DeviceRequest.received(
         step.work.new_id(),

@@ -183,7 +183,7 @@ def _notification(
         step.heard_at,
         observation.server,
         "Notify",
-        step.wall + state.policy.long_ttl,
+        step.accepted_at + state.policy.long_ttl,
         message.code,
         message.body,
         observation.north_token,

@@ -45,7 +45,7 @@ def _answered(step: Step, row: DeviceRequest, message: Message) -> None:
     step.work.update(row)
     body = _registration_follows(step, row, message)
     if row.operation == "Send":
-        awake.reachable(step)
+        awake.reachable(step, step.wall)
     if _is_unwanted(row, message):
         if row.confirmable:
             toward_device.acknowledge(step, row, row.south_mid)

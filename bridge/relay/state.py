@@ -368,6 +368,7 @@ class Step(msgspec.Struct):
     wall: float  # seconds, of the current south profile
     mono: float
     heard_at: float = 0.0  # wall time at which the network heard the device's message of this step
+    accepted_at: float = 0.0  # wall time from which that message lives: when the network was told that it is kept
     port: str | None = None  # the application port of that message
     look_again_at: float | None = None  # wall time at which a sleeping device may have to be woken up
     link_carries: Callable[[str, bool], bool] = always

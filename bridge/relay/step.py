@@ -237,9 +237,10 @@ def _cancel_asked(at: Step, event: ev.CancelAsked) -> None:
     words.cancel_asked(at.state.deliveries, direct.current(at, event.downlink), at.work, at.south)
 
 
-def _reachable(at: Step, _event: ev.DeviceReachable) -> None:
-    words.heard(at.state.deliveries, at.work, at.south)
-    awake.reachable(at)
+def _reachable(at: Step, event: ev.DeviceReachable) -> None:
+    heard_at = at.wall if event.heard_at is None else min(event.heard_at, at.wall)
+    words.heard(at.state.deliveries, at.work, at.south, heard_at)
+    awake.reachable(at, heard_at)
 
 
 def _joined(at: Step, event: ev.DeviceJoined) -> None:

@@ -38,7 +38,9 @@ class _InHand:
 
     row: int
     shard: int
+    came: float  # when the post was received, in seconds of the event loop
     task: asyncio.Task[None] | None = None
+    is_over: bool = False
     handed_over: asyncio.Event = field(default_factory=asyncio.Event)  # an event carries it, or there will be none
 
 
@@ -68,6 +70,14 @@ def giving_back() -> Callable[[ev.Event], None] | None:
         hand.row = event.inbox
 
     return give_back
+
+
+def waited() -> float:
+    """Return for how many seconds the post that is being interpreted has waited in the inbox; 0 without such a post."""
+    hand = _in_hand.get()
+    if hand is None or hand.is_over:
+        return 0.0
+    return max(asyncio.get_running_loop().time() - hand.came, 0.0)
 
 
 def is_of_inbox() -> bool:
@@ -241,7 +251,8 @@ class InboxWork:
             text = "a post for network %s waits in the inbox: that network receives no posts, or is not configured"
             log.warning(text, row.network, extra={"sample": f"inbox {row.network}"})
             return False
-        hand = self._under_way[row.id] = _InHand(row.id, row.shard)
+        came = asyncio.get_running_loop().time() - self._inbox.age(row)
+        hand = self._under_way[row.id] = _InHand(row.id, row.shard, came)
         hand.task = asyncio.create_task(self._take(row, hand, listener))
         hand.task.add_done_callback(lambda _task: self._over(row.id, hand))
         return True
@@ -275,7 +286,8 @@ class InboxWork:
         else:
             result = "taken"
         finally:
-            hand.row = 0  # whatever it has begun may deliver events of its own later
+            hand.row = 0  # whatever it has begun may deliver events of its own later ...
+            hand.is_over = True  # ... that are no part of the post
         if result in ("taken", "dropped"):
             self._ended[row.id] = row.shard
         self._count("posts_from_others", network=row.network, result=result)

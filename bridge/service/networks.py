@@ -15,7 +15,7 @@ from bridge.relay.from_device import digest_of
 from bridge.service.actor import CountFunction
 from bridge.service.clock import Clock
 from bridge.service.crash_points import reached
-from bridge.service.inbox import giving_back, in_inbox, is_of_inbox
+from bridge.service.inbox import giving_back, in_inbox, is_of_inbox, waited
 from bridge.service.inbox_order import InboxOrder
 from bridge.service.provisioning import ProvisioningNotes
 from bridge.service.runner import Runner
@@ -57,7 +57,7 @@ class NetworkEvents:
             return self._provisioning.take(self._network, event)
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            device, taken = _translate(event)
+            device, taken = _translate(event, self.now() if waited() else None)
         except BindingError as error:
             committed.set_exception(error)
             return committed
@@ -124,21 +124,26 @@ class NetworkEvents:
         return await self._store.reads.has_uplink(record.id, uplink.duplicate_key, digest, at - within, at + within)
 
     def now(self) -> float:
-        return self._clock.wall()
+        """Return the wall time: where a post out of the inbox is interpreted, that at which it was received."""
+        return self._clock.wall() - waited()
 
     def count(self, name: str, **labels: str) -> None:
         self._count(name, network=self._network, **labels)
 
 
-def _translate(event: BindingEvent) -> tuple[str, ev.Event]:
-    """Return the device, and the core's event for a binding's event."""
+def _translate(event: BindingEvent, came_at: float | None) -> tuple[str, ev.Event]:
+    """Return the device, and the core's event for a binding's event.
+
+    `came_at`: the wall time at which its post was received, if that was put into the inbox.
+    """
     if isinstance(event, UplinkMessage):
-        return event.device, ev.DeviceMessage(event.payload, event.duplicate_key, event.received_at, event.port)
+        heard_at = event.received_at if came_at is None else min(event.received_at, came_at)
+        return event.device, ev.DeviceMessage(event.payload, event.duplicate_key, heard_at, event.port, came_at)
     if isinstance(event, Report):
         report = ev.Reported(event.handle, event.outcome, event.detail, event.retry_at, event.nack)
         return event.device, report
     if isinstance(event, Reachable):
-        return event.device, ev.DeviceReachable()
+        return event.device, ev.DeviceReachable(came_at)
     if isinstance(event, Joined):
         return event.device, ev.DeviceJoined(event.queue_kept)
     if isinstance(event, Flushed):

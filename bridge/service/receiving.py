@@ -28,13 +28,11 @@ class Receiving:
         networks: Mapping[str, Binding],
         inbox: Ingress,
         note: Callable[[str, str], Awaitable[bytes | None]],
-        now: Callable[[], float],
         count: CountFunction,
     ) -> None:
         self._networks = networks
         self._inbox = inbox
         self._note = note
-        self._now = now
         self._count = count
         self._listening: dict[str, ReceivesPosts] = {}
         self._under_way: set[asyncio.Future[None]] = set()
@@ -105,7 +103,7 @@ class Receiving:
         await self._inbox.close()
 
     def _keep(self, network: str, post: Post, shard: int = NO_SHARD) -> asyncio.Future[None]:
-        kept = self._inbox.keep(network, post, self._now(), shard)
+        kept = self._inbox.keep(network, post, shard)
         self._under_way.add(kept)
         kept.add_done_callback(partial(self._ended, network))
         return kept

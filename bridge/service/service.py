@@ -118,7 +118,7 @@ class Service:
             ingress = open_ingress(self.config.database)
             self._stack.push_async_callback(ingress.close)
             note = opened_notes(ingress, self.config)
-            self._receiving = Receiving(self._networks, ingress, note, self.now, self.metrics.count)
+            self._receiving = Receiving(self._networks, ingress, note, self.metrics.count)
             self._stack.push_async_callback(self._receiving.close)
         meanwhile = self._receiving.open if self._receiving is not None and stands_by else None
         self._store = await open_when_free(self.config, self.ledger_lost, meanwhile)

@@ -27,7 +27,7 @@ class InboxRow(Row):
 
     id: int
     network: str
-    at: float  # wall time at which it was received
+    at: float  # wall time of the ledger at which it was received
     door: str
     query: str
     body: bytes
@@ -42,8 +42,8 @@ class InboxRow(Row):
 class Ingress(Protocol):
     """The inbox for a bridge that receives posts, whether it serves the ledger or not."""
 
-    def keep(self, network: str, post: Post, at: float, shard: int = NO_SHARD) -> Future[None]:
-        """Commit a post that was received at wall time `at`, for the node that holds the shard.
+    def keep(self, network: str, post: Post, shard: int = NO_SHARD) -> Future[None]:
+        """Commit a post that was received now, for the node that holds the shard.
 
         The returned future completes when the post is durable; only then answer the network. It raises StoreUnavailable
         if the post is not known to be kept, or if `MOST` posts wait already.
@@ -66,6 +66,12 @@ class Inbox(Protocol):
         """Return rows with larger ids than `after`, by rising id; only those of `shards`, or of all if that is None.
 
         Raises StoreUnavailable.
+        """
+
+    def age(self, row: InboxRow) -> float:
+        """Return for how many seconds a row that `rows` returned has been there: by the ledger's clock, at least 0.
+
+        It is never less than that by more than the clock of the ledger was set back meanwhile.
         """
 
     async def told(self, timeout: float) -> None:  # noqa: ASYNC109  # part of what it does

@@ -111,6 +111,15 @@ def sends(world: World) -> None:
     world.server_sends(response(world.last_north(), Code.CHANGED, b""))
 
 
+@pytest.mark.parametrize(("late", "announced"), [(90.0, 1), (93.0, 0)])
+def test_r21_a_sign_that_comes_after_the_device_is_asleep_again_announces_nothing(south, late, announced):
+    """Such as out of the inbox: the server would send to a device that no longer listens."""
+    world = world_of("leshan", south, announce=True)
+    world.passes(200)
+    world.event(ev.DeviceReachable(heard_at=world.wall - late))
+    assert world.counted("devices_announced") == announced
+
+
 @pytest.mark.parametrize("sign", [polls, is_reported, sends])
 @pytest.mark.parametrize("south", [NIDD, LORAWAN], ids=["nidd", "lorawan"])
 def test_r21_a_reachable_device_is_announced_to_a_server_that_takes_it_for_asleep(south, sign):

@@ -85,7 +85,7 @@ class Inboxes:
         self.network = Network(self.listener)
         networks: dict[str, Any] = {"net": self.network}
         ingress = InMemoryIngress(bench.store.disk)
-        self.receiving = Receiving(networks, ingress, ingress.note, lambda: 0.0, self._count)
+        self.receiving = Receiving(networks, ingress, ingress.note, self._count)
         self.work = InboxWork(bench.store.inbox, bench.store, networks, self.receiving, self._count, again=0.0)
 
     def _count(self, name: str, *, result: str, **_labels: str) -> None:
@@ -93,7 +93,7 @@ class Inboxes:
 
     async def put(self, *numbers: int, network: str = "net") -> None:
         for number in numbers:
-            await InMemoryIngress(self.bench.store.disk).keep(network, Post("", "", bytes((number,))), 0.0)
+            await InMemoryIngress(self.bench.store.disk).keep(network, Post("", "", bytes((number,))))
 
     async def turn(self) -> bool:
         """Take what is there, and let it end."""

@@ -37,7 +37,7 @@ async def test_posts_that_were_acknowledged_are_taken_although_standby_is_off_no
     where = postgres_server().uri()
     await PostgresStore.open(where).close()  # makes the tables
     ingress = PostgresIngress(where)
-    await ingress.keep("net", Post("", "", b"{}"), 0.0)
+    await ingress.keep("net", Post("", "", b"{}"))
     await ingress.close()
     ports = {name: free_port() for name in ("north", "server", "scef", "callback")}
     text = CONFIG.format(where=where, state=tmp_path, **ports)

@@ -1,10 +1,12 @@
 """A node of a cluster and the posts that others received for its shards: each taken once, and before later events."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
+import msgspec
 import pytest
 
 from bindings.contract import MISS, Post, UplinkMessage
@@ -12,6 +14,7 @@ from bridge.delivery.rows import Delete
 from bridge.delivery.uplinks import Uplink
 from bridge.directory import Directory
 from bridge.errors import NotServedHere, StoreUnavailable, UnknownDevice
+from bridge.relay.model import Policy
 from bridge.service.clock import RealClock
 from bridge.service.inbox import InboxWork
 from bridge.service.inbox_order import InboxOrder
@@ -42,7 +45,7 @@ class Listener:
 
     def take_kept(self, post: Post) -> Awaitable[object]:
         self.taken.append(post.body[0])
-        return self.events.deliver(UplinkMessage(DEVICE, send(post.body[0]), None, 0.0))
+        return self.events.deliver(UplinkMessage(DEVICE, send(post.body[0]), None, self.events.now()))
 
     def hold(self) -> None:
         pass
@@ -84,7 +87,7 @@ class Node:
 
     async def put(self, *numbers: int, shard: int = SHARD) -> None:
         for number in numbers:
-            await self._ingress.keep("net", Post("", "", bytes((number,))), 0.0, shard)
+            await self._ingress.keep("net", Post("", "", bytes((number,))), shard)
 
     def deliver(self, number: int) -> "asyncio.Future[None]":
         """Let an uplink come directly."""
@@ -216,6 +219,21 @@ async def test_a_row_that_another_holder_has_taken_since_it_was_read_changes_not
     await node.until_idle()
     assert node.uplinks() == []
     assert node.counted["posts_from_others failed"] == 1
+
+
+async def test_a_post_counts_from_when_it_came(node: Node) -> None:
+    """Not from when it was taken: nobody served the device for an hour."""
+    before = time.time()
+    await node.put(1)
+    tables = node.bench.store.disk.tables
+    (row,) = await node.bench.store.inbox.rows(10)
+    tables.put(msgspec.structs.replace(row, at=row.at - 3600.0))
+    await node.inbox.taken(SHARD, 1)
+    await node.until_idle()
+    (uplink,) = tables.of(Uplink)
+    assert before - 3600.0 <= uplink.received_at <= time.time() - 3600.0
+    assert uplink.expires_at == pytest.approx(uplink.received_at + Policy().long_ttl, abs=1.0)
+    assert node.events.now() >= before, "what goes on beside lives in the present"
 
 
 async def test_a_post_whose_device_is_in_another_shard_by_now_is_left_to_that_one(node: Node) -> None:

@@ -63,7 +63,7 @@ class Node:
         self.counted[f"{name} {result}"] += 1
 
     def keep(self, post: Post, shard: int = SHARD) -> "asyncio.Future[None]":
-        return self.ingress.keep(WAKE_UPS, post, 0.0, shard)
+        return self.ingress.keep(WAKE_UPS, post, shard)
 
     def waiting(self) -> int:
         rows: list[InboxRow] = list(self.bench.store.disk.tables.of(InboxRow))

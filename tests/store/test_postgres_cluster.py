@@ -445,7 +445,7 @@ async def test_after_a_restart_of_the_server_the_first_of_each_kind_of_operation
         a.view,
         lambda: a.drain("a", on=False),
         lambda: a.owner_requests.ask(OwnerRequest(7, "x", b"{}", "somebody"), 1.0),
-        lambda: ingress.keep("net", Post("", "", b"{}"), 0.0, 7),
+        lambda: ingress.keep("net", Post("", "", b"{}"), 7),
         lambda: ingress.note("net", "path"),
     )
     for operation in operations:

@@ -21,7 +21,7 @@ class InMemoryIngress:
         self._faults = faults or Faults()
         self._closed = False
 
-    def keep(self, network: str, post: Post, at: float, shard: int = NO_SHARD) -> asyncio.Future[None]:
+    def keep(self, network: str, post: Post, shard: int = NO_SHARD) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(StoreUnavailable("the inbox is closed"))
@@ -31,6 +31,7 @@ class InMemoryIngress:
             future.set_exception(StoreUnavailable("the inbox is full"))
         else:
             self._disk.posts += 1
+            at = asyncio.get_running_loop().time()  # the ledger's clock: one loop runs all processes over a disk
             self._disk.tables.put(InboxRow(self._disk.posts, network, at, post.door, post.query, post.body, shard))
             for tell in self._disk.tell_of_posts:
                 tell(frozenset((shard,)))
@@ -59,6 +60,9 @@ class InMemoryInbox:
         await self._store.readable()
         rows: list[InboxRow] = sorted(self._store.disk.tables.of(InboxRow), key=lambda row: row.id)
         return [row for row in rows if row.id > after and (shards is None or row.shard in shards)][:limit]
+
+    def age(self, row: InboxRow) -> float:
+        return max(self._loop.time() - row.at, 0.0)
 
     async def told(self, timeout: float) -> None:  # noqa: ASYNC109  # see the contract
         with contextlib.suppress(TimeoutError):

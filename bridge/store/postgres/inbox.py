@@ -9,11 +9,13 @@ import psycopg
 from bridge.store.inbox import InboxRow, WhenTold
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.ingress import CHANNEL
-from bridge.store.sql.connection import value_of
+from bridge.store.sql.connection import Row, value_of
+from bridge.store.sql.reader import SqlReader
 from bridge.store.sql.reads import SqlReads
 from bridge.store.sql.statements import columns_sql, decoder
 
-_ROWS = f"SELECT {columns_sql(InboxRow)} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608  # names of our own
+_NOW = "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+_ROWS = f"SELECT {columns_sql(InboxRow)}, {_NOW} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608  # names of our own
 _OF_SHARDS = _ROWS.replace("ORDER", "AND shard = ANY(?) ORDER")
 
 
@@ -25,6 +27,7 @@ class PostgresInbox:
         self._reads = reads
         self._listening = PostgresConnection(where, by_itself=False)
         self._told = asyncio.Event()
+        self._offset = 0.0  # seconds by which the database's clock is ahead of the event loop's, or a little more
         self._socket = -1  # that the event loop watches
         self._connecting: asyncio.Task[None] | None = None
         self.when_told: WhenTold = lambda _shards: True
@@ -32,7 +35,17 @@ class PostgresInbox:
     async def rows(self, limit: int, after: int = 0, shards: Collection[int] | None = None) -> list[InboxRow]:
         decode = decoder(InboxRow)
         asked = (_ROWS, (after, limit)) if shards is None else (_OF_SHARDS, (after, [*shards], limit))
-        return await self._reads.ask(lambda reader: [decode(row) for row in reader.connection.execute(*asked)])
+
+        def read(reader: SqlReader) -> tuple[float, list[Row]]:
+            return self._loop.time(), [*reader.connection.execute(*asked)]
+
+        asked_at, found = await self._reads.ask(read)
+        if found:
+            self._offset = found[0][-1] - asked_at
+        return [decode(row[:-1]) for row in found]
+
+    def age(self, row: InboxRow) -> float:
+        return max(self._loop.time() + self._offset - row.at, 0.0)
 
     async def told(self, timeout: float) -> None:  # noqa: ASYNC109  # see the contract
         if self._socket < 0 and (self._connecting is None or self._connecting.done()):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from functools import partial
 
 import psycopg
@@ -25,8 +26,9 @@ _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
 )
-_INSERT = "INSERT INTO inbox (network, at, door, query, body) VALUES (?, ?, ?, ?, ?)"
-_INSERT_FOR_NODE = "INSERT INTO inbox (network, at, door, query, body, shard) VALUES (?, ?, ?, ?, ?, ?)"
+_AT = "extract(epoch FROM clock_timestamp()) - ?"  # the value: for how many seconds it has been waiting here
+_INSERT = f"INSERT INTO inbox (network, at, door, query, body) VALUES (?, {_AT}, ?, ?, ?)"  # noqa: S608  # our own
+_INSERT_FOR_NODE = f"INSERT INTO inbox (network, at, door, query, body, shard) VALUES (?, {_AT}, ?, ?, ?, ?)"  # noqa: S608  # likewise
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT ?) AS waiting"
 
 
@@ -39,7 +41,13 @@ class _IngressTransactions(Transactions):
 
     def transact(self, batches: list[Batch]) -> None:
         connection = self._connection
-        posts = [change.values[1:] for batch in batches for change in batch.changes]
+        now = time.monotonic()
+        posts = [
+            (network, now - received, *more)
+            for batch in batches
+            for change in batch.changes
+            for _, network, received, *more in (change.values,)
+        ]
         try:
             connection.execute("BEGIN")
             if value_of(connection, _COUNT, (inbox.MOST,)) + len(posts) > inbox.MOST:
@@ -79,12 +87,13 @@ class PostgresIngress:
         self._writer.start()
         self._closed = False
 
-    def keep(self, network: str, post: Post, at: float, shard: int = NO_SHARD) -> asyncio.Future[None]:
+    def keep(self, network: str, post: Post, shard: int = NO_SHARD) -> asyncio.Future[None]:
         future, done = future_and_done(self._loop)
         if self._closed:
             future.set_exception(StoreUnavailable("the inbox is closed"))
             return future
-        row = InboxRow(0, network, at, post.door, post.query, post.body, shard)
+        received = time.monotonic()  # in place of the ledger's clock, which the database knows
+        row = InboxRow(0, network, received, post.door, post.query, post.body, shard)
         self._writer.give(Batch((Insert.of(row),), None, done, None))
         return future
 
