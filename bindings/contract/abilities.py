@@ -217,6 +217,14 @@ class ChecksOptions(Protocol):
         """Raise `bridge.errors.ConfigurationError` for an option that is unknown or has no such value."""
 
 
+@runtime_checkable
+class ExplainsOptions(Protocol):
+    """A network instance that can say more about options of endpoints which it accepts."""
+
+    def explain_options(self, options: Mapping[str, str]) -> Sequence[str]:
+        """Return sentences for people about options that `ChecksOptions.check_options` accepts."""
+
+
 class NetworkDevice(msgspec.Struct, frozen=True):
     """A device that the network knows; `device` in canonical form, `name` is its name in the network."""
 

@@ -44,7 +44,7 @@ from bindings.lorawan.fates import Fates
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.network_events import NetworkEvent
-from bindings.lorawan.options import read_options
+from bindings.lorawan.options import on_layers, read_options
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import Provider
@@ -331,7 +331,13 @@ class LorawanBinding:
 
     def explain_settings(self) -> list[str]:
         """Return for how long devices' repeats are recognised."""
-        return [explanation(self._settings.downlinks.exchange_span)]
+        usual = on_layers([self._settings.downlinks.f_port])
+        return [*(f"downlinks.f_port: {one}" for one in usual), explanation(self._settings.downlinks.exchange_span)]
+
+    def explain_options(self, options: Mapping[str, str]) -> list[str]:
+        """Return what should be known about FPorts that ChirpStack may use itself."""
+        wanted = read_options(options)
+        return on_layers([*wanted.server_ports, wanted.f_port])
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Raise ConfigurationError for an unknown option, or one with an unreadable key."""
@@ -397,7 +403,7 @@ class LorawanBinding:
     async def check(self) -> list[Finding]:
         """Check the network server's set-up, and change nothing there; also before the start."""
         async with self._any_provider() as provider:
-            findings = await provider.check()
+            findings = await provider.check(self._ports_of)
         if self._calls.open and provider.up:
             try:
                 findings += await self._standings.check()
@@ -426,6 +432,11 @@ class LorawanBinding:
                 "clock_ahead": None if ahead is None else round(ahead, 1) + 0.0,  # never -0.0
             }
         return report
+
+    async def _ports_of(self, device: str) -> tuple[int, ...]:
+        """Return the FPorts of a device's LwM2M messages; before the start those of its endpoint are not known."""
+        record = await self._records.get(device) if self._calls.open else None
+        return (record or DeviceNote()).ports(self._settings.downlinks.f_port)
 
     @contextlib.asynccontextmanager
     async def _any_provider(self) -> AsyncIterator[Provider]:

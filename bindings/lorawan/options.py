@@ -1,11 +1,11 @@
 """The options of a LoRaWAN endpoint, read from text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from bindings import option_names
 from bindings.lorawan.app_s_key import Envelope
-from bindings.lorawan.identity import f_port_of
+from bindings.lorawan.identity import LAYERS, f_port_of
 from bindings.options import number_of_bytes
 from bindings.server_ports import read_server_ports
 from bridge.errors import ConfigurationError
@@ -46,6 +46,16 @@ def read_options(options: Mapping[str, str]) -> DeviceOptions:
     if f_port and ports:
         raise ConfigurationError("options f_port and server_ports exclude each other: write *=PORT in server_ports")
     return DeviceOptions(f_port, most, envelope, ports)
+
+
+def on_layers(ports: Iterable[int]) -> list[str]:
+    """Return a sentence for each FPort that belongs to an application layer package by default."""
+    return [
+        f"FPort {port} is by default that of {LAYERS[port][1]}: in a device profile with that package, ChirpStack does "
+        "not pass its uplinks on; use another one, or compare with `lwm2m-bridge doctor`"
+        for port in ports
+        if port in LAYERS
+    ]
 
 
 def _server_port(text: str) -> int:

@@ -4,7 +4,7 @@ A provider uses the API of one product and reads its events. It stores nothing a
 a downlink: the binding does, in the same way for all products.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +15,9 @@ from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.records import Profile
 from bindings.lorawan.wanted import Provisioned, Wanted
 from bindings.shown_calls import Seen
+
+PortsOf = Callable[[str], Awaitable[tuple[int, ...]]]
+"""Returns the FPorts of a device's LwM2M messages. Raises StoreUnavailable."""
 
 
 class NewItem(msgspec.Struct, frozen=True):
@@ -186,8 +189,11 @@ class Provider(Protocol):
     def status(self) -> Mapping[str, Any]:
         """Return the state for an operator, as JSON values."""
 
-    async def check(self) -> list[Finding]:
-        """Check the network server's set-up; changes nothing. Works before `listen`, too."""
+    async def check(self, ports_of: PortsOf) -> list[Finding]:
+        """Check the network server's set-up; changes nothing. Works before `listen`, too.
+
+        `ports_of` returns the FPorts of a device's LwM2M messages.
+        """
 
     async def make_device(self, wanted: Wanted) -> Provisioned:
         """Create a device as wanted, and everything that it needs; a second time changes nothing.

@@ -4,12 +4,16 @@ import re
 
 from bindings.diagnosis import Finding, Grade
 from bindings.http.callbacks import CallbackListener
+from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd import operations
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.settings import NiddSettings
 from bindings.t8.client import T8Client
 from bindings.t8.diagnosis import clock_findings, loop_finding, scef_findings
+from bindings.t8.trouble import JobFailed
+
+_SAMPLE = 20  # devices whose RDS ports are compared: each is a call
 
 
 async def diagnose(
@@ -30,6 +34,7 @@ async def diagnose(
         for warning in provisioning.life.size_warnings
     )
     findings.extend(clock_findings(client))
+    findings.extend(await _ports(provisioning))
     surplus = provisioning.life.inventory.surplus
     if surplus:
         name, device = next(iter(surplus.items()))
@@ -51,6 +56,40 @@ async def diagnose(
             )
         )
     return findings
+
+
+async def _ports(provisioning: Provisioning) -> list[Finding]:
+    """Compare the RDS ports of some endpoints with their configurations at the SCEF."""
+    what = "RDS ports"
+    devices = await provisioning.with_ports(_SAMPLE)
+    if not devices:
+        return []
+    lacking: dict[str, list[str]] = {}
+    silent = 0
+    try:
+        for device, record in devices:
+            missing = await provisioning.life.ports_missing(record)
+            silent += missing is None
+            if missing:
+                lacking[device] = missing
+    except (JobFailed, NotSent, NoAnswer) as error:
+        return [
+            Finding(what, Grade.WARNING, f"not compared with the SCEF's configurations: {error}", "check again later")
+        ]
+    if lacking:
+        device, missing = next(iter(lacking.items()))
+        text = (
+            f"the SCEF's configurations of {len(lacking)} of {len(devices)} device(s) lack RDS ports of their "
+            f"endpoints, such as {', '.join(missing)} of {device}: messages on these ports are lost"
+        )
+        cure = "have the operator add them, or delete the configuration: the bridge makes it anew, with them"
+        return [Finding(what, Grade.BAD, text, cure)]
+    if silent:
+        text = f"the SCEF does not say which ports {silent} of {len(devices)} device(s) have"
+        return [
+            Finding(what, Grade.WARNING, text, "ask the operator whether reliable data service with ports is supported")
+        ]
+    return [Finding(what, Grade.GOOD, f"the SCEF has the ports of all {len(devices)} device(s) that were compared")]
 
 
 def _configuration_cure(error: str) -> str:

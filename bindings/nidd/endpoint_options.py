@@ -84,10 +84,14 @@ def canonical_port(text: str) -> str:
     return canonical
 
 
+def ports_of(record: DeviceNote) -> list[str]:
+    """Return all RDS ports that the device's configuration needs, `UE:SCEF` each."""
+    return [port for port in dict.fromkeys([record.rds_port, *record.server_ports.split(",")]) if port]
+
+
 def configured_ports(record: DeviceNote) -> list[dict[str, int]]:
     """Return all RDS ports that the device's configuration needs, as T8's RdsPort."""
-    wanted = dict.fromkeys([record.rds_port, *record.server_ports.split(",")])
-    return [rds_ports(text) for text in wanted if text]
+    return [rds_ports(text) for text in ports_of(record)]
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from bindings.contract import Events, Flushed
 from bindings.nidd import operations
-from bindings.nidd.endpoint_options import configured_ports, power_options
+from bindings.nidd.endpoint_options import configured_ports, ports_of, power_options
 from bindings.nidd.inventory import Inventory
 from bindings.nidd.models import Configuration, read_port
 from bindings.nidd.packet_size import unit_warning
@@ -75,10 +75,11 @@ class LifeCycle:
         self.mark = zlib.crc32(url.encode()) or 1
 
     def mark_of(self, record: DeviceNote) -> int:
-        """Return the check sum of what a PATCH changes in a configuration: the destination, and ports of servers."""
-        if not record.server_ports:
+        """Return the check sum of what a PATCH changes in a configuration: the destination, and RDS ports."""
+        ports = ports_of(record)
+        if not ports:
             return self.mark
-        return zlib.crc32(f"{self._destination} {record.server_ports}".encode()) or 1
+        return zlib.crc32(f"{self._destination} {','.join(ports)}".encode()) or 1
 
     async def work(self, device: str, record: DeviceNote) -> None:
         """Carry out the job that a record needs."""
@@ -334,15 +335,15 @@ class LifeCycle:
         await self._make(device, await self._records.get(device) or record)
 
     async def _point_here(self, name: str, record: DeviceNote) -> bool:
-        """Change notificationDestination (Rel-17) and the ports of servers.
+        """Change notificationDestination (Rel-17) and the RDS ports.
 
         False if this SCEF does not offer it, or ignores the PATCH.
         """
         if not self._quirks.patches_destination:
             return False
         body: dict[str, Any] = {"notificationDestination": self._destination}
-        if record.server_ports:
-            body["rdsPorts"] = configured_ports(record)
+        if ports := configured_ports(record):
+            body["rdsPorts"] = ports
         answer = await self.ask(operations.CHANGE, name, body=body)
         if answer.ok:
             now = read_tolerant(answer.body, Configuration)
@@ -362,6 +363,19 @@ class LifeCycle:
             return  # wanted again meanwhile: it is LOST and will be created
         await self._records.remove(device)
         self._events.count("nidd_configurations_removed")
+
+    async def ports_missing(self, record: DeviceNote) -> list[str] | None:
+        """Return the RDS ports of an endpoint that its configuration at the SCEF lacks; None: the SCEF does not say.
+
+        Raises JobFailed, NotSent or NoAnswer.
+        """
+        answer = await self.ask(operations.READ, record.configuration)
+        if not answer.ok:
+            raise refused("GET configuration", answer, self._client.clock)
+        body = read_tolerant(answer.body, Configuration)
+        if body.rdsPorts is None:
+            return None
+        return [port for port in ports_of(record) if port not in ports_there(body)]
 
     async def discard(self, device: str, name: str) -> None:
         """Delete a configuration that was replaced by another one; downlinks in it are dropped (R31)."""
@@ -385,11 +399,13 @@ def bridge_keeps(record: DeviceNote, settings: NiddSettings) -> bool:
 
 
 def _has_ports(body: Configuration, record: DeviceNote) -> bool:
-    """Whether a configuration has the RDS ports of the endpoint's servers, as far as the SCEF says."""
-    if not record.server_ports:
-        return True
-    there = body.rdsPorts if isinstance(body.rdsPorts, list) else []
-    return {read_port(one) for one in there} >= set(record.server_ports.split(","))
+    """Whether a configuration has the endpoint's RDS ports, as far as the SCEF says."""
+    return {*ports_there(body)}.issuperset(ports_of(record))
+
+
+def ports_there(body: Configuration) -> list[str | None]:
+    """Return the RDS ports of a configuration, `UE:SCEF` each; None for what is no pair of ports."""
+    return [read_port(one) for one in body.rdsPorts] if isinstance(body.rdsPorts, list) else []
 
 
 def pdn_option(record: DeviceNote, settings: NiddSettings) -> str:

@@ -6,6 +6,7 @@ job immediately. All progress is in the records: a restart continues from there.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from bindings.contract import MISS, Events
 from bindings.http.client import NoAnswer, NotSent
+from bindings.nidd.endpoint_options import ports_of
 from bindings.nidd.life_cycle import LifeCycle
 from bindings.nidd.pace import Pace
 from bindings.nidd.progress import Progress
@@ -65,6 +67,17 @@ class Provisioning:
         self._unclear: set[str] = set()  # devices with failures of unclear cause since then
         self.progress = Progress()
         self.last_error = ""
+
+    async def with_ports(self, most: int) -> list[tuple[str, DeviceNote]]:
+        """Return devices that have a configuration and RDS ports, `most` at most. Raises StoreUnavailable."""
+        found: list[tuple[str, DeviceNote]] = []
+        async with contextlib.aclosing(self._records.all()) as records:
+            async for device, record in records:
+                if record.state is State.ACTIVE and record.configuration and ports_of(record):
+                    found.append((device, record))
+                    if len(found) >= most:
+                        break
+        return found
 
     def start(self, url: str) -> None:
         """Begin to work on due jobs; `url` is where the SCEF sends notifications."""

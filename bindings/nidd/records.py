@@ -5,7 +5,7 @@ records are read when needed and a few are kept decoded.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from enum import IntEnum
 from typing import Any
 
@@ -109,7 +109,7 @@ class Records:
         _keep(self._kept, device, record)
         return record
 
-    async def all(self) -> AsyncIterator[tuple[str, DeviceNote]]:
+    async def all(self) -> AsyncGenerator[tuple[str, DeviceNote]]:
         """Yield all records. If the caller waits in between, a record may have changed when it is yielded."""
         async for key, raw in self._memory.items(_RECORD):
             yield key[len(_RECORD) :], _decode(raw)

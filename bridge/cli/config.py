@@ -27,7 +27,9 @@ def print_template() -> None:
 @errors_shown
 def check(config_path: Path) -> None:
     """Check whether a configuration can be used; say what is wrong, and the cure."""
-    from bindings.contract import ExplainsSettings
+    from bindings.contract import ExplainsOptions, ExplainsSettings
+    from bindings.option_names import SERVER_PORTS
+    from bindings.server_ports import written
     from bridge.config import checked
 
     config = read_config(config_path)
@@ -40,6 +42,10 @@ def check(config_path: Path) -> None:
         if isinstance(network, ExplainsSettings):
             for sentence in network.explain_settings():
                 click.echo(f"{config.networks[name].where} {sentence}")
+        ports = config.networks[name].server_ports
+        if ports and isinstance(network, ExplainsOptions):
+            for sentence in network.explain_options({SERVER_PORTS: written(ports)}):
+                click.echo(f"{config.networks[name].where} {SERVER_PORTS}: {sentence}")
 
 
 @config_group.command("diff")

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bridge.cli import main
 from bridge.config import checked, parse
 from bridge.errors import ConfigurationError
 from bridge.north.udp.system import ephemeral_ports
@@ -25,7 +27,21 @@ def endpoint(name: str, address: str, more: str = "") -> str:
     return f'[[endpoints]]\nname = "{name}"\nnetwork = "one"\naddress = "{address}"\n{more}\n'
 
 
+LORAWAN = f'[networks.two]\nbinding = "lorawan"\napi = {{ server = "127.0.0.1:9", key = "{"k" * 20}" }}\n'
+
 WRONG = {
+    "the FPort of MAC commands for a server": (
+        SERVER + LORAWAN + 'server_ports = { lab = "0" }\n',
+        r"\[networks\.two\] server_ports: option server_ports '0': FPort 0 carries MAC commands; use 1 to 223",
+    ),
+    "the FPort of certification tests for a server": (
+        SERVER + LORAWAN + 'server_ports = { lab = "224" }\n',
+        r"\[networks\.two\] server_ports: option server_ports '224': 224 is reserved for certification tests; use 1 to",
+    ),
+    "the FPort of the relay protocol for a server": (
+        SERVER + LORAWAN + 'server_ports = { lab = "226" }\n',
+        r"\[networks\.two\] server_ports: option server_ports '226': 226 is reserved for the relay protocol; use 1 to",
+    ),
     "a server with the name of the API's callers": (
         SERVER.replace("lab", '"(API)"') + network("one", 8180),
         r"is the name of requests that come by the API; choose another one",
@@ -107,3 +123,15 @@ RIGHT = {
 @pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT)
 def test_it_is_allowed(tmp_path: Path, text: str) -> None:
     checked(parse(text, "b.toml", tmp_path))
+
+
+def test_f_ports_that_chirpstack_may_use_itself_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text(SERVER + LORAWAN + 'downlinks = { f_port = 202 }\nserver_ports = { lab = "201", "*" = "5" }\n')
+    done = CliRunner().invoke(main, ["config", "check", "-c", str(file)])
+    assert done.exit_code == 0, done.output
+    said = [line for line in done.output.splitlines() if "FPort" in line]
+    assert len(said) == 2
+    assert "[networks.two] downlinks.f_port: FPort 202 is by default that of clock synchronization (TS003)" in said[0]
+    assert "[networks.two] server_ports: FPort 201 is by default that of fragmented data blocks (TS004)" in said[1]
+    assert all("use another one, or compare with `lwm2m-bridge doctor`" in line for line in said)

@@ -7,7 +7,7 @@ from typing import Any
 from bindings.contract import Memory
 from bindings.diagnosis import Finding
 from bindings.lorawan.network_events import NetworkEvent, TxAck, Up
-from bindings.lorawan.provider import NewItem, QueuedItem, Session, Sight, Sink, Standing
+from bindings.lorawan.provider import NewItem, PortsOf, QueuedItem, Session, Sight, Sink, Standing
 from bindings.lorawan.records import Profile
 from bindings.lorawan.wanted import Provisioned, Wanted
 from bridge.errors import CallFailed, CallTrouble
@@ -98,7 +98,7 @@ class ScriptedServer:
     def status(self) -> Mapping[str, Any]:
         return {"up": self.up}
 
-    async def check(self) -> list[Finding]:
+    async def check(self, _ports_of: PortsOf) -> list[Finding]:
         return []
 
     async def make_device(self, wanted: Wanted) -> Provisioned:

@@ -225,6 +225,25 @@ async def test_an_f_port_that_chirpstack_keeps_for_itself_is_found(make, chirpst
     assert any("202" in one.detail for one in findings)
 
 
+@pytest.mark.parametrize(
+    ("layer", "own", "port"), [("ts003", 0, 202), ("ts004", 0, 201), ("ts005", 0, 200), ("ts004", 21, 21)]
+)
+@pytest.mark.parametrize("option", ["server_ports", "f_port"])
+async def test_an_endpoints_f_port_that_chirpstack_keeps_for_itself_is_found(
+    binding, chirpstack, layer, own, port, option
+):
+    options = {"f_port": str(port)} if option == "f_port" else {"server_ports": f"one={port},*=5"}
+    profile = chirpstack.context.tables.profiles.get(binding._records.held(DEVICE).profile).message
+    setattr(profile.app_layer_params, f"{layer}_version", 1)
+    setattr(profile.app_layer_params, f"{layer}_f_port", own)
+    assert not found(await binding.check(), "profile", "bad")
+    await binding.provision(DEVICE, options)
+    (finding,) = found(await binding.check(), "profile", "bad")
+    assert f"FPort {port}, which {DEVICE} has for LwM2M, is that of" in finding.detail
+    assert layer.upper() in finding.detail
+    assert f"{layer}_f_port" in finding.cure
+
+
 async def test_a_short_history_and_a_missing_integration_are_found(binding, chirpstack):
     chirpstack.context.tables.applications.get(chirpstack.application_id).http = None
     findings = await binding.check()

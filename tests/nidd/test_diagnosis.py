@@ -147,3 +147,32 @@ async def test_not_running_it_says_so():
     binding = NiddBinding("n", NiddSettings(api_root="https://scef.example", scs_as_id="as1"))
     with pytest.raises(BindingError, match="not running"):
         await binding.check()
+
+
+@pytest.mark.parametrize("options", [{"server_ports": "one=1:2,*=3:4"}, {"rds_port": "3:4"}])
+async def test_rds_ports_that_the_scef_does_not_have_are_found_with_the_cure(make, scef, options):
+    binding = await make()
+    await binding.provision(DEVICE, options)
+    await until(lambda: binding.status()["configurations"]["active"] == 1)
+    assert (await found(binding, "RDS ports")).grade is Grade.GOOD
+    configuration = scef.configurations[scef.name_of(DEVICE)]
+    configuration["rdsPorts"] = [{"portUE": 1, "portSCEF": 2}]
+    finding = await found(binding, "RDS ports")
+    assert finding.grade is Grade.BAD
+    assert f"such as 3:4 of {DEVICE}" in finding.detail
+    assert "operator" in finding.cure
+    del configuration["rdsPorts"]
+    finding = await found(binding, "RDS ports")
+    assert finding.grade is Grade.WARNING
+    assert "does not say" in finding.detail
+    scef.script["read"].append((500, None))
+    assert "not compared" in (await found(binding, "RDS ports")).detail
+
+
+async def test_without_rds_ports_nothing_is_compared(make, scef):
+    binding = await make()
+    await binding.provision(DEVICE, {})
+    await until(lambda: binding.status()["configurations"]["active"] == 1)
+    findings = await binding.check()
+    assert "RDS ports" not in {one.what for one in findings}
+    assert not scef.made("read")

@@ -58,6 +58,12 @@ async def test_an_uplink_says_on_which_ports_it_came(make, scef, side):
     assert [one.port for one in side.of(UplinkMessage)] == ["1:2", "3:4", *[None] * (len(odd) + 1)]
 
 
+async def test_the_one_port_of_an_endpoint_that_changes_is_changed_at_the_scef(make, scef):
+    binding = await ready(make, {"rds_port": "1:2"})
+    await binding.provision(DEVICE, {"rds_port": "3:4"})
+    await until(lambda: scef.configurations[scef.name_of(DEVICE)].get("rdsPorts") == PORTS[1:])
+
+
 @pytest.mark.parametrize("patchable", [True, False])
 async def test_ports_that_change_are_changed_at_the_scef(make, scef, patchable):
     """By a PATCH; a SCEF that does not offer it, or ignores it, gets a new configuration."""

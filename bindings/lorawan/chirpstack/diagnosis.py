@@ -4,6 +4,7 @@ import contextlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 
 import aiohttp
 from chirpstack_api import api, common
@@ -13,7 +14,9 @@ from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.events import read
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
+from bindings.lorawan.identity import LAYERS, canonical_device
 from bindings.lorawan.network_events import Up
+from bindings.lorawan.provider import PortsOf
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import CallFailed, CallTrouble, NotificationError
 
@@ -25,7 +28,6 @@ _PROOF = 64  # bytes of the answer to a self-check
 _SAMPLE = 100  # devices that are checked
 _DEFAULT_HISTORY = 10  # events that ChirpStack keeps for a device
 _MORE_KEPT = 20  # events that Redis may keep beyond that: it trims whole nodes of a few events
-_LAYERS = (("ts003_f_port", 202), ("ts004_f_port", 201), ("ts005_f_port", 200))
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -35,7 +37,11 @@ def version_of(text: str) -> tuple[int, int]:
 
 
 async def diagnose(
-    settings: LorawanSettings, client: ChirpStackClient, http: HttpEvents | None, mqtt: MqttEvents | None
+    settings: LorawanSettings,
+    client: ChirpStackClient,
+    http: HttpEvents | None,
+    mqtt: MqttEvents | None,
+    ports_of: PortsOf,
 ) -> list[Finding]:
     """Check ChirpStack, and whether its events arrive if the network instance runs; changes nothing."""
     findings = [await _reachable(client, settings.api.version)]
@@ -56,7 +62,7 @@ async def diagnose(
         return findings
     try:
         findings += await _application(settings, client, http)
-        findings += await _profiles(settings, client)
+        findings += await _profiles(settings, client, ports_of)
     except CallFailed as error:
         findings.append(
             Finding("ChirpStack", Grade.BAD, str(error), "the API key must belong to the application's tenant")
@@ -200,18 +206,22 @@ async def _integration(settings: LorawanSettings, client: ChirpStackClient, http
     return Finding(what, Grade.BAD, "posts elsewhere, not to this listener", cure)
 
 
-async def _profiles(settings: LorawanSettings, client: ChirpStackClient) -> list[Finding]:
+async def _profiles(settings: LorawanSettings, client: ChirpStackClient, ports_of: PortsOf) -> list[Finding]:
     if not settings.application_id:
         return []
     request = api.ListDevicesRequest(application_id=settings.application_id, limit=_SAMPLE)
     listed = (await client.call(client.device.List, request)).result
     findings: list[Finding] = []
     examples: dict[str, str] = {}
+    ports: dict[str, dict[int, str]] = {}  # profile → FPorts of LwM2M, each with a device
     for device in listed:
         examples.setdefault(device.device_profile_id, device.dev_eui)
+        own = ports.setdefault(device.device_profile_id, {})
+        for port in await ports_of(canonical_device(device.dev_eui)):
+            own.setdefault(port, device.dev_eui)
     for identifier, example in examples.items():
         profile = await client.get_profile(identifier)
-        findings += _profile(profile, settings.downlinks.f_port)
+        findings += _profile(profile, ports[identifier])
         device = (await client.get_device(example)).device
         if device.skip_fcnt_check:
             findings.append(
@@ -230,7 +240,7 @@ async def _profiles(settings: LorawanSettings, client: ChirpStackClient) -> list
     return findings
 
 
-def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
+def _profile(profile: api.DeviceProfile, ports: Mapping[int, str]) -> list[Finding]:
     what = f"profile {profile.name!r}"
     findings = []
     if profile.rx1_delay < GOOD_RX1_DELAY:
@@ -261,16 +271,18 @@ def _profile(profile: api.DeviceProfile, f_port: int) -> list[Finding]:
     if profile.flush_queue_on_activate:
         findings.append(Finding(what, Grade.GOOD, "a join empties the queue; the bridge queues those messages again"))
     layers = profile.app_layer_params
-    for name, default in _LAYERS:
-        port = getattr(layers, name, 0) or default
-        active = bool(getattr(layers, name.replace("_f_port", "_version"), 0))
-        if active and port == f_port:
+    for default, (name, title) in LAYERS.items():
+        port = getattr(layers, f"{name}_f_port", 0) or default
+        active = bool(getattr(layers, f"{name}_version", 0))
+        if active and port in ports:
             findings.append(
                 Finding(
                     what,
                     Grade.BAD,
-                    f"FPort {port} is also that of {name[:5].upper()}: ChirpStack does not pass its uplinks on",
-                    "set another downlinks.f_port, or another port of the application layer package",
+                    f"FPort {port}, which {ports[port]} has for LwM2M, is that of {title} in this profile: ChirpStack "
+                    "does not pass its uplinks on",
+                    "use another FPort for LwM2M (downlinks.f_port, server_ports, or f_port of the endpoint), also in "
+                    f"the device; or set {name}_f_port of the profile to another one",
                 )
             )
     if not any(finding.grade is not Grade.GOOD for finding in findings):

@@ -18,7 +18,7 @@ from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import NetworkEvent
-from bindings.lorawan.provider import NewItem, Provider, QueuedItem, Sight, Sink, Standing
+from bindings.lorawan.provider import NewItem, PortsOf, Provider, QueuedItem, Sight, Sink, Standing
 from bindings.lorawan.records import Profile
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.wanted import Provisioned, Wanted
@@ -251,9 +251,9 @@ class ChirpStack:
             "events": over,
         }
 
-    async def check(self) -> list[Finding]:
+    async def check(self, ports_of: PortsOf) -> list[Finding]:
         ways = (self.http, self.mqtt) if self._sink is not None else (None, None)
-        return await diagnose(self._settings, self.client, *ways)
+        return await diagnose(self._settings, self.client, *ways, ports_of)
 
     async def make_device(self, wanted: Wanted) -> Provisioned:
         return await provisioning.provision(self.client, wanted)
