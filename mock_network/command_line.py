@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from mock_network.clock import ClockError, clock_loop_factory
+from mock_network.lwm2m.blockwise import exponent_of
 
 clock_option = click.option("--clock", default="real", show_default=True, help="real, or the URL of a test clock")
 
@@ -87,3 +88,16 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], clock: str, level: int = 
 async def forever() -> None:
     """Wait until cancelled."""
     await asyncio.Event().wait()
+
+
+def _exponent(_context: click.Context, _parameter: click.Parameter, size: int) -> int:
+    try:
+        return exponent_of(size)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+block_size_option = click.option(
+    "--block-size", default=1024, show_default=True, callback=_exponent, help="bytes of the largest block (RFC 7959)"
+)
+"""`block_size`: the size exponent of the largest block."""

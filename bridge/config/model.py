@@ -230,9 +230,10 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     max_reports: Annotated[
         PerEndpoint, Meta(description="delivery reports without a message; then the oldest is dropped")
     ] = _POLICY.max_reports
-    max_opaque: Annotated[PerEndpoint, Meta(description="queued DTLS records; then the newest is dropped")] = (
-        _POLICY.max_opaque
-    )
+    max_opaque: Annotated[
+        PerEndpoint,
+        Meta(description="queued DTLS records, and an eighth of a handshake's pieces; then the newest is dropped"),
+    ] = _POLICY.max_opaque
     handshake_ttl: Annotated[
         SpanOrZero, Meta(description="seconds that a DTLS handshake message may wait for the device")
     ] = _POLICY.handshake_ttl

@@ -93,6 +93,7 @@ class Bearers:
             bearer.address = bearer.endpoint.address
             bearer.endpoint.on_given_up = given_up
             bearer.sessions = bearer.endpoint.use_client_sessions(alerted, now, strict=strict)
+            bearer.sessions.largest_record = self._options.largest_record
             if bearer.options.binding == SMS and bearer.options.pipe is not None:
                 bearer.endpoint.announce(bearer.options.pipe)  # a trigger may come before anything was sent
 

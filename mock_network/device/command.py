@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
+from mock_network.command_line import (
+    block_size_option,
+    clock_option,
+    control_option,
+    forever,
+    parse_address,
+    ready,
+    run,
+)
 from mock_network.control_api import listening
 from mock_network.device.ask import COMMANDS
 from mock_network.device.control import describe, make_app
@@ -21,12 +29,12 @@ from mock_network.device.options import (
     DeviceOptions,
 )
 from mock_network.device.parameters import BEARER_WORDS, SERVER_WORDS, bearer_options, rds_pipe, server_options
-from mock_network.lwm2m.blockwise import exponent_of
 from mock_network.lwm2m.credentials import ClientCertificate, PreSharedKey, client_certificate_from, key_from
 from mock_network.lwm2m.definitions import Model
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
 from mock_network.lwm2m.oscore import OscoreKeys, keys_from
+from mock_network.lwm2m.small_records import LEAST
 from mock_network.lwm2m.standard import standard_model
 
 _ALL_OBJECTS = "all"
@@ -40,13 +48,6 @@ def _each(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Paramet
             raise click.BadParameter(str(error)) from error
 
     return callback
-
-
-def _block_size(_context: click.Context, _parameter: click.Parameter, size: int) -> int:
-    try:
-        return exponent_of(size)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.group("device", invoke_without_command=True, commands={command.name or "": command for command in COMMANDS})
@@ -72,6 +73,11 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
 @click.option("--ramp", default=0.0, show_default=True, help="seconds over which the devices are started")
 @click.option("--listen", default="127.0.0.1:0", show_default=True, help="local address; a port only for one device")
 @click.option("--pipe", default=None, help="address of a modem's port: all goes there, whatever the servers' URIs say")
+@click.option(
+    "--largest-record",
+    type=click.IntRange(min=LEAST),
+    help="bytes of a DTLS record that carries the handshake, for a modem with small messages",
+)
 @click.option(
     "--rds-pipe",
     "rds_pipes",
@@ -124,9 +130,7 @@ def _block_size(_context: click.Context, _parameter: click.Parameter, size: int)
 @click.option("--answer-delay", default=0.0, show_default=True, help="seconds that the device takes for an answer")
 @click.option("--con-notify", is_flag=True, help="notifications are CON, not NON")
 @click.option("--no-register", is_flag=True, help="register only when the control API asks for it")
-@click.option(
-    "--block-size", default=1024, show_default=True, callback=_block_size, help="bytes of the largest block (RFC 7959)"
-)
+@block_size_option
 @click.option("--max-request", type=int, help="bytes; a larger request in one piece is answered 4.13")
 @click.option("--ack-timeout", default=2.0, show_default=True, help="seconds (RFC 7252 §4.8)")
 @click.option("--max-retransmit", default=4, show_default=True, help="RFC 7252 §4.8")
@@ -199,6 +203,7 @@ def _defaults(
     hold_off: int,
     listen: str,
     pipe: str | None,
+    largest_record: int | None,
     rds_pipes: tuple[Any, ...],
     lifetime: int,
     binding: str,
@@ -250,6 +255,7 @@ def _defaults(
         model=model,
         bind=parse_address(listen),
         pipe=None if pipe is None else parse_address(pipe),
+        largest_record=largest_record,
         rds_pipes=rds_pipes,
         send_at_register=send_at_register,
         oscore=oscore,

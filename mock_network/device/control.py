@@ -34,6 +34,7 @@ from mock_network.lwm2m.jsonvalue import format_from_json, from_json, to_json
 from mock_network.lwm2m.messages import Response
 from mock_network.lwm2m.oscore import OscoreError, keys_from
 from mock_network.lwm2m.paths import format_path, parse_path
+from mock_network.lwm2m.small_records import largest_from
 
 _FLEET: web.AppKey[Fleet] = web.AppKey("fleet", Fleet)
 _DEFAULTS: web.AppKey[DeviceOptions] = web.AppKey("defaults", DeviceOptions)
@@ -67,6 +68,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "certificate": client_certificate_from,
     "pipe": parse_address,
     "tunnel": parse_address,
+    "largest_record": largest_from,
 }
 
 

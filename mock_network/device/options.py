@@ -97,6 +97,8 @@ class DeviceOptions:
     rds_pipes: tuple[tuple[int, Address], ...] = ()
     """As `BearerOptions.rds_pipes`, of the first bearer."""
     more_bearers: tuple[BearerOptions, ...] = ()
+    largest_record: int | None = None
+    """Bytes of a DTLS record that carries the handshake, for small networks; None: as OpenSSL makes them."""
     tuning: Tuning = field(default_factory=Tuning)
     confirmable_notifications: bool = False
     default_format: ContentFormat = ContentFormat.TLV

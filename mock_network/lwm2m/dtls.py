@@ -17,6 +17,7 @@ from OpenSSL import SSL
 
 from mock_network.lwm2m.credentials import ClientCredentials, Proven, ServerCertificate
 from mock_network.lwm2m.dtls_contexts import Alerted, Clock, Settings, client_context, proven_by, server_context
+from mock_network.lwm2m.small_records import HEADER, SmallRecords, records_of
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,6 @@ _WAITING = 16  # messages that wait for a session, at most
 _KEPT = 10  # failures
 _READ = 20_000
 _HANDSHAKE, _CLIENT_HELLO = 22, 1  # RFC 5246 §6.2.1, §7.4
-_HEADER = 13  # bytes of a record's header (RFC 6347 §4.1)
 
 Peer = tuple[str, int]
 Passed = Callable[[bytes, Peer], None]
@@ -41,6 +41,8 @@ class DtlsSessions(ABC):
         self._send = send
         self._arrived = arrived
         self._sessions: dict[Peer, _Session] = {}
+        self.largest_record: int | None = None
+        """Bytes of a record of the handshake, for sessions that begin from now on; None: as OpenSSL makes them."""
         self.failures: deque[str] = deque(maxlen=_KEPT)
         """Why the last handshakes failed."""
         self._shaking: _Session | None = None  # whose handshake goes on in OpenSSL
@@ -106,7 +108,8 @@ class DtlsSessions(ABC):
             connection.set_accept_state()
         else:
             connection.set_connect_state()
-        session = self._sessions[peer] = _Session(peer, connection)
+        smaller = None if self.largest_record is None else SmallRecords(self.largest_record)
+        session = self._sessions[peer] = _Session(peer, connection, smaller)
         return session
 
     def _shake(self, session: "_Session") -> None:
@@ -168,10 +171,9 @@ class DtlsSessions(ABC):
                 data += session.connection.bio_read(_READ)
         except SSL.Error:
             pass  # nothing more
-        while data:
-            end = _HEADER + int.from_bytes(data[11:_HEADER], "big")
-            self._send(data[:end], session.peer)
-            data = data[end:]
+        for record in records_of(data):
+            for sent in [record] if session.smaller is None else session.smaller.of(record):
+                self._send(sent, session.peer)
 
     def _end(self, session: "_Session | None") -> None:
         if session is not None:
@@ -246,6 +248,7 @@ class ServerSessions(DtlsSessions):
 class _Session:
     peer: Peer
     connection: SSL.Connection
+    smaller: SmallRecords | None
     proven: Proven | None = None
     open: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -264,5 +267,5 @@ def _reason(error: SSL.Error) -> str:
 
 
 def _is_client_hello(datagram: bytes) -> bool:
-    plain_handshake = len(datagram) > _HEADER and datagram[0] == _HANDSHAKE and datagram[3:5] == b"\0\0"
-    return plain_handshake and datagram[_HEADER] == _CLIENT_HELLO
+    plain_handshake = len(datagram) > HEADER and datagram[0] == _HANDSHAKE and datagram[3:5] == b"\0\0"
+    return plain_handshake and datagram[HEADER] == _CLIENT_HELLO

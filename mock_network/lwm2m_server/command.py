@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from mock_network.command_line import clock_option, control_option, forever, parse_address, ready, run
+from mock_network.command_line import (
+    block_size_option,
+    clock_option,
+    control_option,
+    forever,
+    parse_address,
+    ready,
+    run,
+)
 from mock_network.control_api import authority, listening
 from mock_network.lwm2m.messages import Tuning
 from mock_network.lwm2m.object_files import DefinitionError, read_files
@@ -54,6 +62,7 @@ _PROFILES = "\n\n".join(f"{profile.name}: {profile.summary}" for profile in PROF
     help='TOML file with OSCORE keys by endpoint: ["NAME"] with secret, sender, recipient, salt, context in hex',
 )
 @click.option("--nstart-1", "nstart_one", is_flag=True, help="one un-ACKed request per device at a time (RFC 7252)")
+@block_size_option
 @click.option("--ack-timeout", default=2.0, show_default=True, help="seconds (RFC 7252 §4.8)")
 @click.option("--max-retransmit", default=4, show_default=True, help="RFC 7252 §4.8")
 @click.option("--seed", default=None, type=int, help="of random numbers")
@@ -68,6 +77,7 @@ def server(
     object_files: tuple[Path, ...],
     oscore_file: Path | None,
     nstart_one: bool,
+    block_size: int,
     ack_timeout: float,
     max_retransmit: int,
     seed: int | None,
@@ -93,7 +103,7 @@ def server(
 
     async def main() -> None:
         lwm2m_server = LwM2mServer(
-            tuning=Tuning(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
+            tuning=Tuning(ack_timeout=ack_timeout, max_retransmit=max_retransmit, block_exponent=block_size),
             nstart_unlimited=False if nstart_one else None,
             type_of=model.type_of,
             seed=seed,

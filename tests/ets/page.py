@@ -7,7 +7,7 @@ import pytest
 
 from tests.docs.markdown import ROOT
 from tests.ets.cases import CASES, Case
-from tests.ets.secure import CERTIFICATES, SECURE
+from tests.ets.secure import SECURE
 from tests.ets.several import SEVERAL
 
 FILE = ROOT / "docs" / "ets.md"
@@ -16,7 +16,6 @@ WAYS = ("NIDD", "LoRaWAN", "NIDD, Leshan", "LoRaWAN, Leshan")
 REFUSED = {756, 771}
 """Cases that show how the device refuses what it does not offer."""
 NOT_RUN = "not run"
-TOO_LONG = "too long"
 _NODE = re.compile(r"test_ets_(leshan_)?(nidd|lorawan)\w*\.py::\w+\[(\d+)\]$")
 _NETWORK = {"nidd": "NIDD", "lorawan": "LoRaWAN"}
 
@@ -37,8 +36,8 @@ class A) → bridge → server, each a process of its own. The server is the emu
 unmodified Eclipse Leshan, driven by its Java interface; a bootstrap server is the emulated one always. Security is
 NoSec, bootstrap included, but for cases 1, 2, 11, 401 to 403 and 405, in which the device has a DTLS session or an
 OSCORE context with its server, and the bridge reads nothing. With Leshan, 401 to 403 are run, since its module for
-OSCORE cannot be had. Cases with certificates (2, 402, 403) cannot be run over LoRaWAN, which carries at most 242 bytes:
-OpenSSL, which both ends use, cuts a handshake into records of 256 bytes, and no smaller. Real Leshan clients use keys
+OSCORE cannot be had. Over LoRaWAN the bridge cuts the handshakes of the servers to 222 bytes
+([how](../docs/decisions/dtls.md)), and the device its own. Real Leshan clients use keys
 and certificates through the bridge in [another test](../tests/interop/test_leshan_secure.py).
 
 Over LoRaWAN the device polls whenever its server waits for it, keeps no duty
@@ -56,8 +55,7 @@ _COLUMNS = """\
 """
 _WORDS = """
 *passes*: the test passed in that run. *refused*: the test passed, and shows that the device refuses what it does not
-offer. *fails*: with the reason, where it is known. *not run*: it was skipped, or left out of that run. *too long*: the
-network cannot carry the records of that handshake.
+offer. *fails*: with the reason, where it is known. *not run*: it was skipped, or left out of that run.
 """
 
 
@@ -90,8 +88,7 @@ def _outcome(report: pytest.TestReport, number: int) -> str:
 
 
 def _result(way: str, number: int, found: Found) -> str:
-    too_long = number in CERTIFICATES and way.startswith("LoRaWAN")
-    return found.get((way, number), TOO_LONG if too_long else NOT_RUN)
+    return found.get((way, number), NOT_RUN)
 
 
 def _row(case: Case, found: Found) -> str:

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from mock_network.lab import Lab
 from tests.ets.cases import Case
-from tests.ets.secure import CERTIFICATES, SECURE, SERVER, name_of
+from tests.ets.secure import SECURE, SERVER, name_of
 from tests.ets.servers import EmulatedServer
 from tests.ets.table import parameters
 from tests.ets.worlds import LorawanWorld
@@ -15,8 +15,7 @@ from tests.lorawan.lorawan_kit import device, lorawan_set_up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
-FITTING = {number: case for number, case in SECURE.items() if number not in CERTIFICATES}
-EUIS = {name_of(number): f"70b3d57ed0002{number:03d}" for number in FITTING}
+EUIS = {name_of(number): f"70b3d57ed0002{number:03d}" for number in SECURE}
 POLICY = "[policy]\nhandshake_ttl = 3600.0\nrecord_ttl = 3600.0\n"
 
 
@@ -35,13 +34,13 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Loraw
         devices=[device(eui, adr=False) for eui in EUIS.values()],
         endpoints=endpoints,
         also=more,
-        server_arguments=("--ack-timeout", "30", "--max-retransmit", "6"),
+        server_arguments=("--ack-timeout", "30", "--max-retransmit", "6", "--block-size", "128"),
     ) as made:
         await made.joined()
         yield LorawanWorld({SERVER: EmulatedServer(made.server)}, made)
 
 
-@pytest.mark.parametrize("case", parameters("LoRaWAN", FITTING))
+@pytest.mark.parametrize("case", parameters("LoRaWAN", SECURE))
 async def test_case(world: LorawanWorld, case: Case):
     async with world.polled():
         await case.run(world)

@@ -5,7 +5,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mock_network.lab import Api, Lab
 from tests.e2e.kit import SetUp
@@ -20,6 +20,8 @@ class World(ABC):
     ends: Mapping[str, ServerEnd]
     stride = 10.0
     """Virtual seconds in which a test may move the clock at once."""
+    largest_record: ClassVar[int | None] = None
+    """Bytes of a record with which a device fits a frame; None: it has no need to cut its handshakes."""
 
     @property
     @abstractmethod
@@ -91,6 +93,7 @@ class LorawanWorld(World):
     lorawan: LorawanSetUp
     polling: str = ""
     stride = 50.0
+    largest_record: ClassVar[int | None] = 200  # 222 bytes a frame, of which MAC commands may take 15
 
     @property
     def lab(self) -> Lab:
