@@ -150,6 +150,17 @@ class LetsDevicesGo(Protocol):
 
 
 @runtime_checkable
+class ReadsShards(Protocol):
+    """A network instance on several nodes that has to read more than the devices whose endpoints the node serves."""
+
+    def shards_came(self) -> None:
+        """Read again what other nodes have noted of this node's devices: shards were taken, `device_came` was called.
+
+        Among the notes may be those of devices whose endpoint was removed, which are called for nowhere else.
+        """
+
+
+@runtime_checkable
 class ChecksForNodes(Protocol):
     """A network instance that runs on several nodes only with certain settings."""
 

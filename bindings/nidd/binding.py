@@ -116,7 +116,14 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
 
     def device_came(self, device: str) -> None:
         """Forget what is cached of a device that another node has served so far (bindings.contract.RunsOnNodes)."""
-        self._provisioning.device_came(canonical_device(device))
+        device = canonical_device(device)
+        self._provisioning.device_came(device)
+        self._watch.device_came(device)
+
+    def shards_came(self) -> None:
+        """Read again what other nodes have noted (bindings.contract.ReadsShards)."""
+        self._provisioning.shards_came()
+        self._watch.shards_came()
 
     async def devices_left(self, devices: Collection[str]) -> None:
         """Forget what is cached of devices that another node serves now (bindings.contract.LetsDevicesGo)."""

@@ -139,6 +139,15 @@ class Provisioning:
         if device not in self._jobs:
             self._records.forget(device)
 
+    def shards_came(self) -> None:
+        """Look through all records of this node's devices: some may be of devices whose endpoint was removed.
+
+        The node that removed it may have ended before the SCEF had removed the configuration.
+        """
+        self._records.forget_all(but=self._jobs)
+        self._next_due = 0.0
+        self._wake.set()
+
     async def want(self, device: str, record: DeviceNote) -> None:
         """Commit a new or changed record that needs work, and work on it soon. Raises StoreUnavailable."""
         await self._records.put(device, record)

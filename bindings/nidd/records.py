@@ -5,7 +5,7 @@ records are read when needed and a few are kept decoded.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Container
 from enum import IntEnum
 from typing import Any
 
@@ -95,6 +95,10 @@ class Records:
     def forget(self, device: str) -> None:
         """Read the record of a device from the store again."""
         self._kept.pop(device, None)
+
+    def forget_all(self, but: Container[str]) -> None:
+        """Read the records of all devices from the store again, but those of some."""
+        self._kept = {device: record for device, record in self._kept.items() if device in but}
 
     def held(self, device: str) -> DeviceNote | None:
         """Return the record of a device whose endpoint is in memory."""

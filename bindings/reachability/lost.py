@@ -14,6 +14,7 @@ from bridge.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 _LOST = "l/"
+_AGAIN = 1.0  # seconds after which notes that could not be read are read again
 _KEPT = 4096  # devices; of more, those that were reported last
 _HEARD = 4096  # devices of which it is known when they were heard, so that an old report says nothing
 
@@ -29,18 +30,53 @@ class LostDevices:
         self._lost: dict[str, DeviceState] = {}  # the one reported last at the end
         self._heard: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._is_old = False  # whether notes are to be read that another node may have written
 
     def __len__(self) -> int:
         return len(self._lost)
 
     async def load(self) -> None:
-        """Read what was reported before a restart. Raises StoreUnavailable."""
+        """Read what was reported before a restart, or to another node. Raises StoreUnavailable."""
         async for key, raw in self._memory.items(_LOST):
+            device = key.removeprefix(_LOST)
             try:
-                self._lost.setdefault(key.removeprefix(_LOST), _decode(raw))
+                state = _decode(raw)
             except msgspec.MsgspecError:
                 await self._memory.put(key, None)
+                continue
+            if self._heard.get(device, 0.0) > state.since:  # while this was read
+                self._remove(device)
+            else:
+                self._lost.setdefault(device, state)
         self._bound()
+
+    def device_came(self, device: str) -> None:
+        """Forget what is cached of a device that another node has served so far."""
+        self._lost.pop(device, None)
+        self._heard.pop(device, None)
+
+    def read_again(self) -> None:
+        """Read in the background what another node has noted of devices that came. It is tried until it succeeds."""
+        self._is_old = True
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+            self._writing.add(self._reading)
+
+    async def _read(self) -> None:
+        try:
+            while self._is_old:
+                self._is_old = False
+                try:
+                    await self.load()
+                except StoreUnavailable as error:
+                    self._is_old = True
+                    log.warning("reports on lost devices cannot be read: %s", error, extra={"sample": "lost devices"})
+                    await asyncio.sleep(_AGAIN)
+        finally:
+            if self._reading is not None:
+                self._writing.discard(self._reading)
+            self._reading = None
 
     def of(self, device: str) -> DeviceState | None:
         """Return the latest report that a device cannot be reached; None: none, or it was heard since."""
@@ -75,6 +111,8 @@ class LostDevices:
 
     async def stop(self) -> None:
         """Return when no note is being written."""
+        if self._reading is not None:
+            self._reading.cancel()
         if self._writing:
             await asyncio.wait(self._writing)
 

@@ -88,6 +88,15 @@ class Watch:
         self.destination = ""
         self.last_error = ""
 
+    def device_came(self, device: str) -> None:
+        """Forget what is cached of a device that another node has served so far: `shards_came` follows."""
+        self._lost.device_came(device)
+        self._sleeps.pop(device, None)
+
+    def shards_came(self) -> None:
+        """Read what other nodes have noted of this node's devices, in the background."""
+        self._lost.read_again()
+
     async def start(self) -> None:
         """Read what was reported before a restart. Raises StoreUnavailable."""
         await self._lost.load()

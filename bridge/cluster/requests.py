@@ -11,13 +11,17 @@ import msgspec
 
 
 class OwnerRequest(msgspec.Struct, frozen=True):
-    """An operation for the node that holds a shard. `body`: its request as JSON; `who`: the caller, for the record."""
+    """An operation for the node that holds a shard. `body`: its request as JSON; `who`: the caller, for the record.
+
+    `is_begun`: a node has begun with it and did not answer: it may have carried it out.
+    """
 
     shard: int
     operation: str
     body: bytes
     who: str
     id: int = 0  # given by the ledger
+    is_begun: bool = False
 
 
 class OwnerAnswer(msgspec.Struct, frozen=True):
@@ -44,7 +48,7 @@ class OwnerRequests(Protocol):
         """Record that a request is being carried out; return False if it was withdrawn."""
 
     async def answer(self, id_: int, answer: OwnerAnswer) -> None:
-        """Store the answer."""
+        """Store the answer, and tell the nodes that there is one."""
 
     async def answers(self, ids: Collection[int]) -> Mapping[int, OwnerAnswer]:
         """Return the answers that are there, and remove these requests."""

@@ -34,11 +34,13 @@ async def node_of(
     carry_out: CarryOut,
     requests: OwnerRequests,
     wall: Callable[[], float],
+    answered: Callable[[], None],
 ) -> Node:
     """Return the node whose parts these are; its `run` takes shards, and `tasks` has what goes on beside.
 
     `looked` is called after each look at the cluster. `carry_out` carries out what was asked of other nodes,
-    in `requests`. `wall` is the clock by which deadlines are kept.
+    in `requests`. `wall` is the clock by which deadlines are kept. `answered` is
+    called whenever a node has answered a request of another one.
 
     Raises StoreUnavailable.
     """
@@ -56,7 +58,7 @@ async def node_of(
         work = InboxWork(
             store.inbox, store, parts.networks, None, metrics.count, others={WAKE_UPS: parts.runner.wake_ups}
         )
-        inbox = NodeInbox(store.inbox, work, parts.order, owner.tell)
+        inbox = NodeInbox(store.inbox, work, parts.order, owner.tell, answered)
         followers.append(inbox)
         tasks.begin(inbox.run())
     followers += [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from bridge.errors import StoreUnavailable
 from bridge.service.inbox import HELD, POLL, InboxWork
 from bridge.service.inbox_order import InboxOrder
-from bridge.store.inbox import NO_SHARD, Inbox
+from bridge.store.inbox import ANSWERS, NO_SHARD, Inbox
 
 FOR_ALL = 0  # the shard whose node takes posts of no shard: of a time without [cluster]
 
@@ -22,10 +22,19 @@ class NodeInbox:
     """
 
     def __init__(
-        self, inbox: Inbox, work: InboxWork, order: InboxOrder, told: Callable[[], None] = lambda: None
+        self,
+        inbox: Inbox,
+        work: InboxWork,
+        order: InboxOrder,
+        told: Callable[[], None] = lambda: None,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
-        """`told` is called whenever this node is told of something for its shards."""
+        """`told` is called whenever this node is told of something for its shards.
+
+        `answered` is called whenever a node has answered a request of another one.
+        """
         self._tell = told
+        self._answered = answered
         self._inbox = inbox
         self._work = work
         self._order = order
@@ -73,6 +82,8 @@ class NodeInbox:
             self._order.open(told)
 
     def _when_told(self, shards: frozenset[int]) -> bool:
+        if ANSWERS in shards:
+            self._answered()
         mine = shards & self._shards
         new = mine - self._told
         self._order.close(new)

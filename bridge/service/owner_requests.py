@@ -9,13 +9,18 @@ from functools import partial
 from bridge import errors
 from bridge.cluster.contract import Shards
 from bridge.cluster.requests import OwnerAnswer, OwnerRequest, OwnerRequests
-from bridge.errors import BridgeError, NotServedHere, ServiceFailed, StoreUnavailable
+from bridge.errors import BridgeError, NotServedHere, RequestError, ServiceFailed, StoreUnavailable
 from bridge.service.actor import CountFunction
 
 BEGUN_WITHIN = 12.0  # seconds: a lease, the time of a take-over, and some more
 ANSWERED_WITHIN = 30.0  # seconds after that, in addition to the time that the request itself wants to wait
-ASKED_EVERY = 0.05  # seconds between two questions whether there are answers
+ASKED_EVERY = 1.0  # seconds after which this node asks whether there are answers although nobody told of one
 POLL = 1.0  # seconds after which the holder of shards looks for requests although nobody told of one
+
+_BEGUN_BEFORE = (
+    "the node that had begun with the request ended, and may have carried it out: look before you ask again. The node "
+    "that serves the endpoint now says"
+)
 
 CarryOut = Callable[[str, bytes, str], Awaitable[bytes]]
 """Carries out an operation by its name, with its request as JSON, for a caller; returns the result as JSON."""
@@ -31,6 +36,11 @@ class AskOwners:
         self._count = count
         self._open: dict[int, asyncio.Future[OwnerAnswer]] = {}
         self._asking: asyncio.Task[None] | None = None
+        self._told = asyncio.Event()
+
+    def tell(self) -> None:
+        """Ask for answers now: there may be some."""
+        self._told.set()
 
     async def carry_out(self, shard: int, operation: str, body: bytes, who: str, wait: float) -> bytes:
         """Have the node that holds a shard carry out an operation; return the result as JSON.
@@ -72,7 +82,9 @@ class AskOwners:
     async def _ask(self) -> None:
         """Look for answers as long as any is awaited."""
         while self._open:
-            await asyncio.sleep(ASKED_EVERY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), ASKED_EVERY)
+            self._told.clear()
             try:
                 answers = await self._requests.answers([*self._open])
             except StoreUnavailable as error:
@@ -138,12 +150,18 @@ class OwnerWork:
             log.warning("a request of another node is not answered: %s", error, extra={"sample": "owner requests"})
 
     async def _answer(self, request: OwnerRequest) -> OwnerAnswer | None:
-        """Carry a request out; return None if that is another node's part by now."""
+        """Carry a request out; return None if that is another node's part by now.
+
+        What goes wrong with a request that another process has begun is no answer to it: it may have been carried out,
+        and be impossible now for that very reason.
+        """
         try:
             return OwnerAnswer(await self._carry_out(request.operation, request.body, request.who))
         except NotServedHere:
             return None
         except BridgeError as error:
+            if request.is_begun and not isinstance(error, RequestError):
+                return OwnerAnswer(error=StoreUnavailable.__name__, text=f"{_BEGUN_BEFORE}: {error.text}")
             return OwnerAnswer(error=type(error).__name__, text=error.text)
         except Exception:
             log.exception("a request of another node failed because of a bug", extra={"sample": "owner request"})

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from bindings.contract import Binding, LetsDevicesGo, RunsOnNodes
+from bindings.contract import Binding, LetsDevicesGo, ReadsShards, RunsOnNodes
 from bridge.directory import Directory, Record
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
@@ -110,6 +110,9 @@ class ShardEndpoints:
                 if record.enabled:
                     self._announce_device(record)
                     await self._provisioning.begin(record)
+            for binding in self._networks.values():
+                if isinstance(binding, ReadsShards):
+                    binding.shards_came()
             self._new -= shards
 
     def _announce_device(self, record: Record) -> None:

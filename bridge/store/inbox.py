@@ -15,6 +15,8 @@ from bridge.delivery.rows import Row
 MOST = 100_000  # posts that wait; beyond that, networks have to send again later
 NO_SHARD = -1  # of a post that was received by a bridge without [cluster]
 
+ANSWERS = -2  # in place of a shard where nodes are told of answers to requests (`bridge.cluster.requests`)
+
 WhenTold = Callable[[frozenset[int]], bool]
 """Called with the shards of new posts; returns whether `Inbox.told` should return now."""
 

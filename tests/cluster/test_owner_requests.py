@@ -117,6 +117,30 @@ async def test_an_error_of_the_operation_comes_back_as_it_was(cluster: Cluster) 
     assert cluster.counted == {"endpoint.enable refused": 1}
 
 
+async def test_an_error_of_what_another_process_had_begun_does_not_say_that_nothing_was_done(cluster: Cluster) -> None:
+    """The owner removed the endpoint and died: the next one finds none. That is no answer to whoever asked."""
+    first = Owner(cluster.ledger, SHARD)
+    hangs = asyncio.Event()
+
+    async def removes_and_dies(_body: bytes) -> bytes:
+        hangs.set()
+        await asyncio.sleep(60)
+        return b""
+
+    first.carry_out = removes_and_dies
+    cluster.running.append(asyncio.create_task(first.work.run()))
+    asked = asyncio.create_task(cluster.ask())
+    await hangs.wait()
+    cluster.running[0].cancel()
+
+    async def finds_none(_body: bytes) -> bytes:
+        raise NotFound("no endpoint 'x'")
+
+    cluster.owner(SHARD).carry_out = finds_none
+    with pytest.raises(StoreUnavailable, match=r"may have carried it out: look before you ask again.*no endpoint 'x'"):
+        await asked
+
+
 async def test_a_bug_there_is_one_here_and_no_silence(cluster: Cluster) -> None:
     async def fail(_body: bytes) -> bytes:
         raise ZeroDivisionError

@@ -2,10 +2,12 @@
 
 import json
 
+import msgspec
 import pytest
 
-from bindings.contract import Post
+from bindings.contract import DeviceState, Post
 from bindings.nidd import provisioning
+from bindings.nidd.records import DeviceNote, State
 from bridge.errors import StoreUnavailable
 from tests.waiting import until
 
@@ -108,6 +110,35 @@ async def test_what_no_node_knows_is_refused_and_not_passed_on(binding, scef):
     assert await scef.notify(binding.listener.url, said) == 404
     assert await scef.notify(binding.listener.url, {}) == 400
     assert binding.listener.pass_on.posts == []
+
+
+async def test_a_configuration_of_an_endpoint_whose_owner_died_after_it_was_removed_is_deleted(make, scef, memory):
+    """No endpoint tells the next holder of the device: its note does, which is in the shard that comes."""
+    one, next_holder = await make(), await make()
+    await one.provision(DEVICE, {})
+    await until(lambda: one.status()["configurations"]["active"] == 1)
+    assert (await next_holder.records.get(DEVICE)).state is State.ACTIVE  # it remembers what is not true any more
+    await one.stop()  # it dies after this commit:
+    record = msgspec.msgpack.decode(memory.notes["d/" + DEVICE], type=DeviceNote)
+    removing = msgspec.structs.replace(record, state=State.REMOVING, due=0)
+    memory.notes["d/" + DEVICE] = msgspec.msgpack.encode(removing)
+    assert scef.name_of(DEVICE)
+    next_holder.shards_came()
+    await until(lambda: scef.name_of(DEVICE) is None)
+
+
+async def test_what_was_reported_to_another_node_is_known_when_the_device_comes(make, scef, memory, side):
+    other, one = await make(), await make()
+    await other._watch._lost.lost(DEVICE, DeviceState(side.now(), "lost"))
+    assert one.device_state(DEVICE) is None
+    one.device_came(DEVICE)
+    one.shards_came()
+    await until(lambda: one.device_state(DEVICE) is not None)
+    other._watch.heard(DEVICE)  # at the other node, which has it by then
+    await until(lambda: "l/" + DEVICE not in memory.notes)
+    one.device_came(DEVICE)
+    one.shards_came()
+    assert one.device_state(DEVICE) is None, "what was known is not kept"
 
 
 async def test_a_node_compares_the_devices_of_its_first_shards_with_the_scefs_list(make, scef, memory, monkeypatch):

@@ -50,6 +50,19 @@ class Provisioning:
         self.asked.append(record.name)
 
 
+class Network:
+    """A network instance that reads notes of its own when shards come."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def device_came(self, device: str) -> None:
+        self.told.append(device)
+
+    def shards_came(self) -> None:
+        self.told.append("shards")
+
+
 class Node:
     """The endpoints of a node over a store in memory; every second one of them is disabled."""
 
@@ -59,13 +72,14 @@ class Node:
         self.directory = Directory(self.table, cast("Any", None), lambda: 0.0)
         self.provisioning = Provisioning()
         self.progress = Progress(lambda: 0.0)
+        self.network = Network()
         self.tasks: list[asyncio.Task[None]] = []
         self.endpoints = ShardEndpoints(
             self.store,
             self.directory,
             cast("Any", None),
             cast("Any", self.provisioning),
-            {},
+            {"net": cast("Any", self.network)},
             self.progress,
             self._begin,
         )
@@ -137,3 +151,19 @@ async def test_a_network_lets_the_devices_of_a_released_shard_go_before_the_shar
     node.table.fails = False
     await caches.taken(shard, 2)
     assert network.left == 2 * its
+
+
+async def test_a_network_is_told_of_shards_after_their_devices_also_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The endpoint of a device whose configuration is still to be deleted may have been removed."""
+    monkeypatch.setattr(shard_endpoints, "GATHER", 0.0)
+    node = Node()
+    records = await node.add()
+    empty = next(shard for shard in range(256) if shard not in {record.shard for record in records})
+    await node.endpoints.taken(empty, 1)
+    await asyncio.gather(*node.tasks)
+    assert node.network.told == ["shards"]
+    await node.endpoints.taken(records[0].shard, 1)
+    await asyncio.gather(*node.tasks)
+    assert node.network.told[1:] == ["e0", "shards"]

@@ -4,7 +4,9 @@ import pytest
 
 from bridge.cluster.requests import OwnerAnswer, OwnerRequest
 from bridge.store.in_memory import ClusterRows, Disk, InMemoryNode
+from bridge.store.inbox import ANSWERS
 from tests.store.stores import postgres_server
+from tests.waiting import until
 
 LONG = 3600.0  # seconds
 REQUEST = OwnerRequest(7, "endpoint.disable", b'{"name": "\xc3\xa9"}', "key 3")
@@ -39,7 +41,10 @@ async def test_a_request_waits_for_the_holder_of_its_shard_until_it_is_answered(
         7, "endpoint.disable", b'{"name": "\xc3\xa9"}', "key 3",
     )  # fmt: skip
     assert await b.begin(first)
-    assert [one.id for one in await b.waiting([7])] == [first, second], "the next holder finds it, too"
+    found = await b.waiting([7])
+    assert [(one.id, one.is_begun) for one in found] == [(first, True), (second, False)], (
+        "the next holder finds it, too"
+    )
     assert [one.id for one in await b.waiting([7], [first])] == [second]
     await b.answer(first, OwnerAnswer(b"\x00\xff"))
     assert [one.id for one in await b.waiting([7])] == [second]
@@ -82,3 +87,13 @@ async def test_the_holder_is_told(nodes):
     await a.owner_requests.ask(REQUEST, LONG)
     await b.inbox.told(60.0)
     assert told == [frozenset((7,))]
+
+
+async def test_the_nodes_are_told_of_an_answer(nodes):
+    a, b = nodes
+    told = []
+    await a.inbox.told(0.5)
+    a.inbox.when_told = lambda shards: told.append(shards) or True
+    id_ = await a.owner_requests.ask(REQUEST, LONG)
+    await b.owner_requests.answer(id_, OwnerAnswer(b"x"))
+    await until(lambda: frozenset((ANSWERS,)) in told)

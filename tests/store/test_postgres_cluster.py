@@ -544,6 +544,25 @@ async def test_a_note_of_a_device_is_written_by_the_node_that_has_its_shard(join
     assert [item async for item in b.memories.of("net").items()] == [("of all", b"3")], "of its own devices"
 
 
+async def test_a_note_of_a_removed_endpoints_device_stays_in_the_endpoints_shard(join):
+    """What is left to do at the network is done by the next holder: its note is written until then."""
+    a = join("a")
+    drafts = [Draft("net", "other", "other", ("s",)), Draft("net", "d", "e", ("s",))]
+    _, record = await a.directory.add(drafts, None, time.time)
+    assert record.shard, "the test shows nothing"
+    await a.take([record.shard])
+    memory = a.memories.of("net")
+    await memory.put("k", b"1", "d")
+    await a.directory.remove(record.id, time.time)
+    await memory.put("k", b"2", "d")
+    assert [item async for item in memory.items()] == [("k", b"2")]
+    await a.release(record.shard, 1)
+    assert [item async for item in memory.items()] == []
+    b = join("b")
+    await b.take([record.shard])
+    assert [item async for item in b.memories.of("net").items()] == [("k", b"2")]
+
+
 async def test_endpoints_that_two_nodes_add_at_once_get_ids_of_their_own(join):
     nodes = [join("a"), join("b")]
     drafts = [[Draft("net", f"{n} {k}", f"{n} {k}", ("s",)) for k in range(20)]

@@ -7,6 +7,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from bridge.cluster.requests import OwnerAnswer, OwnerRequest
+from bridge.store.inbox import ANSWERS
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class InMemoryOwnerRequests:
         await self._readable()
         now = self._all.now()
         return [
-            row.request
+            replace(row.request, is_begun=row.begun)
             for id_, row in self._all.rows.items()
             if row.request.shard in shards and id_ not in running and row.answer is None and row.until > now
         ][:100]
@@ -66,6 +67,7 @@ class InMemoryOwnerRequests:
         await self._readable()
         if id_ in self._all.rows:
             self._all.rows[id_].answer = answer
+            self._tell(frozenset((ANSWERS,)))
 
     async def answers(self, ids: Collection[int]) -> Mapping[int, OwnerAnswer]:
         await self._readable()

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bridge.cluster.requests import OwnerAnswer, OwnerRequest
+from bridge.store.inbox import ANSWERS
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.ingress import CHANNEL
 
@@ -21,7 +22,7 @@ _ASK = (
 _TELL = f"SELECT pg_notify({CHANNEL}, ?)"
 _FORGET = f"DELETE FROM owner_request WHERE until < clock_timestamp() - interval '{FORGOTTEN}'"  # noqa: S608  # our own
 _WAITING = (
-    "SELECT shard, operation, body, who, id FROM owner_request WHERE shard = ANY(?) AND answer IS NULL"
+    "SELECT shard, operation, body, who, id, begun FROM owner_request WHERE shard = ANY(?) AND answer IS NULL"
     " AND id <> ALL(CAST(? AS bigint[]))"
     " AND until > clock_timestamp() ORDER BY id LIMIT 100"
 )
@@ -56,13 +57,19 @@ class PostgresOwnerRequests:
 
     async def waiting(self, shards: Collection[int], running: Collection[int] = ()) -> Sequence[OwnerRequest]:
         found = await self._rows(_WAITING, ([*shards], [*running]))
-        return [OwnerRequest(shard, name, bytes(body), who, id_) for shard, name, body, who, id_ in found]
+        return [
+            OwnerRequest(shard, name, bytes(body), who, id_, begun == 1) for shard, name, body, who, id_, begun in found
+        ]
 
     async def begin(self, id_: int) -> bool:
         return bool(await self._changed(_BEGIN, (id_,)))
 
     async def answer(self, id_: int, answer: OwnerAnswer) -> None:
-        await self._changed(_ANSWER, (_encode(answer), id_))
+        def work() -> None:
+            self._connection.execute(_ANSWER, (_encode(answer), id_))
+            self._connection.execute(_TELL, (str(ANSWERS),))
+
+        await self._ask(work)
 
     async def answers(self, ids: Collection[int]) -> Mapping[int, OwnerAnswer]:
         return {id_: _decode(bytes(answer)) for id_, answer in await self._rows(_ANSWERS, ([*ids],))}

@@ -43,8 +43,9 @@ class SqlNotes:
                     "INSERT INTO note (network, key, device, shard, value) VALUES (?, ?, ?,"
                     " coalesce((SELECT shard FROM endpoint WHERE network = ? AND device = ?), 0), ?)"
                     " ON CONFLICT (network, key) DO UPDATE"
-                    " SET device = excluded.device, shard = excluded.shard, value = excluded.value",
-                    (network, key, device, network, device, value),
+                    " SET device = excluded.device, value = excluded.value, shard = coalesce("
+                    "(SELECT shard FROM endpoint WHERE network = ? AND device = ?), note.shard)",  # it may be removed
+                    (network, key, device, network, device, value, network, device),
                 )
 
         of_device = (network, device) if device else None
