@@ -204,10 +204,10 @@ class Paces:
     def restore(self, records: Iterable[tuple[int, PacesRecord, float]], now: float) -> None:
         """Take over what an earlier run kept: endpoint, record, and seconds since the record was made.
 
-        What was learned in this run meanwhile counts more. Records that say nothing any more are in the next `changes`,
-        as None.
+        Of a device, what was refused last counts; of the network, what was learned in this run. Records that say
+        nothing any more are in the next `changes`, as None.
         """
-        devices: list[tuple[int, Pace]] = []
+        devices: dict[int, Pace] = {}
         for endpoint, record, age in records:
             at = now - age
             if endpoint == NETWORK:
@@ -216,10 +216,14 @@ class Paces:
                 if record.shared is not None and self._shared is None:
                     self._shared = Pace.of(record.shared, at)
                     self._together.is_proven = True
-            elif record.device is not None and endpoint not in self._devices:
-                devices.append((endpoint, Pace.of(record.device, at)))
-        devices.sort(key=lambda device: device[1].last_refused)
-        self._devices = OrderedDict([*devices, *self._devices.items()])
+            elif record.device is not None:
+                pace = Pace.of(record.device, at)
+                known = self._devices.get(endpoint) or devices.get(endpoint)
+                if known is None or known.last_refused < pace.last_refused:
+                    self._devices.pop(endpoint, None)
+                    devices[endpoint] = pace
+        earlier = sorted(devices.items(), key=lambda device: device[1].last_refused)
+        self._devices = OrderedDict([*earlier, *self._devices.items()])
         self._expire(now)
 
     def _record(self, endpoint: int, now: float) -> PacesRecord | None:

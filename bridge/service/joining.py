@@ -18,6 +18,7 @@ from bridge.service.progress import Progress
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.shard_addresses import shard_addresses
 from bridge.service.shard_endpoints import ShardCaches, ShardEndpoints
+from bridge.service.shard_limits import ShardLimits
 from bridge.service.shard_links import ClosesLinks, OpensLinks
 from bridge.service.tasks import Tasks
 
@@ -61,9 +62,13 @@ async def node_of(
         inbox = NodeInbox(store.inbox, work, parts.order, owner.tell, answered)
         followers.append(inbox)
         tasks.begin(inbox.run())
+    limits = ShardLimits(parts.limits, ledger)
     followers += [
         ClosesLinks(parts.directory, parts.north),
-        ShardEndpoints(store, parts.directory, parts.runner, parts.provisioning, parts.networks, progress, tasks.begin),
+        limits,
+        ShardEndpoints(
+            store, parts.directory, parts.runner, parts.provisioning, parts.networks, progress, tasks.begin, limits.came
+        ),
         addresses,
         OpensLinks(parts.directory, parts.north, tasks.begin),
     ]

@@ -1,17 +1,18 @@
 """Keeps the limits that networks were seen to keep, so that a restart does not run into the same refusals again.
 
 A record for each device, and one for the network, is written a few seconds after it changed: no message waits for that,
-and a kill costs the lessons of these seconds. In a cluster each node keeps its own.
+and a kill costs the lessons of these seconds. In a cluster each node keeps its own, and of a device that comes it takes
+over what the other nodes have kept.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 
 import msgspec
 
-from bridge.delivery.paces import PacesRecord
+from bridge.delivery.paces import NETWORK, PacesRecord
 from bridge.errors import StoreUnavailable
 from bridge.service.clock import Clock, moment
 from bridge.service.network_calls import NetworkCalls
@@ -85,6 +86,28 @@ class LearnedLimits:
         with contextlib.suppress(StoreUnavailable):
             await self.keep()
 
+    async def came(self, endpoints: Mapping[str, Collection[int]], nodes: Iterable[str]) -> None:
+        """Take over what other nodes have learned of devices that come to this one. Raises StoreUnavailable.
+
+        `endpoints`: by network; `nodes`: the names of all nodes that may have served them.
+        """
+        others = [node for node in nodes if node != self._node]
+        async with self._lock:
+            for name, ids in endpoints.items():
+                calls = self._calls.get(name)
+                if calls is None or self._restored.get(name) is not calls:
+                    continue
+                now = moment(self._clock)
+                found = [
+                    record
+                    for node in others
+                    async for record in self._records(name, node, now.wall)
+                    if record[0] != NETWORK and record[0] in ids
+                ]
+                if found:
+                    calls.restore_limits(found, now)
+                    calls.limits_not_kept([endpoint for endpoint, _, _ in found])  # from now on they are this node's
+
     async def forget(self, network: str) -> str | None:
         """Forget all limits of a network, and let messages that they held go; return what was known of them.
 
@@ -95,24 +118,31 @@ class LearnedLimits:
         async with self._lock:
             calls.forget_limits()
             self._try_again(calls)
-            keys = [key async for key, _ in self._notes(network)]
+            keys = [key async for key, _ in self._notes(network, self._node)]
             await asyncio.gather(*(self._put(network, key, None) for key in keys))
         return known
 
     async def _restore(self, name: str, calls: NetworkCalls) -> None:
         now = moment(self._clock)
-        records: list[tuple[int, PacesRecord, float]] = []
-        async for key, value in self._notes(name):
-            try:
-                kept = _decoder.decode(value)
-                # A clock that was set back since leaves what is known as it was at the stop.
-                records.append((int(key), kept.record, max(now.wall - kept.at, 0.0)))
-            except ValueError as error:
-                log.warning("a limit of network %s that was learned earlier cannot be read: %s", name, error)
-                await self._put(name, key, None)
+        records = [record async for record in self._records(name, self._node, now.wall)]
         if records:
             calls.restore_limits(records, now)
             log.info("limits of network %s that were learned earlier: %s", name, calls.limits(now) or "all are over")
+
+    async def _records(self, name: str, node: str, now: float) -> AsyncIterator[tuple[int, PacesRecord, float]]:
+        """Yield what a node has kept of a network: endpoint, record, and the record's age in seconds.
+
+        A note of this node that cannot be read is removed.
+        """
+        async for key, value in self._notes(name, node):
+            try:
+                kept = _decoder.decode(value)
+                # A clock that was set back since leaves what is known as it was at the stop.
+                yield int(key), kept.record, max(now - kept.at, 0.0)
+            except ValueError as error:
+                log.warning("a limit of network %s that was learned earlier cannot be read: %s", name, error)
+                if node == self._node:
+                    await self._put(name, key, None)
 
     async def _keep(self, name: str, calls: NetworkCalls) -> int:
         now = moment(self._clock)
@@ -127,18 +157,19 @@ class LearnedLimits:
             raise failed[0]
         return len(changed)
 
-    async def _notes(self, network: str) -> AsyncIterator[tuple[str, bytes]]:
+    async def _notes(self, network: str, node: str) -> AsyncIterator[tuple[str, bytes]]:
         after: str | None = None
-        while page := await self._table.page(self._place(network), "", after, PAGE):
+        while page := await self._table.page(_place(network, node), "", after, PAGE):
             for key, value in page:
                 yield key, value
             after = page[-1][0]
 
     def _put(self, network: str, key: str, value: bytes | None) -> "asyncio.Future[None]":
         written, done = future_and_done()
-        self._table.put(self._place(network), key, value, "", done)
+        self._table.put(_place(network, self._node), key, value, "", done)
         return written
 
-    def _place(self, network: str) -> str:
-        """Return the name under which the notes are: that of no network, so that no binding meets them."""
-        return f"limits of {network}" + (f" at {self._node}" if self._node else "")
+
+def _place(network: str, node: str) -> str:
+    """Return the name under which a node's notes are: that of no network, so that no binding meets them."""
+    return f"limits of {network}" + (f" at {node}" if node else "")

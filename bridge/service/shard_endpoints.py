@@ -1,7 +1,7 @@
 """Takes up and lets go the endpoints of a shard when this node of a cluster takes or releases it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from bindings.contract import Binding, LetsDevicesGo, ReadsShards, RunsOnNodes
@@ -15,6 +15,9 @@ from bridge.store.notes import Memories
 
 GATHER = 0.05  # seconds in which shards that are taken together are collected
 PAUSE = 0.02  # seconds between two looks at whether endpoints are still busy
+
+Came = Callable[[Mapping[str, Collection[int]]], Awaitable[None]]
+"""Called with endpoints that were taken up, by their networks."""
 
 Begin = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -69,8 +72,10 @@ class ShardEndpoints:
         networks: Mapping[str, Binding],
         progress: Progress,
         begin: Begin,
+        came: Came,
     ) -> None:
         """`begin` runs something in the background; `networks` are those that are configured."""
+        self._came = came
         self._store = store
         self._directory = directory
         self._runner = runner
@@ -106,13 +111,16 @@ class ShardEndpoints:
         while self._new:
             shards = frozenset(self._new)
             await load_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
+            came: dict[str, set[int]] = {}
             async for record in self._directory.of_shards(sorted(shards)):
+                came.setdefault(record.network, set()).add(record.id)
                 if record.enabled:
                     self._announce_device(record)
                     await self._provisioning.begin(record)
             for binding in self._networks.values():
                 if isinstance(binding, ReadsShards):
                     binding.shards_came()
+            await self._came(came)
             self._new -= shards
 
     def _announce_device(self, record: Record) -> None:

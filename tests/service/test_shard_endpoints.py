@@ -1,7 +1,7 @@
 """A node that takes shards reads the endpoints of those shards, and no others."""
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, cast
 
 import pytest
@@ -73,6 +73,7 @@ class Node:
         self.provisioning = Provisioning()
         self.progress = Progress(lambda: 0.0)
         self.network = Network()
+        self.came: dict[str, set[int]] = {}
         self.tasks: list[asyncio.Task[None]] = []
         self.endpoints = ShardEndpoints(
             self.store,
@@ -82,7 +83,11 @@ class Node:
             {"net": cast("Any", self.network)},
             self.progress,
             self._begin,
+            self._note,
         )
+
+    async def _note(self, came: Mapping[str, Collection[int]]) -> None:
+        self.came |= {network: set(endpoints) for network, endpoints in came.items()}
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.append(asyncio.create_task(work))
@@ -103,6 +108,7 @@ async def test_taking_shards_reads_their_endpoints_and_no_others(monkeypatch: py
     await asyncio.gather(*node.tasks)
     its = [record for record in records if record.shard in taken]
     assert sorted(node.table.read) == sorted(record.name for record in its)
+    assert node.came == {"net": {record.id for record in its}}, "what others know of them is asked for"
     assert sorted(node.provisioning.asked) == sorted(record.name for record in its if record.enabled)
 
 

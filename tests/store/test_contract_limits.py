@@ -161,3 +161,25 @@ async def test_each_node_keeps_its_own(stores, clock):
     assert one.wait(7) == 3540.0
     assert one.wait(8) is None
     await store.close()
+
+
+async def test_what_a_node_learned_of_a_device_is_known_to_the_node_that_takes_it(stores, clock):
+    """Not what it learned of the network: each node is refused by itself. What was refused last counts."""
+    store = await stores.open()
+    one, two = Bridge(store, clock, "one"), Bridge(store, clock, "two")
+    for bridge in (one, two):
+        await bridge.limits.restore()
+    two.refused(7, wish=60.0)
+    clock.time = Now(clock.time.wall + 30.0, clock.time.mono + 30.0)
+    one.refused(7, wish=3600.0)
+    one.refused(8, wish=3600.0)  # it stays
+    one.refused(9, LimitOf.NETWORK, wish=600.0)
+    await one.limits.keep()
+    await two.limits.came({"net": {7}, "other": {8}}, ["one", "two", "gone"])
+    assert two.wait(7) == pytest.approx(3600.0)
+    assert two.wait(8) is two.wait(9) is None
+    await two.limits.keep()
+    await store.close()
+    store, two = await restarted(stores, clock, "two")
+    assert two.wait(7) == pytest.approx(3540.0), "its note is this node's now"
+    await store.close()
