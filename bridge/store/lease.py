@@ -8,7 +8,8 @@ class Lease:
     """A place that is lost unless the database confirms it again and again.
 
     The database counts a lease from its last answer, the holder from the moment before it asked: so the holder's lease
-    always ends first, however long question and answer were under way. Times are seconds of the monotonic clock.
+    always ends first, however long question and answer were under way. Times are seconds of one clock that is never
+    set and goes on while the machine is suspended.
     """
 
     def __init__(self, span: float, asked_at: float, pause: float | None = None) -> None:

@@ -222,7 +222,9 @@ class Cluster:
         await node.api.close()
         await node.valve.close()
 
-    async def start(self, name: str, as_: str = "", program: str = "") -> NodeProcess:
+    async def start(
+        self, name: str, as_: str = "", program: str = "", environment: Mapping[str, str] | None = None
+    ) -> NodeProcess:
         """Start a node; with `as_`, one with that name in the cluster; with `program`, another one than all have."""
         if name in self.nodes:
             await self._end(self.nodes.pop(name))
@@ -259,7 +261,7 @@ class Cluster:
         text += self.more(more_callback)
         file.write_text(text + self.quotas + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
         words = ["-m", program or self.program, "run", "--config", str(file)]
-        process = LabProcess(name, words, folder / "log", within=at.within(name))
+        process = LabProcess(name, words, folder / "log", environment, within=at.within(name))
         process.start()
         api, host = Api("http://bridge", str(folder / "control.sock")), at.host(name)
         posted_to = [f"{host}:{port}" for port in (callback, sms_callback, more_callback)]

@@ -1,6 +1,7 @@
 """A ledger in PostgreSQL that is held by a lease: kept while it is renewed, given up before another may have it."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -11,7 +12,8 @@ from tests.store.stores import postgres_server
 
 pytest.importorskip("psycopg")
 
-from bridge.store.postgres import PostgresStore  # needs psycopg
+from bridge.store.postgres import PostgresStore, store as postgres_store  # needs psycopg
+from bridge.store.postgres.clock import lease_clock
 
 SPAN = 2.5
 
@@ -82,3 +84,14 @@ async def test_the_next_one_does_not_wait_for_a_holder_that_closed_the_store(whe
     second = PostgresStore.open(where, SPAN, wait=0.0)
     await asyncio.wait_for(second.alone(), SPAN / 2)
     await second.close()
+
+
+async def test_a_machine_that_was_suspended_for_longer_than_the_lease_gives_it_up(where, monkeypatch):
+    """The database's clock went on: another bridge may have the place. Only some clocks go on with it."""
+    lost = threading.Event()
+    store = PostgresStore.open(where, SPAN, lost.set)
+    monkeypatch.setattr(postgres_store, "lease_clock", lambda: lease_clock() + SPAN)  # of the watch, after it woke up
+    assert await asyncio.to_thread(lost.wait, 60)
+    await store.close()
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        assert abs(lease_clock() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60

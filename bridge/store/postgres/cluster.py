@@ -16,6 +16,7 @@ from bridge.quota.allotment import Asked, Given
 from bridge.quota.pairs import Pair
 from bridge.store.lease import Lease
 from bridge.store.postgres import quota_rows, shard_rows
+from bridge.store.postgres.clock import lease_clock
 from bridge.store.postgres.connection import PostgresConnection, one_line, unreachable
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ids import BLOCK, NodeIds
@@ -103,9 +104,9 @@ class NodeStore(PostgresStore):
                 membership.lock(wait)
                 _migrate_alone(asking)
                 check_whole(writing)
-                asked_at = time.monotonic()
+                asked_at = lease_clock()
                 may_act = membership.take()
-                alone_at = time.monotonic() + span if may_act else asked_at
+                alone_at = lease_clock() + span if may_act else asked_at
                 store = cls(where, writing, membership, Lease(span, asked_at, pause), lost, alone_at)
             except psycopg.Error as error:
                 raise unreachable(where, error) from error

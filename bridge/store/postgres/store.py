@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 import psycopg
 
 from bridge.store.lease import Lease
+from bridge.store.postgres.clock import lease_clock
 from bridge.store.postgres.connection import READ_ONLY, PostgresConnection, unreachable
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.inbox import PostgresInbox
@@ -45,7 +45,7 @@ class PostgresStore(SqlStore):
         alone_at: float = 0.0,
         fence: Fence | None = None,
     ) -> None:
-        """`alone_at`: the monotonic time from which on no former owner acts any more. `fence`: of a node."""
+        """`alone_at`: the time of `lease_clock` from which on no former owner acts any more. `fence`: of a node."""
         self._writing = writing
         self._ownership = ownership
         self._loading = PostgresConnection(where, READ_ONLY)
@@ -92,12 +92,12 @@ class PostgresStore(SqlStore):
                 ownership.lock(wait)
                 migrate(writing)
                 check_whole(writing)
-                asked_at = time.monotonic()
+                asked_at = lease_clock()
                 may_act = ownership.take()
                 if span is None:
                     store = cls(where, writing, ownership)
                 else:
-                    alone_at = time.monotonic() + span if may_act else asked_at
+                    alone_at = lease_clock() + span if may_act else asked_at
                     store = cls(where, writing, ownership, Lease(span, asked_at), lost, alone_at)
             except psycopg.Error as error:
                 raise unreachable(where, error) from error
@@ -117,7 +117,7 @@ class PostgresStore(SqlStore):
 
         Otherwise that takes one lease: since this store has the lock, the database has confirmed that bridge nothing.
         """
-        left = self._alone_at - time.monotonic()
+        left = self._alone_at - lease_clock()
         if left > 0:
             log.info("the bridge before has not released the ledger: this one serves in %.1f s, after its lease", left)
             await asyncio.sleep(left)
@@ -131,7 +131,7 @@ class PostgresStore(SqlStore):
     def _watch(self, lease: Lease) -> None:
         """In a thread of its own: also when the event loop is held up, or the process was stopped for a while."""
         while not self._ended.wait(lease.pause / 4):
-            if lease.is_over(time.monotonic()):
+            if lease.is_over(lease_clock()):
                 self._lost()
                 return
 

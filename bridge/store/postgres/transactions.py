@@ -17,6 +17,7 @@ import psycopg
 from bridge.delivery.rows import Change
 from bridge.errors import StoreUnavailable
 from bridge.store.lease import Lease
+from bridge.store.postgres.clock import lease_clock
 from bridge.store.postgres.connection import PostgresConnection, one_line
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ownership import Ownership
@@ -87,7 +88,7 @@ class PostgresTransactions(Transactions):
 
     def _transact(self, batches: list[Batch]) -> None:
         connection = self._connection
-        began = time.monotonic()
+        began = lease_clock()
         try:
             connection.execute("BEGIN")
             lost = self._lost(batches)
@@ -121,7 +122,7 @@ class PostgresTransactions(Transactions):
         """
         if self._lease is None:
             return
-        began = time.monotonic()
+        began = lease_clock()
         try:
             self._connection.execute("BEGIN")
             self._commit([], self._ownership.note_transaction())
