@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused, SubmitResult
-from bindings.nidd.models import Delivery, delivery_outcome
+from bindings.nidd.models import Delivery, delivery_outcome, delivery_words
 from bindings.t8.answer import Answer
 from bindings.t8.links import delivery_handle, relative_delivery_handle
 from bindings.t8.reading import read_tolerant
@@ -42,7 +42,11 @@ def _success(answer: Answer, configuration: str, clock: PeerClock) -> SubmitResu
     else:
         outcome = NetworkState.SENT if answer.status == 200 else NetworkState.BUFFERED  # noqa: PLR2004
     if isinstance(outcome, Refusal):
-        return Refused(outcome, f"{answer.status} {status}", clock.wait_until(body.requestedRetransmissionTime))
+        return Refused(
+            outcome,
+            f"{answer.status} {delivery_words(status or '')}",
+            clock.wait_until(body.requestedRetransmissionTime),
+        )
     if handle is None and (answer.status != 200 or outcome is NetworkState.BUFFERED):  # noqa: PLR2004
         return Ambiguous(f"{answer.status} names no delivery, neither in Location nor in self")
     return Accepted(handle, outcome)

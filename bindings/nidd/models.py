@@ -131,6 +131,30 @@ _DELIVERY_STATUS: dict[str, NetworkState | Refusal] = {
 }
 
 
+_WORDS = {
+    "SUCCESS": "sent",
+    "SUCCESS_NEXT_HOP_ACKNOWLEDGED": "the network's next node has it",
+    "SUCCESS_NEXT_HOP_UNACKNOWLEDGED": "sent to the network's next node",
+    "SUCCESS_ACKNOWLEDGED": "the device's modem acknowledged it",
+    "SUCCESS_UNACKNOWLEDGED": "sent, and not acknowledged by the device's modem",
+    "TRIGGERED": "the device was triggered",
+    "BUFFERING": "the network holds it",
+    "BUFFERING_TEMPORARILY_NOT_REACHABLE": "the network holds it until the device can be reached",
+    "SENDING": "the network is sending it",
+    "FAILURE": "the network failed to deliver it",
+    "FAILURE_RDS_DISABLED": "the device has no reliable data service",
+    "FAILURE_NEXT_HOP": "the network's next node did not take it",
+    "FAILURE_TIMEOUT": "its time in the network ended",
+    "FAILURE_TEMPORARILY_NOT_REACHABLE": "the device could not be reached",
+}
+
+
+def delivery_words(status: str) -> str:
+    """Return a DeliveryStatus in words, the value itself in parentheses; as it is if it is none of the standard."""
+    words = _WORDS.get(status)
+    return status[:100] if words is None else f"{words} ({status})"
+
+
 def delivery_outcome(status: str) -> tuple[NetworkState | Refusal, bool]:
     """Return the meaning of a DeliveryStatus (TS 29.122 §5.6.2.3.2); second: whether the value is one of the standard.
 

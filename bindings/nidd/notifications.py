@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import MISS, Events, NetworkState, Refusal, Report, UplinkMessage
 from bindings.http.messages import Answer
-from bindings.nidd.models import Notification, delivery_outcome, read_port
+from bindings.nidd.models import Notification, delivery_outcome, delivery_words, read_port
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import Records, State
 from bindings.t8.identity import canonical_device, same_identity
@@ -122,7 +122,7 @@ class Notifications:
     def _report(self, device: str, notification: Notification, status: str, handle: str) -> Awaitable[None]:
         outcome, standard = delivery_outcome(status)
         if status == "FAILURE_RDS_DISABLED":
-            report = Report(device, handle, Refusal.UNREACHABLE, status, self._events.now() + 1)
+            report = Report(device, handle, Refusal.UNREACHABLE, delivery_words(status), self._events.now() + 1)
             return self._reported(report, self._without_rds)  # it is sent again, without RDS
         if not standard:
             read_as = outcome.value
@@ -131,7 +131,7 @@ class Notifications:
                 status, device, read_as,
             )  # fmt: skip
         retry_at = self._clock.wait_until(notification.requestedRetransmissionTime)
-        report = Report(device, handle, outcome, status[:100], retry_at)
+        report = Report(device, handle, outcome, delivery_words(status), retry_at)
         if outcome is Refusal.UNREACHABLE:
             return self._reported(report, self._unreachable)
         if outcome is NetworkState.DELIVERED:

@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from bindings.contract import Accepted, Ambiguous, NetworkState, Refusal, Refused, SubmitResult
-from bindings.sms.models import Transaction, delivery_result
+from bindings.sms.models import Transaction, delivery_result, result_words
 from bindings.sms.operations import TRANSACTIONS
 from bindings.t8.answer import Answer
 from bindings.t8.links import bare_name, resource_name
@@ -33,5 +33,5 @@ def read_submit(
     if outcome is None or handle is None:
         return Ambiguous(f"{answer.status} {result or 'names no transaction, neither in Location nor in self'}")
     if isinstance(outcome, Refusal):
-        return Refused(outcome, f"{answer.status} {result}")
+        return Refused(outcome, f"{answer.status} {result_words(result or '')}")
     return Accepted(handle, outcome)

@@ -62,6 +62,24 @@ _NOBODY_KNOWS = {
 _PROOF = {"FAILURE": Refusal.FAILED, "EXPIRED": Refusal.EXPIRED}
 
 
+_WORDS = {
+    "SUCCESS": "the SMS centre delivered it",
+    "UNKNOWN": "the SMS centre does not know what became of it",
+    "FAILURE": "the SMS centre failed to deliver it",
+    "TRIGGERED": "the SMS centre has it",
+    "EXPIRED": "its time in the SMS centre ended",
+    "UNCONFIRMED": "its delivery was not confirmed",
+    "REPLACED": "another trigger replaced it",
+    "TERMINATE": "its delivery was ended",
+}
+
+
+def result_words(result: str) -> str:
+    """Return a DeliveryResult in words, the value itself in parentheses; as it is if it is none of the standard."""
+    words = _WORDS.get(result)
+    return result[:100] if words is None else f"{words} ({result})"
+
+
 def delivery_result(result: str, *, is_proof: bool) -> tuple[NetworkState | Refusal | None, bool]:
     """Return the meaning of a DeliveryResult (TS 29.122 §5.7.2.2.2); second: whether the value is one of the standard.
 

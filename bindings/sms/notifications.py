@@ -8,7 +8,7 @@ from bindings.contract import Events, Report, UplinkMessage
 from bindings.http.messages import Answer, Request
 from bindings.sms.answers import transaction_name
 from bindings.sms.destinations import read_reference
-from bindings.sms.models import Notification, delivery_result, read_notification
+from bindings.sms.models import Notification, delivery_result, read_notification, result_words
 from bindings.sms.settings import SmsSettings
 from bindings.t8.identity import canonical_device
 from bindings.t8.reading import decode_data
@@ -65,7 +65,7 @@ class Notifications:
                 result, reference.device,
             )  # fmt: skip
         self.reported_at = self._events.now()
-        await self._events.deliver(Report(reference.device, handle, outcome, result[:100]))
+        await self._events.deliver(Report(reference.device, handle, outcome, result_words(result)))
 
     async def _uplink(self, notification: Notification) -> Answer:
         devices = [one for one in (_canonical(notification.externalId), _canonical(notification.msisdn)) if one]

@@ -10,10 +10,11 @@ from typing import Any
 import click
 import msgspec
 
+from bindings.option_names import ONE_PORT, SERVER_PORTS
 from bindings.provisioning import ProvisioningState
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import SPAN, errors_shown, json_option, moment, moment_near, outline, pairs, print_json, span
-from bridge.cli.tables import print_table
+from bridge.cli.tables import in_words, print_table
 from bridge.control.contract import Client
 from bridge.errors import NotRunning, NotServedHere
 from bridge.operations.types.endpoints import (
@@ -395,7 +396,16 @@ def show(target: Target, as_json: bool, name: str) -> None:
 
 def _print_endpoint(endpoint: EndpointItem, registrations: Sequence[RegistrationState], now: float) -> None:
     shown = msgspec.structs.asdict(endpoint)
-    for name in ("provisioning", "registrations", "last_uplink", "last_downlink", "waiting", "shard", "node"):
+    for name in (
+        "provisioning",
+        "registrations",
+        "last_uplink",
+        "last_downlink",
+        "waiting",
+        "application_ports",
+        "shard",
+        "node",
+    ):
         del shown[name]
     times = {"created_at": moment(endpoint.created_at), "changed_at": moment(endpoint.changed_at)}
     for line in outline({**shown, **times}):
@@ -419,6 +429,10 @@ def _state_lines(
     if provisioning.retry_at is not None:
         text += f"; next try {moment(provisioning.retry_at)}"
     yield "provisioning", text
+    if endpoint.application_ports:
+        whose = "its own" if endpoint.options.keys() & (ONE_PORT | {SERVER_PORTS}) else "its network's"
+        ports = ", ".join(f"{server} {port}" for server, port in endpoint.application_ports.items())
+        yield "ports of servers", f"{ports} ({whose})"
     for one in registrations:
         yield f"registered at {one.server}", f"{one.path}, {'until' if one.live else 'lapsed'} {moment(one.lapses_at)}"
     if not endpoint.registrations:
@@ -428,4 +442,4 @@ def _state_lines(
 
 
 def _waiting(one: Waiting, now: float) -> list[object]:
-    return [one.downlink, one.state, one.operation, span(now - one.since), moment(one.next_at), one.why]
+    return [one.downlink, one.state, one.operation, span(now - one.since), moment(one.next_at), in_words(one.why)]

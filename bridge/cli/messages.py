@@ -10,7 +10,7 @@ import msgspec
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option, moment, moment_near, outline, print_json
 from bridge.cli.send import outcome, send
-from bridge.cli.tables import print_table
+from bridge.cli.tables import in_words, print_table
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.operations.types.messages import (
     BlockView,
@@ -115,7 +115,7 @@ def _downlink_cells(row: DownlinkView) -> Sequence[object]:
         row.response or (row.verdict and f"{row.verdict} (bridge)"),
         moment(row.accepted_at),
         "" if row.over else moment_near(row.deliver_by, row.accepted_at),
-        "" if row.state in _SUCCESSES else row.reason,
+        "" if row.state in _SUCCESSES else in_words(row.reason),
     ]
 
 
@@ -195,7 +195,7 @@ def list_uplinks(target: Target, as_json: bool, state: str | None, **asked: Any)
             row.target,
             row.code,
             moment(row.received_at),
-            row.reason,
+            in_words(row.reason),
         ],
         "no messages from devices",
     )

@@ -1,7 +1,7 @@
 """`lwm2m-bridge status`: the state of the bridge."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -71,6 +71,31 @@ def _how_far(work: WorkView) -> str:
     return f"{100 * work.done // work.total} % ({work.done} of {work.total})"
 
 
+_SECONDS = frozenset(
+    {"round_trip_median", "round_trip_95", "round_trip_max", "clock_skew", "clock_ahead", "token_seconds_left"}
+)
+_MEGABYTE = 1_000_000  # bytes
+
+
+def _with_units(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested figures for people: seconds and bytes with their units, times as dates."""
+    shown: dict[str, Any] = {}
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            shown[name] = _with_units(value)
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            shown[name] = value
+        elif name in _SECONDS:
+            shown[name] = f"{value:g} s"
+        elif name.endswith("_at"):
+            shown[name] = moment(value)
+        elif name == "bytes":
+            shown[name] = f"{value / _MEGABYTE:.1f} MB" if value >= _MEGABYTE else f"{value} bytes"
+        else:
+            shown[name] = value
+    return shown
+
+
 def _print(found: Status, counts: MessageCounts) -> None:
     click.echo(_SENTENCES[found.phase])
     shown = msgspec.structs.asdict(found)
@@ -80,7 +105,7 @@ def _print(found: Status, counts: MessageCounts) -> None:
     shown["store"] = msgspec.structs.asdict(found.store)
     if found.phase is not Phase.DOWN:
         shown["servers"] = {key: address or "its name is not resolved" for key, address in found.servers.items()}
-    for line in outline({**shown, "time": moment(found.time)}):
+    for line in outline(_with_units({**shown, "time": moment(found.time)})):
         click.echo(line)
     click.echo("")
     print_table(

@@ -1,5 +1,6 @@
 """Tables as plain text: no cell is read as markup, and no name is broken."""
 
+import re
 import shutil
 import sys
 import textwrap
@@ -13,6 +14,7 @@ _FREE = frozenset({"why", "what happened", "details"})
 """Columns of sentences, which may be wrapped between words. All others have names, states, addresses or times."""
 _GAP = "  "
 _INDENT = "    "
+_VALUE = re.compile(r"(?<=\w) \([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\)")
 _NARROWEST = 24  # characters that a sentence needs; if fewer are left, it is printed below its row
 
 
@@ -75,6 +77,11 @@ def _lines(
                 line += row[i] + " " * (sizes[i] - cell_len(row[i])) + _GAP
         if line.strip():
             yield line.rstrip()
+
+
+def in_words(reason: str) -> str:
+    """Return a reason without the value of a network's interface that follows its words, as (FAILURE_TIMEOUT)."""
+    return _VALUE.sub("", reason)
 
 
 def broken(text: str, width: int | None) -> list[str]:

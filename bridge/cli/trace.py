@@ -13,12 +13,12 @@ import msgspec
 from bridge.cli.access import Target, target_options
 from bridge.cli.common import errors_shown, json_option
 from bridge.cli.pcapng import COAP, COAPS, Hop, PcapngWriter
-from bridge.cli.tables import plain
+from bridge.cli.tables import plain, terminal_width
 from bridge.control.contract import Client
 from bridge.errors import BridgeError, NotPossible
 from bridge.operations.types.tracing import BeginTrace, CoapView, EndTrace, ReadTrace, TraceLine, TracePage
 from bridge.relay.opaque import is_record
-from bridge.trace.entry import NOT_SENT
+from bridge.trace.entry import NOT_SENT, Kind
 
 WAIT = 1.0  # seconds that one request waits for a line
 _MODE = 0o600  # mode of a file with payloads
@@ -52,9 +52,10 @@ _ROUTES = {
     help="Also write every message to FILE as pcapng, for Wireshark; whole messages, with their payloads.",
 )
 @click.option("--payload", is_flag=True, help="Also show payloads; they may hold personal data and secrets.")
+@click.option("--full", is_flag=True, help="Show calls of the network's API whole, however long the lines.")
 @click.argument("name")
 @errors_shown
-def trace(target: Target, as_json: bool, pcap: Path | None, payload: bool, name: str) -> None:
+def trace(target: Target, as_json: bool, pcap: Path | None, payload: bool, full: bool, name: str) -> None:
     """Show everything on both hops of one endpoint, live, until Ctrl-C."""
 
     async def follow(client: Client) -> None:
@@ -64,7 +65,7 @@ def trace(target: Target, as_json: bool, pcap: Path | None, payload: bool, name:
                 async for page in found:
                     capture(page)
                     for line in page.items:
-                        _print(line, as_json=as_json, payload=payload)
+                        _print(line, as_json=as_json, payload=payload, width=None if full else terminal_width())
 
     with contextlib.suppress(KeyboardInterrupt):
         target.use(follow)
@@ -138,22 +139,26 @@ def _packet(writer: PcapngWriter, line: TraceLine) -> None:
     writer.packet(line.at, hop, to_bridge=to_bridge, port=port, message=line.data, comment=comment)
 
 
-def _print(line: TraceLine, *, as_json: bool, payload: bool) -> None:
+def _print(line: TraceLine, *, as_json: bool, payload: bool, width: int | None) -> None:
     if as_json:
         shown = line if payload else msgspec.structs.replace(line, payload=None, data=None, values=())
         click.echo(msgspec.json.encode(shown).decode())  # one line each, also on a terminal
         return
-    for text in shown_lines(line, payload=payload):
+    for text in shown_lines(line, payload=payload, width=width):
         click.echo(text)
 
 
-def shown_lines(line: TraceLine, *, payload: bool) -> Iterator[str]:
-    """Yield the lines that show one line of a trace: what it is, and below it its note and payload."""
+def shown_lines(line: TraceLine, *, payload: bool, width: int | None = None) -> Iterator[str]:
+    """Yield the lines that show one line of a trace: what it is, and below it its note and payload.
+
+    A call of a network's API is cut to `width` characters.
+    """
     time = datetime.fromtimestamp(line.at, UTC).strftime("%H:%M:%S.%f")[:-3]
     route = _ROUTES.get(line.kind)
     if route is None:
         about = f"{line.kind} {line.peer}".strip()
-        yield plain(f"{time}  {about}: {line.note}")
+        text = plain(f"{time}  {about}: {line.note}")
+        yield text if width is None or line.kind != Kind.CALL or len(text) <= width else f"{text[: width - 1]}…"
         return
     message = f"{line.size} bytes" if line.coap is None else _coap(line.coap)
     yield plain(f"{time}  {route.format(peer=line.peer)}: {message}")

@@ -75,6 +75,15 @@ class Catalogue:
         """Return the options in force for a record: its own, and the ports that its network sets for its servers."""
         return with_ports(record.options, record.servers, self.server_ports.get(record.network, {}))
 
+    def ports(self, record: Record) -> dict[str, str]:
+        """Return the application port of each server of a record that has one: its own, or that of its network."""
+        options = self.options(record)
+        if SERVER_PORTS not in options:
+            return {}
+        ports = read_server_ports(options[SERVER_PORTS])
+        found = {server: ports.get(server, ports.get(OTHERS)) for server in record.servers}
+        return {server: port for server, port in found.items() if port is not None}
+
     def endpoint(self, record: Record) -> Endpoint:
         """Return the record as an Endpoint of the core; servers that are no longer configured are left out.
 
@@ -83,9 +92,8 @@ class Catalogue:
         servers = [self.servers[key] for key in record.servers if key in self.servers]
         options = self.options(record)
         if SERVER_PORTS in options:
-            ports = read_server_ports(options[SERVER_PORTS])
-            others = ports.get(OTHERS)
-            servers = [replace(server, application_port=ports.get(server.key, others)) for server in servers]
+            ports = self.ports(record)
+            servers = [replace(server, application_port=ports.get(server.key)) for server in servers]
         if record.profile:
             profile = self.profiles.get(record.profile)
             if profile is None:

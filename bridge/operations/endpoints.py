@@ -63,7 +63,11 @@ async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
     )
     page = found[: asked.limit]
     following = cursor_of(place_of(page[-1], asked.sort)) if len(found) > asked.limit else None
-    return EndpointPage(items=tuple(item(one, now, bridge.holder) for one in page), next=following, time=now)
+    return EndpointPage(
+        items=tuple(item(one, now, bridge.holder, bridge.directory.catalogue.ports) for one in page),
+        next=following,
+        time=now,
+    )
 
 
 async def count_endpoints(bridge: Bridge, asked: CountEndpoints) -> EndpointCount:
@@ -100,7 +104,7 @@ async def get_endpoint_state(bridge: Bridge, asked: GetEndpointState) -> Endpoin
     found = await bridge.fleet.page(Wanted(names=frozenset({asked.name})), limit=1)
     if not found:
         raise NotFound(f"no endpoint {asked.name!r}")
-    return item(found[0], bridge.now(), bridge.holder)
+    return item(found[0], bridge.now(), bridge.holder, bridge.directory.catalogue.ports)
 
 
 async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointExplanation:

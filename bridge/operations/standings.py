@@ -37,8 +37,13 @@ def view(record: Record) -> EndpointView:
     )
 
 
-def item(standing: Standing, now: float, holder: Callable[[int], str | None]) -> EndpointItem:
-    """Return the view of an endpoint and its state; `holder` returns the node that serves a shard."""
+def item(
+    standing: Standing, now: float, holder: Callable[[int], str | None], ports: Callable[[Record], dict[str, str]]
+) -> EndpointItem:
+    """Return the view of an endpoint and its state.
+
+    `holder` returns the node that serves a shard, `ports` the application port of each server.
+    """
     provisioning = standing.provisioning
     return EndpointItem(
         **asdict(view(standing.record)),
@@ -64,6 +69,7 @@ def item(standing: Standing, now: float, holder: Callable[[int], str | None]) ->
         last_uplink=_seen(standing.uplink),
         last_downlink=_seen(standing.downlink),
         waiting=standing.waiting,
+        application_ports=ports(standing.record),
         shard=standing.record.shard,
         node=holder(standing.record.shard),
     )

@@ -9,7 +9,7 @@ import pytest
 
 import bridge.cli
 from bridge.cli import tables
-from bridge.cli.tables import layout, print_table
+from bridge.cli.tables import in_words, layout, print_table
 from mock_network.demo.screen import Screen
 
 BRACKETS = ["http(s)://host[:port][/prefix]", "urn:[/x]:m", "check [mqtt]: host", "[bold]", "\\[red]"]
@@ -95,3 +95,19 @@ def test_columns_stand_below_their_headings():
 def test_a_line_break_in_a_cell_is_no_new_row(capsys):
     print_table(("id", "why"), [("1", "one\ntwo\x1b[31m")], "none")
     assert capsys.readouterr().out.splitlines()[1:] == ["1   one two [31m"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("its time in the network ended (FAILURE_TIMEOUT)", "its time in the network ended"),
+        ("the SMS centre has it (TRIGGERED)", "the SMS centre has it"),
+        ("500 the device could not be reached (FAILURE_NEXT_HOP)", "500 the device could not be reached"),
+        ("FAILURE_NEW", "FAILURE_NEW"),
+        ("(API)", "(API)"),
+        ("it waits (see the log)", "it waits (see the log)"),
+        ("", ""),
+    ],
+)
+def test_people_read_words_without_the_value_of_an_interface(reason: str, shown: str) -> None:
+    assert in_words(reason) == shown

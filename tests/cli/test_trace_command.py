@@ -139,3 +139,23 @@ def test_it_says_that_the_service_is_gone(monkeypatch: pytest.MonkeyPatch) -> No
     result, _ = run(monkeypatch, end=NotRunning("nobody answers"))
     assert result.exit_code == 1
     assert "nobody answers" in result.stderr
+
+
+CALL = msgspec.structs.replace(OUTCOME, kind="call", peer="nidd", note="POST https://scef.example/" + "x" * 600)
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_a_long_call_is_cut_to_the_terminal_and_whole_with_full_and_in_a_pipe(width: int) -> None:
+    (cut,) = shown_lines(CALL, payload=False, width=width)
+    assert len(cut) == width
+    assert cut.endswith("x…") or width == 40
+    (whole,) = shown_lines(CALL, payload=False)
+    assert whole.endswith("x" * 600)
+    outcome = msgspec.structs.replace(CALL, kind="outcome")
+    assert list(shown_lines(outcome, payload=False, width=width)) == [whole.replace("call nidd", "outcome nidd")]
+
+
+def test_full_is_a_word_of_the_command_and_json_is_always_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "--full")[0].exit_code == 0
+    text = msgspec.json.decode(run(monkeypatch, "--json")[0].stdout.splitlines()[1], type=TraceLine)
+    assert text.note == OUTCOME.note

@@ -103,6 +103,28 @@ async def test_every_page_is_accessible_and_fits_a_narrow_screen(visitor: Visito
     visitor.console.clear()  # "nobody" was answered 404, and the browser notes that
 
 
+@pytest.mark.parametrize("width", [360, 700, 880, 1280])
+async def test_all_pages_of_the_bar_can_be_seen_at_any_width(visitor: Visitor, width: int) -> None:
+    await visitor.page.set_viewport_size({"width": width, "height": 800})
+    await visitor.sign_in("admin")
+    links = visitor.page.locator(".bar nav a")
+    boxes = [await links.nth(n).bounding_box() for n in range(await links.count())]
+    assert len(boxes) == 4
+    for box in boxes:
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    nav = "(() => { const nav = document.querySelector('.bar nav'); return nav.scrollWidth <= nav.clientWidth; })()"
+    assert await visitor.page.evaluate(nav)
+
+
+async def test_the_address_of_a_device_may_be_typed_as_that_of_the_list_with_its_name(visitor: Visitor) -> None:
+    await visitor.sign_in("read")
+    await visitor.go("#/devices/e1")
+    await expect(visitor.page.get_by_role("heading", level=1, name="e1")).to_be_visible()
+    assert await visitor.page.locator(".bar nav a[aria-current]").inner_text() == "Devices"
+
+
 async def arrived(visitor: Visitor, path: str) -> None:
     name = {"overview": "Overview", "devices": "Devices", "waiting": "Waiting messages", "networks": "Networks"}
     page, _, part = path.removeprefix("#/").partition("/")

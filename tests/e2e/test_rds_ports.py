@@ -190,9 +190,14 @@ async def test_a_reload_gives_all_endpoints_of_a_network_other_ports(world: SetU
     finally:
         file.write_text(text)
     assert (await world.ask("follows", "read", "/1/1/0", server="two"))["code"] == "2.05"
+    shown = (await world.command("endpoint", "show", "follows")).out
+    assert "ports of servers         one 1:1, two 2:5 (its network's)" in shown
     await world.bridge.ask("endpoint.update", endpoint="follows", options={"server_ports": "one=7:7,two=2:5"})
     wanted.append({(7, 7), (2, 5)})
     await until(lambda: patched() == wanted, why="the SCEF does not know the endpoint's own ports")
+    assert "one 7:7, two 2:5 (its own)" in (await world.command("endpoint", "show", "follows")).out
+    state = await world.bridge.ask("endpoint.state", name="follows")
+    assert state["application_ports"] == {"one": "7:7", "two": "2:5"}
 
 
 async def test_config_check_names_a_port_of_a_server_that_the_endpoint_does_not_have(world: SetUp):

@@ -50,7 +50,7 @@ async def test_a_delivery_report_is_passed_on_with_the_attempt_that_its_url_name
     assert side.delivered == []
     side.elsewhere.clear()
     assert await binding.posts.take_kept(post) is None
-    assert side.delivered == [Report(DEVICE, "t1", NetworkState.DELIVERED, "SUCCESS")]
+    assert side.delivered == [Report(DEVICE, "t1", NetworkState.DELIVERED, "the SMS centre delivered it (SUCCESS)")]
 
 
 async def test_an_sms_is_passed_on_and_answered_as_the_api_has_it(binding, centre, side, url):
@@ -125,4 +125,4 @@ async def test_a_node_that_comes_to_serve_a_device_needs_nothing_of_the_former_o
     assert base.rstrip("/") == binding.listener.url.rpartition("/")[0]
     url = following.listener.url.rpartition("/")[0]
     assert await centre.report("t1", "SUCCESS", to=f"{url}/{REFERENCE}{rest}") == 204
-    assert side.of(Report) == [Report(DEVICE, "t1", NetworkState.DELIVERED, "SUCCESS")]
+    assert side.of(Report) == [Report(DEVICE, "t1", NetworkState.DELIVERED, "the SMS centre delivered it (SUCCESS)")]

@@ -75,6 +75,7 @@ class EndpointItem(EndpointView, frozen=True, kw_only=True):
     last_uplink: SeenView | None  # from the device; null: none yet
     last_downlink: SeenView | None  # to the device
     waiting: int  # downlinks without an outcome
+    application_ports: dict[str, str]  # by which device and network know each server; none: they know no ports
     shard: int
     node: str | None  # of the cluster, that serves it; "": none does at this moment; null: there is no cluster
 

@@ -9,12 +9,13 @@ export function addressOf(page, part, query) {
 
 export function here() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  const [page, ...rest] = path.split("/");
+  let [page, ...rest] = path.split("/");
   let part = rest.length ? rest.join("/") : undefined;
   try {
     part = part && decodeURIComponent(part);
   } catch {
     // it was typed by hand: taken as it is
   }
+  if (page === "devices" && part) page = "device"; // typed by hand
   return { page, part, query: Object.fromEntries(new URLSearchParams(query ?? "")) };
 }
