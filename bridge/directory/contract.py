@@ -53,10 +53,17 @@ class DirectoryTable(Protocol):
         """Insert checked drafts, each with a source of its own if `sources` are given."""
 
     async def change(self, wanted: Sequence[tuple[Record, Draft]], now: Callable[[], float]) -> list[Record]:
-        """Replace records by checked drafts. Return the records as they are now."""
+        """Replace records by checked drafts. Return the records as they are now.
 
-    async def remove(self, id_: int, now: Callable[[], float]) -> None:
-        """Delete an endpoint. Its messages stay as history, so unfinished ones get an outcome."""
+        Raises StoreUnavailable, also where another node of a cluster holds the shard of one: then none is changed.
+        """
+
+    async def remove(self, id_: int, now: Callable[[], float], shard: int | None = None) -> None:
+        """Delete an endpoint. Its messages stay as history, so unfinished ones get an outcome.
+
+        `shard`: that this node of a cluster must hold. Raises StoreUnavailable, also if it does not: then the endpoint
+        stays.
+        """
 
     async def renew(
         self, ids: Iterable[int], sources: Sources, now: Callable[[], float]

@@ -217,7 +217,7 @@ class Directory:
         """
         async with self._changing:
             before = await self._existing(name)
-            await self.table.remove(before.id, self.now)
+            await self.table.remove(before.id, self.now, before.shard)
         self._tell(DirectoryChange(before, None))
         return before
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -561,6 +562,30 @@ async def test_a_note_of_a_removed_endpoints_device_stays_in_the_endpoints_shard
     b = join("b")
     await b.take([record.shard])
     assert [item async for item in b.memories.of("net").items()] == [("k", b"2")]
+
+
+async def test_an_endpoint_is_changed_and_removed_by_the_holder_of_its_shard_alone(join, downlink):
+    """A node that began with that when it held the shard would end messages that the next holder goes on with."""
+    a, b = join("a"), join("b")
+    drafts = [Draft("net", "d", "e", ("s",)), Draft("net", "d2", "e2", ("s",))]
+    first, second = await a.directory.add(drafts, None, time.time)
+    await a.take([first.shard, second.shard])
+    await a.release(first.shard, 1)
+    await b.take([first.shard])
+    row = downlink(b.next_id(), endpoint=first.id, shard=first.shard)
+    assert await kept(b, row)
+    changed = [(one, replace(one.draft(), enabled=False)) for one in (first, second)]
+    with pytest.raises(StoreUnavailable, match="another node serves the shard"):
+        await a.directory.remove(first.id, time.time, first.shard)
+    with pytest.raises(StoreUnavailable, match="another node serves the shard"):
+        await a.directory.change(changed, time.time)
+    page = await a.directory.page(network=None, server=None, enabled=None, prefix="", after="", limit=9)
+    assert page == [first, second]
+    assert not (await b.reads.downlink(row.id)).over
+    (after,) = await a.directory.change(changed[1:], time.time)
+    assert not after.enabled
+    await b.directory.remove(first.id, time.time, first.shard)
+    assert (await a.reads.downlink(row.id)).over
 
 
 async def test_endpoints_that_two_nodes_add_at_once_get_ids_of_their_own(join):

@@ -55,7 +55,7 @@ class InMemoryDirectory:
         changed: list[Record] = await self._change(lambda: self._records.change(wanted, now()))
         return changed
 
-    async def remove(self, id_: int, now: Callable[[], float]) -> None:
+    async def remove(self, id_: int, now: Callable[[], float], shard: int | None = None) -> None:  # noqa: ARG002  # its changes are not fenced
         await self._change(lambda: self._records.remove(id_, now()))
 
     async def renew(

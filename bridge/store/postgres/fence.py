@@ -25,8 +25,9 @@ class Fence:
 
     def lost(self, connection: PostgresConnection, batches: Iterable[Batch]) -> list[Batch]:
         """Within a transaction, lock the shards of batches, in order; return the batches whose shard is not held."""
-        held = self.held
+        held, batches = self.held, [*batches]
         needs = [(batch, *batch.fence) for batch in batches if batch.fence is not None]
+        needs += [(batch, *one) for batch in batches for one in batch.fences]
         devices = [(batch, batch.device) for batch in batches if batch.device is not None]
         if devices:
             shard_of = _shards(connection, {device for _, device in devices})

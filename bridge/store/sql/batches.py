@@ -24,6 +24,7 @@ class Batch(msgspec.Struct, eq=False):
     fence: tuple[int, int] | None = (
         None  # the shard that this node must hold, and with which epoch; None: any may commit
     )
+    fences: tuple[tuple[int, int], ...] = ()  # further ones
     device: tuple[str, str] | None = None  # (network, device) whose endpoint's shard this node must hold
     generation: int = 0
     error: BaseException | None = None

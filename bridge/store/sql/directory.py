@@ -61,10 +61,12 @@ class SqlDirectory:
         return made
 
     async def change(self, wanted: Sequence[tuple[Record, Draft]], now: Callable[[], float]) -> list[Record]:
-        return await self._store.run(lambda c: rows.change_all(c, wanted, now()), directory=True)
+        shards = [before.shard for before, _ in wanted]
+        return await self._store.run(lambda c: rows.change_all(c, wanted, now()), directory=True, shards=shards)
 
-    async def remove(self, id_: int, now: Callable[[], float]) -> None:
-        removed = await self._store.run(lambda c: rows.remove(c, id_, now()), directory=True)
+    async def remove(self, id_: int, now: Callable[[], float], shard: int | None = None) -> None:
+        shards = () if shard is None else (shard,)
+        removed = await self._store.run(lambda c: rows.remove(c, id_, now()), directory=True, shards=shards)
         self.size -= removed
 
     async def renew(

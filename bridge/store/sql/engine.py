@@ -1,6 +1,6 @@
 """What the tables of the store use: reads outside of the event loop, and work in the writer's thread."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Protocol, TypeVar
 
 from bridge.store.contract import Done
@@ -17,7 +17,9 @@ class Engine(Protocol):
     loads: Loads
     reads: SqlReads
 
-    async def run(self, work: Callable[[Connection], T], *, directory: bool = False) -> T: ...
+    async def run(
+        self, work: Callable[[Connection], T], *, directory: bool = False, shards: Collection[int] = ()
+    ) -> T: ...
 
     def write(
         self,

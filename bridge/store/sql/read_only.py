@@ -1,6 +1,6 @@
 """A ledger for reading while no service runs: nothing is created, locked or changed."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import TypeVar
 
 from bridge.errors import NotRunning
@@ -38,7 +38,13 @@ class ReadOnlySqlStore:
         """Open bodies of messages that are sealed."""
         self.loads.bodies = self.reads.bodies = Bodies(seal)
 
-    async def run(self, work: Callable[[Connection], T], *, directory: bool = False) -> T:  # noqa: ARG002  # as `Engine` has it
+    async def run(
+        self,
+        work: Callable[[Connection], T],  # noqa: ARG002  # as `Engine` has it
+        *,
+        directory: bool = False,  # noqa: ARG002  # likewise
+        shards: Collection[int] = (),  # noqa: ARG002  # likewise
+    ) -> T:
         raise self._refusal()
 
     def write(

@@ -107,12 +107,12 @@ class SqlStore:
         self.commit(changes, done, endpoint=endpoint, shard=shard)
         return future
 
-    async def run(self, work: Callable[[Connection], T], *, directory: bool = False) -> T:
+    async def run(self, work: Callable[[Connection], T], *, directory: bool = False, shards: Collection[int] = ()) -> T:
         """Run `work` in the writer's thread, inside a commit; return its result when that is durable.
 
         `work` gets the writing connection. It must not commit, must be quick, and may be run twice. If it raises a
         BridgeError, only its own changes are undone, and the error is raised here; any other failure is
-        StoreUnavailable. `directory`: it changes the directory.
+        StoreUnavailable. `directory`: it changes the directory. `shards`: only if this node of a cluster holds them.
         """
         if self._closing:
             raise StoreUnavailable("the store is closed")
@@ -125,7 +125,8 @@ class SqlStore:
                 else:
                     future.set_exception(error)
 
-        batch = Batch((), work, done, None, directory=directory)
+        fences = tuple(one for one in map(self._fence, dict.fromkeys(shards)) if one is not None)
+        batch = Batch((), work, done, None, directory=directory, fences=fences)
         self._writer.give(batch)
         return await future
 
