@@ -150,6 +150,13 @@ class Provisioning:
             self._count("deprovision_failures", network=record.network)
             log.warning("not deprovisioned: %s", error, extra={"endpoint": record.name, "sample": "deprovision"})
 
+    async def flush(self) -> None:
+        """Store the states that networks have reported, before another node reports newer ones.
+
+        Raises StoreUnavailable.
+        """
+        await self._notes.flush()
+
     def _check_started(self, network: str) -> None:
         if network in self._down:
             raise BindingError(f"network {network} is down: {self._down[network]}")

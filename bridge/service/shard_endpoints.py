@@ -105,6 +105,7 @@ class ShardEndpoints:
         finally:  # also when that takes too long: the next holder treats what is under way as in doubt
             self._runner.forget_shard(shard)
         await self._store.committed(())  # after the commits of endpoints that were dropped earlier, too
+        await self._provisioning.flush()
 
     async def _take_up(self) -> None:
         await asyncio.sleep(GATHER)

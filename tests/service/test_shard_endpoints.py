@@ -49,6 +49,19 @@ class Provisioning:
     async def begin(self, record: Record) -> None:
         self.asked.append(record.name)
 
+    async def flush(self) -> None:
+        self.asked.append("flush")
+
+
+class NoEndpoints:
+    """A runner in whose memory there are none."""
+
+    def of_shard(self, _shard: int) -> list[int]:
+        return []
+
+    def forget_shard(self, _shard: int) -> None:
+        pass
+
 
 class Network:
     """A network instance that reads notes of its own when shards come."""
@@ -173,3 +186,11 @@ async def test_a_network_is_told_of_shards_after_their_devices_also_where_there_
     await node.endpoints.taken(records[0].shard, 1)
     await asyncio.gather(*node.tasks)
     assert node.network.told[1:] == ["e0", "shards"]
+
+
+async def test_what_networks_reported_is_stored_before_another_node_has_the_shard() -> None:
+    """Else an old state would be noted after a newer one of the next holder."""
+    node = Node()
+    node.endpoints._runner = cast("Any", NoEndpoints())
+    await node.endpoints.released(7)
+    assert node.provisioning.asked == ["flush"]
