@@ -14,12 +14,13 @@ from tests.mutations.mutations import MUTATIONS as MISTAKES, Mutation
 from tests.mutations.places import Module, find, mutate, read_modules
 from tests.mutations.requirements import REMOVED as CORE
 from tests.mutations.security import REMOVED as SECURITY
+from tests.mutations.servers import MUTATIONS as SERVERS
 from tests.requirements.labels import groups
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("bridge", "bindings", "mock_network", "tests", "docs", "pyproject.toml")
 REMOVED = [*CORE, *SECURITY]
-MUTATIONS = [*MISTAKES, *(removed.mutation for removed in REMOVED)]
+MUTATIONS = [*MISTAKES, *SERVERS, *(removed.mutation for removed in REMOVED)]
 NAMES = [mutation.what for mutation in MUTATIONS]
 FAILED = 1  # pytest's exit code for "tests ran, and some failed"; others say that they could not run
 
