@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import cache
 from operator import itemgetter
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_type_hints
 
@@ -109,8 +110,13 @@ def inserted(change: Insert) -> Row:
 def updated(row: R, change: Update) -> R:
     """Return a row as it is after an Update."""
     kind = change.row
-    changes = {name: _decoded(kind, name, value) for name, value in zip(kind.mutable(), change.values, strict=False)}
+    changes = {name: _decoded(kind, name, value) for name, value in zip(_mutable(kind), change.values, strict=False)}
     return replace(row, **changes)
+
+
+@cache
+def _mutable(kind: type[Row]) -> tuple[str, ...]:
+    return kind.mutable()
 
 
 def _decoded(kind: type[Row], name: str, value: Any) -> Any:

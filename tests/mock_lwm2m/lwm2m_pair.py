@@ -2,17 +2,15 @@
 
 import asyncio
 import functools
-import selectors
 from contextlib import asynccontextmanager
 
 from mock_network.device.device import Device
 from mock_network.device.options import DeviceOptions
 from mock_network.lwm2m_server.server import LwM2mServer
+from tests.arrived import JumpingSelector
 
-GRACE = 0.001  # real seconds before time jumps: a loaded kernel may deliver a datagram after sendto has returned
 
-
-class _Selector(selectors.DefaultSelector):
+class _Selector(JumpingSelector):
     """Instead of waiting, time jumps; datagrams on loopback are not overtaken."""
 
     def __init__(self):
@@ -20,12 +18,11 @@ class _Selector(selectors.DefaultSelector):
         self.now = 1000.0
 
     def select(self, timeout=None):
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        ready = super().select(1.0 if timeout is None else GRACE)
+        if timeout == 0:
+            return super().select(0)
+        ready = self.ready_now()
         if ready or timeout is None:
-            return ready
+            return ready or super().select(1.0)
         self.now += max(timeout, 0.0)
         return []
 

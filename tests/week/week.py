@@ -175,7 +175,8 @@ class Week:
         client = DirectClient(self.service)
         while True:
             await asyncio.sleep(every)
-            waiting = [row.id for row in self._rows(Downlink) if not row.over and row.KIND == "request"]
+            rows = self.store.disk.tables.those(Downlink, lambda row: not row.over and row.KIND == "request")
+            waiting = [row.id for row in rows]
             if waiting:
                 try:
                     await client.ask(CancelDownlink(id=self.rng.choice(waiting)))

@@ -33,7 +33,7 @@ class InMemoryDirect:
 
     async def forget(self, before: float) -> int:
         def work() -> int:
-            rows = (row for row in self._tables.of(Downlink) if type(row) is ServerRequest and row.is_direct)
+            rows = self._tables.those(Downlink, lambda row: type(row) is ServerRequest and row.is_direct)
             there = {(row.endpoint, row.north_token) for row in rows}
             gone = [one for one in self._notes() if one.at < before and (one.endpoint, one.north_token) not in there]
             for note in gone:

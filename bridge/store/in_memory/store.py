@@ -153,7 +153,7 @@ class InMemoryStore:
             return bool(over) and row.finished_at is not None and row.finished_at < before and row.keep_until < before
 
         def work() -> int:
-            gone = [row for kind in (Downlink, Uplink) for row in self.disk.tables.of(kind) if is_over(row)]
+            gone = [row for kind in (Downlink, Uplink) for row in self.disk.tables.those(kind, is_over)]
             self.disk.records.remember(gone)
             gone += [row for row in self.disk.tables.of(Usage) if row.day < day_of(before) - KEPT_DAYS]
             for row in gone:
