@@ -1,5 +1,6 @@
 """The description of the API, held against the service by requests made from it."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -42,13 +43,11 @@ def test_the_description_is_served_without_a_key(live: tuple[str, str]) -> None:
     assert answer.json() == msgspec.json.decode(msgspec.json.encode(described()))
 
 
-def _operation(live: tuple[str, str], name: str) -> Any:
-    schema = schemathesis.openapi.from_dict(described())
-    for found in schema.get_all_operations():
-        operation = found.ok()
-        if operation.definition.raw["operationId"] == name:
-            return operation
-    raise AssertionError(name)
+@cache
+def _operations() -> dict[str, Any]:
+    """Return the operations that are described, by name."""
+    found = [one.ok() for one in schemathesis.openapi.from_dict(described()).get_all_operations()]
+    return {operation.definition.raw["operationId"]: operation for operation in found}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -56,7 +55,7 @@ def _operation(live: tuple[str, str], name: str) -> Any:
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_whatever_is_asked_is_answered_as_described(live: tuple[str, str], name: str, mode: GenerationMode) -> None:
     url, key = live
-    operation = _operation(live, name)
+    operation = _operations()[name]
 
     @tried()
     @given(operation.as_strategy(generation_mode=mode))

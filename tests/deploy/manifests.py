@@ -33,7 +33,7 @@ def rendered(values: Path) -> list[dict[str, Any]]:
     """Return the objects of the chart with a file of values."""
     done = helm("template", "field", CHART, "--namespace", "iot", "--values", values)
     assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
+    return [one for one in yaml.load_all(done.stdout, yaml.CSafeLoader) if one]
 
 
 def the(kind: str, objects: list[dict[str, Any]]) -> dict[str, Any]:

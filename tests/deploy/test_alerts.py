@@ -17,7 +17,7 @@ from mock_network.lab import free_port
 from tests.deploy.manifests import ALERTS
 
 METRIC = re.compile(r"lwm2m_bridge_\w+")
-RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+RULES = [rule for group in yaml.load(ALERTS.read_text(), yaml.CSafeLoader)["groups"] for rule in group["rules"]]
 
 
 @pytest.fixture(scope="module", name="scrape")

@@ -199,7 +199,7 @@ def test_prometheus_finds_the_service_and_the_rules():
     wanted = monitor["selector"]["matchLabels"].items()
     (service,) = [one for one in objects if one["kind"] == "Service" and wanted <= one["metadata"]["labels"].items()]
     assert monitor["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
-    assert the("PrometheusRule", objects)["spec"] == yaml.safe_load(ALERTS.read_text())
+    assert the("PrometheusRule", objects)["spec"] == yaml.load(ALERTS.read_text(), yaml.CSafeLoader)
 
 
 @pytest.mark.parametrize(

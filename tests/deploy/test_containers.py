@@ -16,7 +16,7 @@ from tests.deploy.manifests import ROOT
 
 DEPLOY = ROOT / "deploy"
 FOLDER = DEPLOY / "compose"
-COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+COMPOSE = yaml.load((FOLDER / "compose.yaml").read_text(), yaml.CSafeLoader)
 SERVICES = COMPOSE["services"]
 
 
