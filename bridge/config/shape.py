@@ -1,8 +1,9 @@
 """The fields of a settings type: for the check of keys, for secrets and for the template."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -44,7 +45,7 @@ def is_struct(kind: Any) -> bool:
 
 def shape(kind: type[msgspec.Struct]) -> Iterator[Field]:
     """Return all fields in the order of the class."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     for info in msgspec.structs.fields(kind):
         notes: list[msgspec.Meta] = []
         bare = _bare(hints[info.name], notes)
@@ -65,6 +66,11 @@ def shape(kind: type[msgspec.Struct]) -> Iterator[Field]:
             file=any((note.extra or {}).get("file") for note in notes),
             example=examples[0] if examples else None,
         )
+
+
+@cache
+def _hints(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _bare(hint: Any, notes: list[msgspec.Meta]) -> Any:

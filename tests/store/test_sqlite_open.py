@@ -188,6 +188,18 @@ def test_each_migration_is_applied_once_and_in_order(path):
     connection.close()
 
 
+def test_a_database_that_cannot_be_made_whole_stays_empty(path):
+    """A start that is killed, or finds the disk full, in the middle leaves nothing that a later release must know."""
+    connection = connect_writer(path)
+    bad = Migration(len(migrations()) + 1, "bad", "INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(StoreUnavailable, match="nowhere"):
+        migrate(connection, (*migrations(), bad))
+    assert content(connection) == ([], [])
+    assert connection.pragma("application_id") == 0
+    assert migrate(connection) == len(migrations())
+    connection.close()
+
+
 def test_a_migration_that_fails_changes_nothing(path):
     connection = connect_writer(path)
     migrate(connection)

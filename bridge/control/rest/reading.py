@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -21,7 +22,11 @@ class Reader:
 
     def __init__(self, route: Route) -> None:
         self._route = route
-        self._fields = {name: in_text(schema) for name, schema in fields_of(route).items()}
+
+    @cached_property
+    def _fields(self) -> Mapping[str, Any]:
+        """The fields' schemas, made for the first request: those of all routes would delay each start of a bridge."""
+        return {name: in_text(schema) for name, schema in fields_of(self._route).items()}
 
     def request(
         self,

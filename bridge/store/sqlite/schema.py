@@ -12,6 +12,12 @@ from bridge.store.sql.migrations import Migration, check_applied, read_migration
 from bridge.store.sqlite.migration_functions import FUNCTIONS
 
 APPLICATION_ID = 0x4C324E49  # "L2NI" in the file header: identifies databases of the bridge
+_FIRST = (
+    f"PRAGMA application_id = {APPLICATION_ID};"
+    "CREATE TABLE IF NOT EXISTS schema_version ("
+    "version INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL,"
+    "applied_at REAL NOT NULL) STRICT;"
+)
 
 
 @cache
@@ -50,26 +56,23 @@ def check_readable(connection: apsw.Connection, known: Sequence[Migration]) -> N
 def migrate(connection: apsw.Connection, known: Sequence[Migration] | None = None) -> int:
     """Migrate the database to the newest version, each migration in its own transaction; return that version.
 
+    An empty database gets all migrations in one transaction: it is made with one sync of the disk, or stays empty.
     Raises ConfigurationError (another program's database, or a newer one) or StoreUnavailable (a migration failed).
     """
     known = migrations() if known is None else known
     version = check_version(connection, known)
     try:
-        if version == 0:
-            connection.execute(
-                f"BEGIN; PRAGMA application_id = {APPLICATION_ID};"
-                "CREATE TABLE IF NOT EXISTS schema_version ("
-                "version INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL,"
-                "applied_at REAL NOT NULL) STRICT; COMMIT"
-            )
         for name, function in FUNCTIONS.items():
             connection.create_scalar_function(name, function, deterministic=True)
-        for step in known[version:]:
-            connection.execute(
-                f"BEGIN IMMEDIATE;\n{step.sql}\n"
-                f"INSERT INTO schema_version VALUES ({step.version}, '{step.name}', '{step.digest}', {time.time()});"
-                "COMMIT"
-            )
+        steps = [
+            f"{step.sql}\n"
+            f"INSERT INTO schema_version VALUES ({step.version}, '{step.name}', '{step.digest}', {time.time()});"
+            for step in known[version:]
+        ]
+        if version == 0:
+            steps = ["\n".join([_FIRST, *steps])]
+        for step in steps:
+            connection.execute(f"BEGIN IMMEDIATE;\n{step}\nCOMMIT")
     except apsw.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
