@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+_NETWORK, _SERVER = "networks", "servers"
+_OF_SECTION = {_NETWORK: "binding", _SERVER: "uri"}  # the setting that says that there is such a section
+
 NO_KEY = ""  # in place of the id of a key: in the clear
 
 
@@ -25,10 +28,24 @@ NOTHING_SAID = Agreement()
 
 
 def conflicts(here: Agreement, there: Agreement) -> Iterator[str]:
-    """Yield what keeps a node with `here` out of a cluster that has a node with `there`: a setting and both values."""
+    """Yield what keeps a node with `here` out of a cluster that has a node with `there`: a setting and both values.
+
+    A node that lacks a network or a server would end what waits for it, as after a removal. One that has more does not.
+    """
+    if NOTHING_SAID in (here, there):
+        return
+    for section, what in ((_NETWORK, "devices of that network"), (_SERVER, "that server")):
+        for name in sorted(_named(there, section) - _named(here, section)):
+            yield (
+                f"[{section}.{name}] is there and not here: this node would end what waits for {what}. Add it here, or "
+                "remove it from the running nodes first, by a reload"
+            )
     for name in here.alike.keys() & there.alike.keys():
         if here.alike[name] != there.alike[name]:
-            yield f"{name} is {here.alike[name]} here and {there.alike[name]} there"
+            yield (
+                f"{name} is {here.alike[name]} here and {there.alike[name]} there. Give all nodes the same; where it "
+                "has to change, stop all nodes first"
+            )
     if here.seals not in (NO_KEY, *there.opens):
         yield (
             f"[service] store_key here has the id {here.seals}, and that node can decrypt {_keys(there)}: it could not "
@@ -47,6 +64,13 @@ def differences(here: Agreement, there: Agreement) -> Iterator[str]:
         mine, other = (one.in_time.get(name, "not there") for one in (here, there))
         if mine != other:
             yield f"{name} is {mine} here and {other} there"
+
+
+def _named(one: Agreement, section: str) -> set[str]:
+    """Return the names of the sections of a kind, such as `[networks.NAME]`."""
+    before, after = f"[{section}.", f"] {_OF_SECTION[section]}"
+    settings = [*one.alike, *one.in_time]
+    return {name[len(before) : -len(after)] for name in settings if name.startswith(before) and name.endswith(after)}
 
 
 def _keys(one: Agreement) -> str:

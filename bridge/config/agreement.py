@@ -13,9 +13,9 @@ def agreement(config: Config) -> Agreement:
     """Return what this node says of itself to the others; nothing of it is secret. Raises ConfigurationError.
 
     Prefixes are alike, since an endpoint keeps its address whichever node serves it; so is the kind of a network, since
-    its posts and notes are read by whichever node has the shard. Servers, networks and quotas may be added, changed and
-    removed on one node after the other. A node with another port uses no address that was given with the former one,
-    and says so for each endpoint (docs/cluster.md).
+    its posts and notes are read by whichever node has the shard. Servers, networks and quotas may be added and changed
+    on one node after the other, and removed by reloads. A node with another port uses no address that was given with
+    the former one, and says so for each endpoint (docs/cluster.md).
     """
     north = config.north
     alike = {

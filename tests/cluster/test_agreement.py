@@ -44,11 +44,21 @@ def test_addresses_are_given_alike_by_all_nodes(config, changed, setting):
     assert what.startswith(f"{setting} is {here.alike[setting]} here and {there.alike[setting]} there")
 
 
-def test_a_network_is_of_one_kind_at_all_nodes_and_may_be_missing_at_some(config):
+@pytest.mark.parametrize(("section", "waits"), [("networks", "devices of that network"), ("servers", "that server")])
+def test_a_node_that_lacks_what_the_others_have_is_refused_and_one_that_has_more_is_not(config, section, waits):
+    """It would end what waits for it. So networks and servers are added by restarts, and removed by reloads."""
+    less, more = agreement(replace(config, **{section: {}})), agreement(config)
+    (what,) = conflicts(less, more)
+    assert what.startswith(f"[{section}.{'net' if section == 'networks' else 'lab'}] is there and not here")
+    assert waits in what
+    assert [*conflicts(more, less)] == []
+
+
+def test_a_network_is_of_one_kind_at_all_nodes(config):
     of_sms = replace(config, networks={"net": replace(config.networks["net"], binding="sms")})
-    assert [*conflicts(agreement(of_sms), agreement(config))] == ["[networks.net] binding is sms here and nidd there"]
+    (what,) = conflicts(agreement(of_sms), agreement(config))
+    assert what.startswith("[networks.net] binding is sms here and nidd there. Give all nodes the same")
     without = replace(config, networks={})
-    assert [*conflicts(agreement(without), agreement(config))] == []
     assert [*differences(agreement(without), agreement(config))] == [
         "[networks.net] public_url is not there here and http://balancer there"
     ]

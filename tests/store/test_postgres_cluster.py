@@ -377,13 +377,13 @@ async def test_a_node_that_hangs_in_a_transaction_costs_no_other_node_its_lease(
 async def test_a_node_whose_settings_must_be_alike_and_are_not_is_refused_with_both_values_and_the_cure(join, caplog):
     """What may differ while nodes are changed one after the other is only told."""
     prefix = "[north] prefixes"
-    a = join("a", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[servers.x] uri": "coap://x"}))
+    a = join("a", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[north] port": "1"}))
     with pytest.raises(ConfigurationError, match=r"beside node 'a'.*10\.65\.0\.0/16 here and 10\.64.*stop all nodes"):
         join("b", agreement=Agreement({prefix: "10.65.0.0/16"}))
     assert [*(await a.view()).nodes] == ["a"]
     assert a._transactions._ownership.holds
-    join("b", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[servers.x] uri": "coap://y"}))
-    assert "[servers.x] uri is coap://y here and coap://x there; make both alike" in caplog.text
+    join("b", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[north] port": "2"}))
+    assert "[north] port is 2 here and 1 there; make both alike" in caplog.text
     join("of the release before")  # it says nothing of itself
 
     await a.agree(Agreement({prefix: "10.66.0.0/16"}))  # as after a reload

@@ -94,10 +94,7 @@ class Membership(Ownership):
         for name, text in others:
             there = _read(text)
             for what in conflicts(self._agreement, there):
-                raise ConfigurationError(
-                    f"node {self.node!r} cannot join the cluster beside node {name!r}: {what}. Give all nodes the same "
-                    "settings; where a setting has to change, stop all nodes first"
-                )
+                raise ConfigurationError(f"node {self.node!r} cannot join the cluster beside node {name!r}: {what}")
             for what in differences(self._agreement, there):
                 log.warning("beside node %r: %s; make both alike", name, what, extra={"sample": f"differs {what}"})
 
