@@ -225,7 +225,7 @@ class SimulatedNode:
         if error is None:
             self.world.acknowledged.append(post.body[-8:])
         elif isinstance(error, NotServedHere) and not self.faults.commits_wait:
-            kept = self._ingress.keep("net", post, self.wall(), error.shard)
+            kept = self._ingress.keep("net", post, error.shard)
             kept.add_done_callback(lambda done: self._taken(post, done))
             self.world.passed_on += 1
 
