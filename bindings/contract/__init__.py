@@ -40,6 +40,7 @@ from bindings.contract.abilities import (
     SetsIntegration,
     ShowsCalls,
     Succeeds,
+    WorksForAllNodes,
 )
 from bindings.contract.binding import (
     Binding,
@@ -126,4 +127,5 @@ __all__ = [
     "SubmitResult",
     "Succeeds",
     "UplinkMessage",
+    "WorksForAllNodes",
 ]

@@ -161,6 +161,21 @@ class ReadsShards(Protocol):
 
 
 @runtime_checkable
+class WorksForAllNodes(Protocol):
+    """A network instance on several nodes with work that one of them does for all."""
+
+    async def work_for_all_nodes(self, alive: Callable[[], Collection[str]]) -> None:
+        """Work until cancelled, or until nothing is to be done. `alive` returns the names of the living nodes.
+
+        The names are those that this node saw lately, its own (`Memory.node`) among them; none before its first look.
+        For a moment two nodes may work. Called when the instance runs.
+        """
+
+    def node_was_lost(self, node: str) -> None:
+        """Called on each node when another one has ended without handing over: what came to it may be lost."""
+
+
+@runtime_checkable
 class ChecksForNodes(Protocol):
     """A network instance that runs on several nodes only with certain settings."""
 

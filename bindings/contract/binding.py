@@ -19,6 +19,9 @@ class Memory(Protocol):
     is_shared: bool
     """Whether the same network instance runs on other nodes, too, which read and write the notes of no device."""
 
+    node: str
+    """The name of this node among them; "" if there are none."""
+
     def cached(self, key: str) -> bytes | Miss:
         """Return a note if it is in memory, else MISS: then await `load`.
 
@@ -32,6 +35,9 @@ class Memory(Protocol):
         continued. So events of a device keep their order if each calls `cached`, and on a MISS `load`, before anything
         else.
         """
+
+    def fresh(self, key: str) -> Future[bytes | None]:
+        """Do what `load` does, past what is in memory: for a note of no device that other nodes write, too."""
 
     def load_with_endpoint(self, key: str) -> Future[bytes | None]:
         """Do what `load` does, and read the endpoint of the note's device with it.

@@ -45,6 +45,7 @@ from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.options import on_layers, read_options
+from bindings.lorawan.outages import Outages
 from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import Provider
@@ -120,6 +121,7 @@ class LorawanBinding:
         self._catch_up = CatchUp(settings, provider, records, Replay(records, uplinks, reports, events), events)
         self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, records, provider, outstanding, events)
         self._watch = Watch(provider, self._catch_up, self._profiles, events)
+        self._outages = Outages(memory, self._catch_up.all_devices, events.now)
         self._standings = Standings(provider, records, outstanding, clock, events)
         await provider.open()
         try:
@@ -133,6 +135,7 @@ class LorawanBinding:
             self._reconciler.run(),
             self._reconciler.check_lingering(),
             self._standings.run(),
+            self._outages.run(),
             self._write_forever(),
         )
         self._tasks = [asyncio.create_task(one) for one in work]
@@ -194,9 +197,9 @@ class LorawanBinding:
         return self._inbound.take(event, late=late)
 
     def missed(self) -> None:
-        """Events may have been lost: read the histories of all devices."""
+        """Events may have been lost: read the histories of all devices, on all nodes."""
         if self._calls.open:
-            self._catch_up.all_devices()
+            self._outages.tell()
 
     def count(self, name: str, **labels: str) -> None:
         """Increment a counter for operators."""
@@ -268,6 +271,17 @@ class LorawanBinding:
             log.warning("network %s: notes of devices that another node serves now are old: %s", self.name, error)
         self._outstanding.let_go(devices)
 
+    async def work_for_all_nodes(self, alive: Callable[[], Collection[str]]) -> None:
+        """Take events that wait for nodes that are gone (bindings.contract.WorksForAllNodes)."""
+        if self._calls.open:
+            await self.provider.take_for_others(alive)
+
+    def node_was_lost(self, node: str) -> None:
+        """Read all histories: what a node had received and not committed is only there."""
+        if self._calls.open:
+            log.info("network %s: node %s ended without a word; histories are read", self.name, node)
+            self._catch_up.all_devices()
+
     async def deprovision(self, device: str) -> None:
         """Forget the device; it stays in the network server, and its queue expires by the deadlines.
 
@@ -321,9 +335,7 @@ class LorawanBinding:
     def check_for_nodes(self) -> None:
         """Raise ConfigurationError if ChirpStack would post to one node alone (bindings.contract.ChecksForNodes)."""
         http = self._settings.http
-        if self._settings.events == "mqtt":
-            raise ConfigurationError('events = "mqtt": several nodes cannot take events from a broker yet; use http')
-        if not (http.public_url and http.path):
+        if self._settings.events == "http" and not (http.public_url and http.path):
             raise ConfigurationError(
                 "http: on several nodes, set public_url to the URL of a load balancer that leads to all of them, and "
                 "path: ChirpStack posts to one URL, the same for all nodes"

@@ -27,6 +27,9 @@ COUNTERS = {
     "lorawan_malformed_events": "Events that are not events of ChirpStack v4.",
     "lorawan_mqtt_disconnects": "Times that the broker closed the connection.",
     "lorawan_mqtt_refusals": "Times that the broker refused the connection.",
+    "lorawan_mqtt_sessions_inherited": (
+        "Sessions at the broker from which this node took the events of a node that was gone."
+    ),
     "lorawan_mqtt_sessions_lost": (
         "Sessions that the broker did not keep: events were lost, and ChirpStack is asked for them."
     ),

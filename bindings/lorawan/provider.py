@@ -4,7 +4,7 @@ A provider uses the API of one product and reads its events. It stores nothing a
 a downlink: the binding does, in the same way for all products.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -87,7 +87,7 @@ class Sink(Protocol):
     def take(self, event: NetworkEvent, *, late: bool = False) -> Awaitable[None]:
         """Commit an event; only after that the network server may be answered.
 
-        `late`: the event comes from another node, some time after it came there. Raises, now or when awaited,
+        `late`: the event may have waited for a while, such as at another node. Raises, now or when awaited,
         StoreUnavailable; NotServedHere, which is one, if another node serves the device: then pass the event on.
         """
 
@@ -137,6 +137,12 @@ class Provider(Protocol):
 
     async def listen(self, sink: Sink, memory: Memory) -> None:
         """Begin to accept events. Raises BindingError (a port is taken), StoreUnavailable."""
+
+    async def take_for_others(self, alive: Callable[[], Collection[str]]) -> None:
+        """Take, until cancelled, events that wait for nodes that are gone; `alive` returns the names of the others.
+
+        Called while it listens, on one of several nodes.
+        """
 
     async def stop_listening(self) -> None:
         """Accept no more events; wait until running ones are committed."""

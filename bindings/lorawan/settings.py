@@ -81,7 +81,11 @@ class Mqtt(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
     username: Annotated[str, Meta(description="user name; empty: none")] = ""
     password: Annotated[str, Meta(description="password", extra={"secret": True})] = ""
     client_id: Annotated[
-        str, Meta(description="name of the session that the broker keeps; empty: generated once and stored")
+        str,
+        Meta(
+            description="name of the session that the broker keeps; empty: generated once and stored. With [cluster] "
+            "the name of the node is added"
+        ),
     ] = ""
     topic: Annotated[
         str,
@@ -100,7 +104,7 @@ class Mqtt(Masked, kw_only=True, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="name of a shared subscription; its subscribers share the events, and lose their order. "
-            "Empty: none"
+            "Empty: none; with [cluster] the nodes share a subscription whose name is generated once and stored"
         ),
     ] = ""
 

@@ -52,7 +52,7 @@ class SharedToken:
         if other_than is None:
             await asyncio.sleep(random.uniform(0, _AT_ONCE))  # noqa: S311  # no secret
         try:
-            kept = await self._memory.load(KEY)
+            kept = await self._memory.fresh(KEY)
             note = None if kept is None else msgspec.msgpack.decode(kept, type=_Note)
         except (StoreUnavailable, msgspec.DecodeError) as error:
             log.warning("another node's token cannot be read: %s", error, extra={"sample": "shared token"})

@@ -12,6 +12,7 @@ from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
 from bridge.service.node_clock import NodeClock
 from bridge.service.node_inbox import NodeInbox
+from bridge.service.other_nodes import LostNodes, WorkForAllNodes
 from bridge.service.owner_requests import CarryOut, OwnerWork
 from bridge.service.parts import Parts
 from bridge.service.progress import Progress
@@ -75,7 +76,16 @@ async def node_of(
     tasks.begin(added.run())
     tasks.begin(addresses.run())
     quotas = QuotaAllotments(parts.quotas, ledger, parts.runner, metrics.count)
-    return Node(
-        ledger, shards, followers, chores, config.cluster.renew, metrics, looked, addresses.release_rest, quotas,
-        NodeClock(ledger, wall),
+    lost = LostNodes(parts.networks, shards.node)
+
+    def has_looked() -> None:
+        looked()
+        if node.work.view is not None:
+            lost.look(node.work.view)
+
+    for_all = WorkForAllNodes(parts.networks, lambda: node.work.alive, metrics.count)
+    node = Node(
+        ledger, shards, followers, [*chores, for_all.run], config.cluster.renew, metrics, has_looked,
+        addresses.release_rest, quotas, NodeClock(ledger, wall),
     )  # fmt: skip
+    return node

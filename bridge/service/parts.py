@@ -155,6 +155,7 @@ async def built(
         memory = store.memories.of(network)
         memory.bring = runner.bring
         memory.is_shared = shards is not None
+        memory.node = "" if shards is None else shards.node
         return NetworkEvents(network, directory, runner, store, notes, clock, count, order), memory
 
     def started(network: str, binding: Binding) -> None:

@@ -60,6 +60,7 @@ class NetworkMemory:
         self._loading: dict[str, _Loading] = {}
         self.bring: Bring = table.find
         self.is_shared = False  # whether other nodes read and write the notes of no device, too
+        self.node = ""  # the name of this node among them
 
     # For bindings
 
@@ -79,6 +80,21 @@ class NetworkMemory:
     def load(self, key: str) -> Future[bytes | None]:
         """Return a future of a note, or of None. Callers that wait for one key continue in the order of calls."""
         return self._load(key, self._table.find)
+
+    def fresh(self, key: str) -> Future[bytes | None]:
+        """Return a future of a note as it is in the store, past what is in memory."""
+        future: Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def found(value: bytes | None, error: BridgeError | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+
+        self._table.find(self._network, key, found)
+        return future
 
     def load_with_endpoint(self, key: str) -> Future[bytes | None]:
         """Do what `load` does, and load the endpoint of the note's device by the same read."""

@@ -17,6 +17,7 @@ class DictMemory:
         self.fails = False
         self.forgets = False
         self.is_shared = False
+        self.node = ""
 
     def cached(self, key):
         return MISS if self.forgets else self.notes.get(key, MISS)
@@ -27,7 +28,7 @@ class DictMemory:
 
         return asyncio.ensure_future(read())
 
-    load_with_endpoint = load
+    load_with_endpoint = fresh = load
 
     def held(self, key):
         return self.notes.get(key)

@@ -111,7 +111,7 @@ async def lorawan_cluster(
         more = ["--mqtt", mqtt, "--mqtt-qos", "1"] if mqtt else []
         part = await cluster.lab.start_chirpstack(
             [_device(number) for number in range(DEVICES)],
-            "--history", str(history), *more,
+            "--history", str(history), "--no-mac-commands", *more,
             http="" if mqtt else f"{cluster._balancer}/{MORE_PATH}",
         )  # fmt: skip
 

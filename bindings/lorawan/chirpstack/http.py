@@ -7,27 +7,17 @@ events are recovered by `StreamDeviceEvents`.
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
-from urllib.parse import unquote
 
 from bindings.contract import Post
 from bindings.http.callbacks import CallbackListener, Names
 from bindings.http.messages import Answer, Request
 from bindings.http.server import Limits
+from bindings.lorawan.chirpstack.taking import Take, first_in
 from bindings.lorawan.settings import Http
 
 NAMES = Names("http", "ChirpStack", "lorawan_events", "lorawan_events", "lorawan_internal_errors")
 
 _OK = Answer(200)
-
-
-class Take(Protocol):
-    """Commits one event: its kind and body; `late`: another node had it before.
-
-    Raises NotificationError or StoreUnavailable, now or when awaited.
-    """
-
-    def __call__(self, kind: str, body: bytes, *, late: bool = False) -> Awaitable[None]: ...
 
 
 class HttpEvents(CallbackListener):
@@ -54,20 +44,12 @@ class HttpEvents(CallbackListener):
 
     def _event(self, request: Request) -> Awaitable[Answer | None]:
         query = request.query
-        if _first(query, "event") == "self-check":
-            return self._prove(_first(query, "probe"))
+        if first_in(query, "event") == "self-check":
+            return self._prove(first_in(query, "probe"))
         return self._commit(query, request.body, late=False)
 
     def _commit(self, query: str, body: bytes, *, late: bool) -> Awaitable[None]:
-        return self.take_event(_first(query, "event"), body, late=late)
+        return self.take_event(first_in(query, "event"), body, late=late)
 
     async def _prove(self, probe: str) -> Answer:
         return Answer(200, self.proof(probe))
-
-
-def _first(query: str, name: str) -> str:
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name:
-            return unquote(value)
-    return ""

@@ -1,5 +1,7 @@
 """Events over MQTT 5: QoS 1, a session that the broker keeps, and PUBACK only when an event is committed.
 
+Several nodes share a subscription, and each has a session of its own: the broker gives each event to one of them.
+
 paho's network thread only passes messages on; everything else runs in the event loop.
 """
 
@@ -8,6 +10,7 @@ import logging
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -16,21 +19,25 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from bindings.contract import Keep, PassOn, Post
+from bindings.lorawan.chirpstack.taking import Take, first_in, query_of
 from bindings.lorawan.settings import Mqtt
 from bindings.tls import client_context
-from bridge.errors import NotificationError, StoreUnavailable
+from bridge.errors import NotificationError, NotServedHere, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 _RETRY = 1.0  # seconds until an event that could not be stored is tried again; the broker waits meanwhile
 _MAX_RETRY = 30.0
-
-Take = Callable[[str, bytes], Awaitable[None]]
-"""Commits one event: its kind and body. Raises, now or when awaited, NotificationError or StoreUnavailable."""
+_BACKLOG = 10.0  # seconds after a connection in which events may have waited at the broker
+_LEAVE = 5.0  # seconds that a node which stops waits until its part of the events goes to others, and is committed
 
 
 class MqttEvents:
-    """One subscription. `missed` is called if the broker did not keep events while it, or the bridge, was down."""
+    """One subscription. `missed` is called if the broker did not keep events while it, or the bridge, was down.
+
+    It is also a `bindings.contract.PostListener`: events of other nodes' devices are passed on as if they were posted.
+    """
 
     def __init__(
         self, settings: Mqtt, application_id: str, take: Take, missed: Callable[[], None], count: Callable[[str], None]
@@ -42,7 +49,7 @@ class MqttEvents:
             else None
         )
         topic = settings.topic.replace("{application}", application_id or "+")
-        self._topic = f"$share/{settings.shared_group}/{topic}" if settings.shared_group else topic
+        self.topic = f"$share/{settings.shared_group}/{topic}" if settings.shared_group else topic
         self._settings = settings
         self._take = take
         self._missed = missed
@@ -51,6 +58,10 @@ class MqttEvents:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._had_session = False
+        self._is_shared = False
+        self._heir = False
+        self._left = asyncio.Event()
+        self._connected_at = 0.0  # on the event loop's clock
         self._answered = False  # whether the ending connection was refused with a reason
         self.connected = False
         self.subscribed = False
@@ -58,12 +69,36 @@ class MqttEvents:
         self.taken = 0
         self.lower_qos = 0  # events that came with QoS 0
         self.connections = 0
+        self.is_over = False  # whether the connection ended, or was not made, of one that is not made again
+        self.session_present = False  # whether the broker had kept the session when it was last connected
+        self.keep: Keep | None = None
+        self.pass_on: PassOn | None = None
 
-    async def start(self, client_id: str) -> None:
-        """Begin to connect; the bridge keeps trying if the broker is down."""
+    def shared_topic(self, group: str) -> str:
+        """Return the subscription of nodes, with this name unless the settings have another."""
+        return self.topic if self._settings.shared_group else f"$share/{group}/{self.topic}"
+
+    async def start(self, client_id: str, group: str = "", topic: str = "") -> None:
+        """Begin to connect; the bridge keeps trying if the broker is down.
+
+        `group`: nodes share a subscription with this name, unless the settings have another. `topic`: the
+        subscription of another node that is gone; only what its session has is taken, and a connection that breaks is
+        not made again.
+        """
         settings = self._settings
         self._loop = asyncio.get_running_loop()
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=True)
+        self._heir, self._is_shared = bool(topic), bool(group)
+        if topic:
+            self.topic = topic
+        elif group:
+            self.topic = self.shared_topic(group)
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=paho.MQTTv5,
+            manual_ack=True,
+            reconnect_on_failure=not self._heir,
+        )
         if settings.username:
             client.username_pw_set(settings.username, settings.password or None)
         if self._context is not None:
@@ -73,6 +108,7 @@ class MqttEvents:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.reconnect_delay_set(1, 30)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it without
         properties.SessionExpiryInterval = settings.session_expiry
@@ -84,7 +120,12 @@ class MqttEvents:
         client.loop_start()
 
     async def stop(self) -> None:
-        """Accept nothing more; events that are not committed stay with the broker for the next start."""
+        """Accept nothing more; events that are not committed stay with the broker for the next start.
+
+        Where nodes share the subscription, the others get all events from then on.
+        """
+        if self._is_shared and self._client is not None and self.subscribed:
+            await self._leave(self._client)
         self._stopping = True
         client, self._client = self._client, None
         if client is not None:
@@ -93,10 +134,41 @@ class MqttEvents:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _leave(self, client: paho.Client) -> None:
+        """Give up this node's part of the events, and wait until those that it was given are committed."""
+        client.unsubscribe(self.topic)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE):
+                await self._left.wait()
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+
+    # Events that another node has received (`bindings.contract.PostListener`)
+
+    def hold(self) -> None:
+        """Do nothing: the broker waits by itself."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def take_kept(self, post: Post) -> Awaitable[None]:
+        """Take an event that another node has received."""
+        return self._take(first_in(post.query, "event"), post.body, late=True)
+
     @staticmethod
     def _close(client: paho.Client) -> None:
         client.disconnect()
         client.loop_stop()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an event is being committed."""
+        return bool(self._tasks)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether nodes share the subscription."""
+        return self._is_shared
 
     def status(self) -> dict[str, Any]:
         """Return the state for an operator, as JSON values."""
@@ -114,8 +186,11 @@ class MqttEvents:
         if reason.is_failure:
             self._in_loop(self._refused_connection, str(reason))
             return
-        # Retained messages are no events; with the subscription in the session, this changes nothing at the broker.
-        client.subscribe(self._topic, options=SubscribeOptions(qos=1, retainHandling=2))
+        if self._heir:
+            client.unsubscribe(self.topic)
+        else:
+            # Retained messages are no events; with the subscription in the session, this changes nothing at the broker.
+            client.subscribe(self.topic, options=SubscribeOptions(qos=1, retainHandling=2))
         self._in_loop(self._connected, flags.session_present)
 
     def _on_connect_fail(self, _client: paho.Client, _user: Any) -> None:
@@ -126,9 +201,12 @@ class MqttEvents:
     def _on_subscribe(self, _client: paho.Client, _user: Any, _mid: int, reasons: Any, _more: Any) -> None:
         for reason in reasons:
             if reason.is_failure:
-                self._in_loop(self._refused, f"subscription to {self._topic}: {reason}")
+                self._in_loop(self._refused, f"subscription to {self.topic}: {reason}{self._shared_cure}")
             else:
                 self._in_loop(self._has_subscribed)
+
+    def _on_unsubscribe(self, _client: paho.Client, _user: Any, _mid: int, _reasons: Any, _more: Any) -> None:
+        self._in_loop(self._left.set)
 
     def _on_disconnect(self, _client: paho.Client, _user: Any, _flags: Any, reason: Any, _more: Any) -> None:
         self._in_loop(self._disconnected, str(reason))
@@ -146,6 +224,8 @@ class MqttEvents:
 
     def _connected(self, session_present: bool) -> None:
         self.connected = True
+        self._connected_at = self._loop.time()
+        self.session_present = session_present
         self.connections += 1
         self.last_error = ""
         log.info("connected to the broker", extra={"session_kept": session_present})
@@ -153,7 +233,8 @@ class MqttEvents:
             if self._had_session:
                 self._count("lorawan_mqtt_sessions_lost")
                 log.warning("the broker did not keep the session: events were lost, ChirpStack is asked for them")
-            self._missed()
+            if self._had_session or not self._is_shared:  # other nodes got what came before this one's first connection
+                self._missed()
         elif self.lower_qos:
             self._missed()  # a session keeps no events of QoS 0
         self._had_session = True
@@ -162,6 +243,7 @@ class MqttEvents:
         self.subscribed = True
 
     def _disconnected(self, reason: str) -> None:
+        self.is_over |= self._heir
         if self.connected and not self._stopping:
             self._count("lorawan_mqtt_disconnects")
             log.warning(
@@ -175,6 +257,7 @@ class MqttEvents:
         self.connected = self.subscribed = self._answered = False
 
     def _away(self, reason: str) -> None:
+        self.is_over |= self._heir
         if self._stopping:
             return
         self.last_error = reason
@@ -204,11 +287,17 @@ class MqttEvents:
         """Commit an event, then acknowledge it; while the store is down, neither."""
         kind = message.topic.rpartition("/")[2]
         pause = _RETRY
+        late = self._heir or self._loop.time() - self._connected_at < _BACKLOG
         while True:
             try:
-                await self._take(kind, bytes(message.payload))
+                await self._take(kind, bytes(message.payload), late=late)
             except NotificationError as error:
                 log.warning("event dropped: %s", error, extra={"sample": "lorawan event"})
+            except NotServedHere as elsewhere:
+                if not await self._passed_on(kind, message, elsewhere):
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _MAX_RETRY)
+                    continue
             except StoreUnavailable as error:
                 log.warning("event waits: %s", error, extra={"sample": "lorawan store"})
                 self._count("lorawan_events_store_unavailable")
@@ -226,6 +315,22 @@ class MqttEvents:
             self.lower_qos += 1
         if self._client is not None:
             self._client.ack(message.mid, message.qos)
+
+    async def _passed_on(self, kind: str, message: paho.MQTTMessage, elsewhere: NotServedHere) -> bool:
+        """Commit an event for the node that serves its device; return whether that was done."""
+        try:
+            if self.pass_on is None:
+                raise elsewhere
+            await self.pass_on(Post("", query_of(kind), bytes(message.payload)), elsewhere.shard)
+        except StoreUnavailable as error:
+            log.warning("event for another node waits: %s", error, extra={"sample": "lorawan store"})
+            self._count("lorawan_events_store_unavailable")
+            return False
+        return True
+
+    @property
+    def _shared_cure(self) -> str:
+        return "; several nodes need a broker with shared subscriptions of MQTT 5" if self._is_shared else ""
 
 
 def _why(error: BaseException | None) -> str:

@@ -1,7 +1,7 @@
 """ChirpStack v4 as a network server of the binding: calls over gRPC-Web or gRPC, events over HTTP or MQTT."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -16,6 +16,7 @@ from bindings.lorawan.chirpstack.client import ChirpStackClient
 from bindings.lorawan.chirpstack.diagnosis import FLUSH_SPARES_PENDING, diagnose, version_of
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
+from bindings.lorawan.chirpstack.sessions import SessionsOfOthers, note_session
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.provider import NewItem, PortsOf, Provider, QueuedItem, Sight, Sink, Standing
@@ -28,6 +29,7 @@ from bridge.errors import BindingError, CallFailed, CallTrouble, NotificationErr
 log = logging.getLogger(__name__)
 
 _CLIENT_ID_KEY = "client id"
+_NAME = "lwm2m-bridge-"
 
 
 class ChirpStack:
@@ -42,10 +44,11 @@ class ChirpStack:
         if settings.events == "http":
             self.http = HttpEvents(settings.http, self._take, self._count)
         else:
-            self.mqtt = MqttEvents(settings.mqtt, settings.application_id, self._take, self._missed, self._count)
+            self.mqtt = self._subscription()
         self._inherited: HttpEvents | None = None  # an earlier instance's listener, until `listen`
         self.version = ""
         self._sink: Sink | None = None
+        self._memory: Memory | None = None  # of nodes that share a subscription
         self._regions: dict[str, api.GetRegionResponse] = {}
 
     @property
@@ -82,9 +85,13 @@ class ChirpStack:
             earlier.http.hold()
             self._inherited, earlier.http = earlier.http, None
 
+    def _subscription(self, missed: Callable[[], None] | None = None) -> MqttEvents:
+        settings = self._settings
+        return MqttEvents(settings.mqtt, settings.application_id, self._take, missed or self._missed, self._count)
+
     @property
     def posts(self) -> PostListener | None:
-        return self.http
+        return self.mqtt if self.mqtt is not None and self.mqtt.is_shared else self.http
 
     async def receive(self, note: ReadNote) -> bool:
         path = None if self.http is None else await known_path(note, self._settings.http.path)
@@ -105,11 +112,34 @@ class ChirpStack:
                 self.http.release()
             where = self.http.address
         if self.mqtt is not None:
-            client_id = self._settings.mqtt.client_id or "lwm2m-bridge-" + await generated_value(memory, _CLIENT_ID_KEY)
-            await self.mqtt.start(client_id)
+            await self._subscribe(self.mqtt, memory)
             where = (self._settings.mqtt.host, self._settings.mqtt.port)
         over = self._settings.events
         log.info("ChirpStack %s, events over %s at %s port %d", self._settings.api.server, over, *where)
+
+    async def _subscribe(self, mqtt: MqttEvents, memory: Memory) -> None:
+        configured = self._settings.mqtt
+        name = configured.client_id or _NAME + await generated_value(memory, _CLIENT_ID_KEY)
+        if not memory.is_shared:
+            await mqtt.start(name)
+            return
+        group = configured.shared_group or _NAME + await generated_value(memory, _CLIENT_ID_KEY)
+        client_id = f"{name}-{memory.node}"
+        await note_session(memory, client_id, mqtt.shared_topic(group))
+        self._memory = memory
+        await mqtt.start(client_id, group)
+
+    async def take_for_others(self, alive: Callable[[], Collection[str]]) -> None:
+        main = self.mqtt
+        if main is None or self._memory is None:
+            return
+
+        def make() -> MqttEvents:
+            one = self._subscription(lambda: None)
+            one.pass_on = main.pass_on
+            return one
+
+        await SessionsOfOthers(self._memory, make, self._count).run(alive)
 
     async def stop_listening(self) -> None:
         if self.mqtt is not None:

@@ -1,0 +1,28 @@
+"""What both ways on which ChirpStack's events come have in common: who takes them, and how they are passed on."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+from urllib.parse import quote, unquote
+
+
+class Take(Protocol):
+    """Commits one event: its kind and body; `late`: another node had it before.
+
+    Raises, now or when awaited, NotificationError; StoreUnavailable; NotServedHere, if another node must take it.
+    """
+
+    def __call__(self, kind: str, body: bytes, *, late: bool = False) -> Awaitable[None]: ...
+
+
+def query_of(kind: str) -> str:
+    """Return the query with which ChirpStack posts an event of a kind."""
+    return f"event={quote(kind, safe='')}"
+
+
+def first_in(query: str, name: str) -> str:
+    """Return the first value of a name in a query; "" if there is none. That of `event` is the event's kind."""
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key == name:
+            return unquote(value)
+    return ""
