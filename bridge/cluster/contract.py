@@ -13,11 +13,15 @@ message in SUBMITTING as in doubt (R9), as a start does.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class ShardFollower(Protocol):
-    """A part of the node that has work to do when a shard comes or goes. Each call has a time limit of 10 s."""
+    """A part of the node that has work to do when a shard comes or goes.
+
+    It is called for several shards at the same time, for each one call after the other. Each call has a time limit of
+    10 s (but `HasTimeLimit`).
+    """
 
     async def taken(self, shard: int, epoch: int) -> None:
         """Prepare to serve a shard: its rows may be changed, and events of its endpoints are processed from now on.
@@ -30,6 +34,13 @@ class ShardFollower(Protocol):
 
         An error is logged, and the shard is released all the same.
         """
+
+
+@runtime_checkable
+class HasTimeLimit(Protocol):
+    """A follower whose calls may take `time_limit` seconds; None: it ends each of them by itself."""
+
+    time_limit: float | None
 
 
 class Shards(Protocol):

@@ -17,6 +17,11 @@ class Fitness:
     def is_fit(self) -> bool:
         return self._ends is None
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether so many shards in a row have failed that only one at a time should be tried, until one is served."""
+        return self._in_a_row >= FAILURES
+
     def served(self) -> None:
         """Note that a shard is served: whatever failed before works again."""
         self._in_a_row = 0
@@ -26,16 +31,14 @@ class Fitness:
     def failed(self, now: float) -> bool:
         """Note that a shard could not be served; return whether no other one should be tried now."""
         self._in_a_row += 1
-        if self._in_a_row < FAILURES:
+        if not self.is_doubtful:
             return False
         if self._ends is None:
             self._ends = now + self._pause
             self._pause = min(2 * self._pause, PAUSE_AT_MOST)
         return True
 
-    def may_try_again(self, now: float) -> bool:
-        """Return whether the pause has ended; the node counts as fit from then on, until the next failure."""
-        if self._ends is None or now < self._ends:
-            return False
-        self._ends = None
-        return True
+    def look(self, now: float) -> None:
+        """Let the node count as fit from the end of its pause on, until the next failure."""
+        if self._ends is not None and now >= self._ends:
+            self._ends = None

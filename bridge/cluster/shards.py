@@ -5,10 +5,10 @@ import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bridge.cluster.contract import ShardFollower
+from bridge.cluster.contract import HasTimeLimit, ShardFollower
 from bridge.errors import BridgeError, NotPossible
 
-TIME_LIMIT = 10.0  # seconds that one follower may take
+TIME_LIMIT = 10.0  # seconds that one follower may take, unless it says otherwise
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 class NodeShards:
     """`bridge.cluster.contract.Shards`. The caller has the row in the ledger before `take`, and until after `release`.
 
-    Call `take` and `release` of one shard one after the other.
+    Several shards may be taken and released at the same time; call `take` and `release` of one shard one after the
+    other.
     """
 
     def __init__(self, node: str) -> None:
@@ -43,13 +44,13 @@ class NodeShards:
         """Let the followers prepare for a shard, then serve it.
 
         Raises NotPossible if one of them cannot, also because of a bug: those before it have released the shard, which
-        is not held then.
+        is not held then. If this is cancelled, the shard is held, but not served: call `release`.
         """
         self._epochs[shard] = epoch
         self._accepted.add(shard)
         for number, follower in enumerate(self._followers):
             try:
-                async with asyncio.timeout(TIME_LIMIT):
+                async with asyncio.timeout(_limit(follower)):
                     await follower.taken(shard, epoch)
             except Exception as error:
                 if not isinstance(error, BridgeError | TimeoutError):
@@ -68,8 +69,12 @@ class NodeShards:
         self._accepted.discard(shard)
         for follower in reversed(followers):
             try:
-                async with asyncio.timeout(TIME_LIMIT):
+                async with asyncio.timeout(_limit(follower)):
                     await follower.released(shard)
             except Exception:
                 log.exception("shard %d is released although a part failed", shard, extra={"sample": "released"})
         self._epochs.pop(shard, None)
+
+
+def _limit(follower: ShardFollower) -> float | None:
+    return follower.time_limit if isinstance(follower, HasTimeLimit) else TIME_LIMIT

@@ -69,13 +69,13 @@ class Cluster(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     take_command: Annotated[
         list[str],
         Meta(
-            description="program and arguments, run before a shard's endpoints are reached here; the shard's part of "
-            "each prefix of [north] is added, e.g. to move a route here"
+            description="program and arguments, run before shards' endpoints are reached here, e.g. to move routes "
+            "here; the part that each shard has of each prefix of [north] is added. It prints `done PREFIX` for each"
         ),
     ] = msgspec.field(default_factory=list)
     release_command: Annotated[
         list[str],
-        Meta(description="program and arguments, run before a shard goes to another node; the same is added"),
+        Meta(description="program and arguments, run before shards go to other nodes; the same is added and printed"),
     ] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,7 @@
-"""Keeps a node's part of a cluster: takes the shards that should be its own, and hands over those that should not."""
+"""Keeps a node's part of a cluster: takes the shards that should be its own, and hands over those that should not.
+
+Each shard is taken and released in the background, all at the same time; looks at the cluster go on meanwhile.
+"""
 
 import asyncio
 import logging
@@ -10,9 +13,11 @@ from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.cluster.view import ClusterView
 from bridge.errors import BridgeError, StoreUnavailable
+from bridge.service.shard_moves import ShardMoves
 
 QUICK = 0.2  # seconds between two looks while shards change hands
 AFTER_FAILURE = 5.0  # seconds before a shard that could not be served here is taken once more
+SOON = 0.02  # seconds after the end of a lease at which its shards can be taken
 LEAVE = 30.0  # seconds that a node which stops spends on handing its shards over
 
 log = logging.getLogger(__name__)
@@ -29,7 +34,10 @@ class ClusterWork:
         self._count = count
         self.view: ClusterView | None = None  # as it was lately
         self._failed: dict[int, float] = {}  # shards that could not be served here → when to try again
+        self._rests_until = 0.0  # when to take shards again, after several could not be served
         self._fitness = Fitness()
+        self._said_fit = True
+        self._moves = ShardMoves(count)
         self._nodes: frozenset[str] = frozenset()
 
     @property
@@ -64,78 +72,111 @@ class ClusterWork:
             )
         return self._pause
 
+    async def quiet(self) -> None:
+        """Return when no shard is being taken or released any more."""
+        await self._moves.quiet()
+
     async def leave(self) -> None:
         """Hand all shards over to nodes that stay, if there are any; return when that is done, or after 30 s.
 
         The node may still hold shards then: it must stop serving them before its place in the ledger ends.
         """
+        await self._moves.stop_taking(*self._moves.taken)
         try:
             await self._ledger.leaving()
             async with asyncio.timeout(LEAVE):
-                while self._shards.held:
+                while self._shards.held or self._moves.under_way:
                     pause = await self._turn()
                     if self.view is None or not self.view.staying:
                         break
                     await asyncio.sleep(min(pause, QUICK))
+                await self._moves.quiet()
         except TimeoutError:
             log.warning("not all shards are handed over: %.0f s have passed", LEAVE)
         except BridgeError as error:
             log.warning("not all shards are handed over: %s", error)
+        await self._moves.stop()
 
     async def _turn(self) -> float:
         now = asyncio.get_running_loop().time()
+        self._fitness.look(now)
+        await self._say_whether_fit()
+        busy = self._moves.under_way  # of which the view may show what was before or after
         self.view = view = await self._ledger.view()
         self._note_nodes()
         me = self._shards.node
         for shard, epoch in [*self._shards.held.items()]:
             if (view.shards[shard].holder, view.shards[shard].epoch) != (me, epoch):
-                log.error("shard %d was taken by another node", shard)
-                self._count("shards_lost")
-                await self._release(shard, view)
-        if self._fitness.may_try_again(now):
-            await self._ledger.unfit(on=False)
-        todo = plan(view, me, self._shards.held)
-        wanted = [shard for shard in todo.take if self._failed.get(shard, 0.0) <= now]
-        if wanted:
-            await self._take(wanted, now)
+                await self._lose(shard, epoch, busy)
+        busy |= self._moves.under_way
+        todo = plan(view, me, self._shards.held.keys() | busy)
+        await self._take([shard for shard in todo.take if shard not in busy], now)
         for shard in todo.release:
-            await self._release(shard, view)
-        return self._pause if todo.settled else min(QUICK, self._pause)
+            if shard not in busy:
+                self._moves.begin(shard, self._release(shard, view.shards[shard].epoch), takes=False)
+        if self._moves.under_way or not todo.settled:
+            return min(QUICK, self._pause)
+        return min(self._pause, self._next_end(view))
+
+    async def _lose(self, shard: int, epoch: int, busy: frozenset[int]) -> None:
+        """Release a shard that the ledger says is not this node's, unless that is what it is doing."""
+        if shard in busy and shard not in self._moves.taken:
+            return
+        log.error("shard %d was taken by another node", shard)
+        self._count("shards_lost")
+        await self._moves.stop_taking(shard)
+        if shard not in self._moves.under_way:
+            self._moves.begin(shard, self._release(shard, epoch), takes=False)
 
     async def _take(self, wanted: list[int], now: float) -> None:
+        """Begin to serve shards that are free."""
+        wanted = [shard for shard in wanted if max(self._failed.get(shard, now), self._rests_until) <= now]
+        if self._fitness.is_doubtful:  # one attempt shows whether this node works again
+            wanted = [] if self._moves.taken else wanted[:1]
+        if not wanted:
+            return
         epochs = await self._ledger.take(wanted)
-        was_fit, is_enough = self._fitness.is_fit, False
         for shard, epoch in sorted(epochs.items()):
-            if is_enough:
-                await self._give_back(shard, epoch, now)
-                continue
-            try:
-                await self._shards.take(shard, epoch)
-            except BridgeError as error:
-                log.error("%s; it is tried again in %.0f s", error, AFTER_FAILURE)  # noqa: TRY400  # no trace helps
-                self._count("shards_refused")
-                await self._give_back(shard, epoch, now)
-                is_enough = self._fitness.failed(now)
-            else:
-                self._fitness.served()
-                self._failed.pop(shard, None)
-                self._count("shards_taken")
+            self._moves.begin(shard, self._serve(shard, epoch), takes=True)
         if epochs:
-            log.info("shards taken", extra={"number": len(epochs), "held": len(self._shards.held)})
-        if self._fitness.is_fit != was_fit:
-            await self._ledger.unfit(on=was_fit)
-            if was_fit:
-                log.error("this node can serve no shard now: the other nodes take them, and it tries again later")
+            log.info("shards taken", extra={"number": len(epochs), "held": len(self._shards.held.keys() | epochs)})
 
-    async def _give_back(self, shard: int, epoch: int, now: float) -> None:
-        self._failed[shard] = now + AFTER_FAILURE
-        await self._ledger.release(shard, epoch)
+    async def _serve(self, shard: int, epoch: int) -> None:
+        """Serve a shard that is this node's now, or give it back."""
+        try:
+            await self._shards.take(shard, epoch)
+        except BridgeError as error:
+            log.error("%s; it is tried again in %.0f s", error, AFTER_FAILURE, extra={"sample": "refused"})  # noqa: TRY400  # no trace helps
+            self._count("shards_refused")
+            now = asyncio.get_running_loop().time()
+            self._failed[shard] = now + AFTER_FAILURE
+            if self._fitness.failed(now):
+                self._rests_until = now + AFTER_FAILURE
+            await self._ledger.release(shard, epoch)
+        else:
+            self._fitness.served()
+            self._failed.pop(shard, None)
+            self._count("shards_taken")
 
-    async def _release(self, shard: int, view: ClusterView) -> None:
+    async def _release(self, shard: int, epoch: int) -> None:
         if shard in self._shards.held:
             await self._shards.release(shard)
-        await self._ledger.release(shard, view.shards[shard].epoch)
+        await self._ledger.release(shard, epoch)
         self._count("shards_released")
+
+    async def _say_whether_fit(self) -> None:
+        is_fit = self._fitness.is_fit
+        if is_fit == self._said_fit:
+            return
+        await self._ledger.unfit(on=not is_fit)
+        self._said_fit = is_fit
+        if not is_fit:
+            log.error("this node can serve no shard now: the other nodes take them, and it tries again later")
+
+    def _next_end(self, view: ClusterView) -> float:
+        """Return the seconds until the first lease of another node is over, if that is not renewed."""
+        left = (node.left for node in view.nodes.values() if node.is_alive and node.name != self._shards.node)
+        return min(left, default=self._pause) + SOON
 
     def _note_nodes(self) -> None:
         nodes = frozenset(self.alive)

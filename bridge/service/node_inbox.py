@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from bridge.errors import StoreUnavailable
 from bridge.service.inbox import HELD, POLL, InboxWork
 from bridge.service.inbox_order import InboxOrder
+from bridge.service.together import Group, Together
 from bridge.store.inbox import ANSWERS, NO_SHARD, Inbox
 
 FOR_ALL = 0  # the shard whose node takes posts of no shard: of a time without [cluster]
@@ -40,6 +41,7 @@ class NodeInbox:
         self._order = order
         self._shards: set[int] = set()  # whose posts are taken by `run`
         self._told: set[int] = set()  # shards whose posts were told of and not read since
+        self._looking = Together[bool](self._look)
         inbox.when_told = self._when_told
 
     async def taken(self, shard: int, _epoch: int) -> None:
@@ -48,12 +50,19 @@ class NodeInbox:
         self._order.close(shards)
         try:
             async with asyncio.timeout(HELD):
-                await self._work.take_what_waits(shards)
+                if await self._looking.ask(shard):
+                    await self._work.take_what_waits(shards)
         except TimeoutError:
             log.warning("shard %d: posts still wait in the inbox, and later ones may go before them", shard)
         finally:
             self._order.open(shards)
         self._shards |= shards
+
+    async def _look(self, group: Group[bool]) -> None:
+        """Read once what waits for shards that are taken together, and begin to take it."""
+        found = await self._work.take_all(_with_posts_of_none(group.left))
+        for shard in group.left:
+            group.end(shard, found)
 
     async def released(self, shard: int) -> None:
         """Stop taking posts of a shard, and return when none is being taken."""

@@ -1,20 +1,23 @@
-"""Moves the addresses of a shard to this node, by commands of the operator's, when the shard is taken or released."""
+"""Moves the addresses of shards to this node, by commands of the operator's, when shards are taken or released."""
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from bridge.config import Config
 from bridge.errors import ConfigurationError
 from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Pool, pools
 from bridge.service.actor import CountFunction
-from bridge.service.standing_by import run_command
+from bridge.service.address_commands import AddressCommand
+from bridge.service.together import Group, Together
 
-TIMEOUT = 4.0  # seconds for one command: two attempts stay within the time that a follower has
-FOR_ALL = 60.0  # seconds for the one at the start, which is about all shards
-AT_STOP = 15.0  # seconds for the one at a stop, which is about all shards that are still held
+TIMEOUT = 4.0  # seconds for a command for one shard; for several, those in which it proves nothing more
+FOR_MANY = 60.0  # seconds for a command for several shards
+AT_STOP = 15.0  # seconds for what is still held at a stop
 AGAIN = 5.0  # seconds between attempts to release addresses that could not be released
+FAILURES = 3  # shards in a row, each by itself, for which a command fails before it is not run for the others
+GIVEN_UP = "[cluster] the command has failed for three other shards in a row, and was not run for this one"
 
 log = logging.getLogger(__name__)
 
@@ -22,18 +25,25 @@ log = logging.getLogger(__name__)
 class ShardAddresses:
     """`bridge.cluster.contract.ShardFollower`; the last one, so that servers reach a shard when it can be served.
 
-    A command gets the shard's part of each prefix as further arguments. One that fails, or takes longer than `TIMEOUT`,
-    makes `taken` fail: the shard is given back. Addresses that cannot be released are tried again by `run`.
+    A command gets the parts that all shards of the moment have of each prefix as further arguments. What it does not
+    prove (`bridge.service.address_commands`) it is asked for once more, shard by shard. One that fails then, or takes
+    longer than `TIMEOUT`, makes `taken` fail: the shard is given back. Addresses that cannot be released are tried
+    again by `run`.
     """
+
+    time_limit = None  # each command has its own
 
     def __init__(
         self, pools: Sequence[Pool], take: Sequence[str], release: Sequence[str], count: CountFunction
     ) -> None:
         """`take` and `release`: program and arguments; empty for none."""
         self._pools = pools
-        self._take = take
-        self._release = release
-        self._count = count
+        self._take = AddressCommand("take_command", take, count)
+        self._release = AddressCommand("release_command", release, count)
+        self._one_by_one: set[AddressCommand] = set()  # those that move one shard at a time
+        self._taking = Together[None](lambda group: self._move(self._take, group))
+        self._releasing = Together[None](lambda group: self._move(self._release, group))
+        self._running = asyncio.Lock()  # one command at a time, so that the last one for a shard decides
         self.stuck: set[int] = set()  # released shards whose addresses are here still, as far as is known
 
     def prefixes(self, shard: int) -> list[str]:
@@ -43,66 +53,174 @@ class ShardAddresses:
     async def taken(self, shard: int, _epoch: int) -> None:
         """Move the addresses to this node. Raises ConfigurationError if the command fails."""
         self.stuck.discard(shard)
-        await self._run("take_command", self._take, self.prefixes(shard))
+        await self._taking.ask(shard)
 
     async def released(self, shard: int) -> None:
         """Release the addresses, in at most two attempts."""
         self.stuck.add(shard)
-        for _ in range(2):
-            if await self._release_once(shard):
-                return
+        await self._release_once(shard)
 
     async def release_all(self) -> None:
         """Release what an earlier process of this node may have left: it may have been killed."""
-        everything = [prefix for shard in range(SHARDS) for prefix in self.prefixes(shard)]
-        try:
-            await self._run("release_command", self._release, everything, FOR_ALL)
-        except ConfigurationError as error:
-            log.warning("addresses of an earlier run may still lead to this node: %s", error)
+        why = await self._release_at_once(range(SHARDS), FOR_MANY)
+        if why:
+            log.warning("addresses of an earlier run may still lead to this node: %s", why)
 
     async def release_rest(self, shards: Collection[int]) -> None:
         """Release the addresses of shards, and those that are stuck, by one command: the process ends.
 
         A failure is logged.
         """
-        rest = [prefix for shard in sorted({*shards, *self.stuck}) for prefix in self.prefixes(shard)]
-        if not rest:
-            return
-        try:
-            await self._run("release_command", self._release, rest, AT_STOP)
-        except ConfigurationError as error:
-            log.error("addresses still lead to this node, which stops: %s", error)  # noqa: TRY400  # the text says it
-        else:
-            self.stuck.clear()
+        self.stuck |= {*shards}
+        why = await self._release_at_once(sorted(self.stuck), AT_STOP)
+        if why:
+            log.error("addresses still lead to this node, which stops: %s", why)
 
     async def run(self) -> None:
         """Try again to release what could not be released, until cancelled."""
         while True:
             await asyncio.sleep(AGAIN)
-            for shard in sorted(self.stuck):
-                await self._release_once(shard)
+            await asyncio.gather(*(self._release_once(shard) for shard in self.stuck))
 
-    async def _release_once(self, shard: int) -> bool:
-        if shard not in self.stuck:  # it was taken again
-            return True
+    async def _release_once(self, shard: int) -> None:
         try:
-            await self._run("release_command", self._release, self.prefixes(shard))
+            await self._releasing.ask(shard)
         except ConfigurationError as error:
             text = "shard %d: its addresses may still lead to this node: %s"
             log.error(text, shard, error, extra={"sample": "addresses stuck"})  # noqa: TRY400  # the text says it
-            return False
-        self.stuck.discard(shard)
-        return True
 
-    async def _run(self, name: str, command: Sequence[str], prefixes: list[str], seconds: float | None = None) -> None:
-        if not command:
+    async def _move(self, command: AddressCommand, group: Group[None]) -> None:
+        """Have a command move the addresses of a group: by one call, then shard by shard where that proved nothing."""
+        if not command.program:
+            for shard in group.left:
+                self._done(command, group, shard)
             return
-        try:
-            await run_command(name, [*command, *prefixes], section="[cluster]", timeout=seconds or TIMEOUT)
-        except ConfigurationError:
-            self._count("address_commands", command=name, result="failed")
-            raise
-        self._count("address_commands", command=name, result="done")
+        number, attempts = len(group.left), 1 if command is self._take else 2
+        together = number > 1 and command not in self._one_by_one
+        if together:
+            await self._move_together(command, group)
+            attempts = 1
+        left, in_a_row, all_worked = group.left, list[tuple[int, str]](), True
+        for shard in left:
+            why = await self._move_one(command, group, shard, attempts) if len(in_a_row) < FAILURES else GIVEN_UP
+            if why:
+                in_a_row.append((shard, why))
+                all_worked = False
+            else:
+                _fail(group, in_a_row)
+        _fail(group, in_a_row)  # not before: the others would wait for the releases of these
+        if together and len(left) == number and all_worked:
+            self._one_by_one.add(command)
+            log.warning(
+                "%s moves one shard at a time, so a take-over takes longer: it proved nothing when it was asked for %d "
+                "at once. Let it take all its arguments, and print a line `done PREFIX` for each (docs/cluster.md)",
+                command.name,
+                number,
+            )
+
+    async def _move_together(self, command: AddressCommand, group: Group[None]) -> None:
+        async with self._running:
+            shards = self._due(command, group)
+            if len(shards) < 2:  # noqa: PLR2004  # others were released or taken meanwhile
+                return
+            work = _Work(self, shards, lambda shard: self._done(command, group, shard))
+            try:
+                await command.run(work.prefixes, work.proved, seconds=FOR_MANY, silent=TIMEOUT)
+            except ConfigurationError as error:
+                log.warning("%s; %d shards are tried one by one", error, len(work.left))
+
+    async def _move_one(self, command: AddressCommand, group: Group[None], shard: int, attempts: int) -> str:
+        """Return why the addresses of a shard have not moved; "" if they have, or need not any more."""
+        why = ""
+        for _ in range(attempts):
+            async with self._running:
+                if shard not in self._due(command, group):
+                    return ""
+                work = _Work(self, [shard], lambda shard: self._done(command, group, shard))
+                try:
+                    await command.run(work.prefixes, work.proved, seconds=TIMEOUT)
+                except ConfigurationError as error:
+                    why = str(error)
+                else:
+                    self._done(command, group, shard)
+            if not group.waits_for(shard):
+                return ""
+        return why
+
+    def _due(self, command: AddressCommand, group: Group[None]) -> list[int]:
+        """Return the shards of a group that a command is still to move: none whose release a new take has overtaken."""
+        if command is self._release:
+            for shard in group.left:
+                if shard not in self.stuck:
+                    group.end(shard, None)
+        return group.left
+
+    def _done(self, command: AddressCommand, group: Group[None], shard: int) -> None:
+        if command is self._release:
+            self.stuck.discard(shard)
+        group.end(shard, None)
+
+    async def _release_at_once(self, shards: Sequence[int], seconds: float) -> str:
+        """Release the addresses of shards within some time, by one call if that works; return what is left, and why.
+
+        Here the exit status alone is proof for all of them: a command that moves one shard at a time would not be done
+        in time.
+        """
+        end = asyncio.get_running_loop().time() + seconds
+        work = _Work(self, shards, self.stuck.discard)
+        if not work.left:
+            return ""
+        async with self._running:
+            try:
+                await self._release.run(work.prefixes, work.proved, seconds=seconds)
+            except ConfigurationError as error:
+                why = str(error)
+            else:
+                self.stuck.difference_update(shards)
+                return ""
+            failed = 0
+            for shard in [*work.left] if len(shards) > 1 else []:
+                left = end - asyncio.get_running_loop().time()
+                if left <= 0 or failed == FAILURES:
+                    break
+                one = _Work(self, [shard], self.stuck.discard)
+                try:
+                    await self._release.run(one.prefixes, one.proved, seconds=min(left, TIMEOUT))
+                except ConfigurationError as error:
+                    why, failed = str(error), failed + 1
+                else:
+                    failed = 0
+                    self.stuck.discard(shard)
+                    work.left.pop(shard, None)
+        return f"{len(work.left)} shards: {why}" if work.left else ""
+
+
+def _fail(group: Group[None], failed: list[tuple[int, str]]) -> None:
+    for shard, why in failed:
+        group.fail(shard, ConfigurationError(why))
+    failed.clear()
+
+
+class _Work:
+    """What one call of a command is for; `left`: what is not proved yet. `done` is called with each shard that is."""
+
+    def __init__(self, addresses: ShardAddresses, shards: Sequence[int], done: Callable[[int], None]) -> None:
+        parts = {shard: addresses.prefixes(shard) for shard in shards}
+        self.prefixes = [prefix for shard in shards for prefix in parts[shard]]
+        self.left = {shard: {*its} for shard, its in parts.items()}
+        self._shard_of = {prefix: shard for shard, its in parts.items() for prefix in its}
+        self._done = done
+
+    def proved(self, prefix: str) -> None:
+        """Note that the command has moved a prefix."""
+        shard = self._shard_of[prefix]
+        its = self.left.get(shard)
+        if its is None:
+            return
+        its.discard(prefix)
+        if not its:
+            del self.left[shard]
+            self._done(shard)
 
 
 def shard_addresses(config: Config, metrics: Metrics) -> ShardAddresses:

@@ -1,7 +1,6 @@
 """A bridge that waits for its turn to serve a ledger, and what it runs when it gets and gives up its turn."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -9,6 +8,7 @@ from typing import TypeVar
 from bridge.config import Config
 from bridge.config.agreement import agreement
 from bridge.errors import ConfigurationError, LedgerInUse, StoreUnavailable
+from bridge.service.commands import started
 from bridge.store.contract import Store
 from bridge.store.opening import LeasedStore, open_as_node, open_in_turn, open_store
 
@@ -93,36 +93,19 @@ async def release(config: Config) -> None:
             log.warning("%s", error)
 
 
-async def run_command(
-    name: str,
-    command: Sequence[str],
-    section: str = "[standby]",
-    timeout: float | None = None,  # noqa: ASYNC109  # the command is ended then
-) -> None:
-    """Run a command of a section of the configuration to its end; `timeout` in seconds, else `COMMAND_TIMEOUT`.
+async def run_command(name: str, command: Sequence[str]) -> None:
+    """Run a command of [standby] to its end, if there is one; it has `COMMAND_TIMEOUT` seconds.
 
     Raises ConfigurationError if it fails, or takes too long.
     """
-    seconds = COMMAND_TIMEOUT if timeout is None else timeout
     if not command:
         return
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-    except OSError as error:
-        raise ConfigurationError(f"{section} {name}: cannot run {command[0]}: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(seconds):
-            printed, _ = await process.communicate()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        raise ConfigurationError(
-            f"{section} {name}: {command[0]} took longer than {seconds:g} s and was ended"
-        ) from None
+    where = f"[standby] {name}: {command[0]}"
+    async with started(command, f"[standby] {name}") as process:
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT):
+                printed, _ = await process.communicate()
+        except TimeoutError:
+            raise ConfigurationError(f"{where} took longer than {COMMAND_TIMEOUT:g} s and was ended") from None
     if process.returncode:
-        raise ConfigurationError(
-            f"{section} {name}: {command[0]} ended with {process.returncode}: {printed[-500:].decode(errors='replace')}"
-        )
+        raise ConfigurationError(f"{where} ended with {process.returncode}: {printed[-500:].decode(errors='replace')}")

@@ -68,7 +68,9 @@ credentials = {{ kind = "oauth2", token_url = {token_url}, client_id = {client},
 callbacks = {{ bind = "{host}", port = {sms_callback}, public_url = "{balancer}", path = "{sms_path}" }}
 downlinks = {{ response_timeout = 2.0 }}
 """
-_TAKE = 'if test -e hangs; then exec sleep 60; fi; ! test -e fails && echo take "${PWD##*/}" "$@" >> "$0"'
+_DONE = 'for prefix; do echo "done $prefix"; done'
+_TAKE = f"""if test -e hangs; then exec sleep 60; fi; if test -e fails; then exit 1; fi
+echo take "${{PWD##*/}}" "$@" >> "$0"; {_DONE}"""
 _OF_THE_HOP = {"Connection", "Content-Length", "Keep-Alive", "Transfer-Encoding"}  # of an answer
 _ENDPOINT = """
 [[endpoints]]
@@ -144,7 +146,7 @@ class OneMachine:
     def commands(self, folder: Path, node: str) -> tuple[list[str], list[str]]:
         """Return the commands with which a node takes and releases addresses; `folder` is the node's."""
         moves = str(self.folder / "moves")
-        release = f'echo release {node} "$@" >> "$0"'
+        release = f'echo release {node} "$@" >> "$0"; {_DONE}'
         return ["/bin/sh", "-c", f"cd {folder}; {_TAKE}", moves], ["/bin/sh", "-c", release, moves]
 
     def listen(self, part: str, port: int) -> socket.socket:
@@ -321,8 +323,8 @@ class Cluster:
         found: dict[str, list[tuple[str, str]]] = {}
         for line in (self.folder / "moves").read_text().splitlines():
             word, node, *prefixes = line.split()
-            if len(prefixes) == 1:
-                found.setdefault(prefixes[0], []).append((word, node))
+            for prefix in prefixes if word == "take" or len(prefixes) < SHARDS else ():
+                found.setdefault(prefix, []).append((word, node))
         return found
 
     async def settled(self, *names: str, wait: float = 60) -> None:

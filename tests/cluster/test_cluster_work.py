@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from bridge.cluster import fitness
-from bridge.cluster.balance import wanted
+from bridge.cluster.balance import UNDER_WAY, wanted
 from bridge.cluster.shards import NodeShards
 from bridge.cluster.view import ClusterView, ShardView
 from bridge.errors import ConfigurationError, StoreUnavailable
@@ -49,6 +49,7 @@ class Nodes:
         """Let each node act once."""
         for work in self.works.values():
             await work.turn()
+            await work.quiet()
 
     async def turns_until(self, done: Callable[[], bool]) -> None:
         for _ in range(ROUNDS):
@@ -139,7 +140,7 @@ async def test_others_serve_the_shards_of_a_node_whose_hook_fails(clock: list[fl
     hook.is_broken = True
     nodes.shards["b"].follow(hook)
     await nodes.turns_until(lambda: nodes.rows.nodes["b"].unfit)
-    assert hook.runs == 2 * fitness.FAILURES, "each attempt is undone, and no other shard is tried"
+    assert hook.runs == 2 * UNDER_WAY, "each attempt is undone, and nothing more is tried"
     await nodes.turns_until(lambda: len(nodes.shards["a"].held) == SHARDS)
     for pause in (1, 2, 4):
         before, runs = clock[0], hook.runs
@@ -190,8 +191,6 @@ async def test_where_all_hooks_fail_each_node_tries_again_until_they_work(clock:
     assert hook.runs == runs + 4, "each node tries one shard"
     hook.is_broken = False
     clock[0] += cluster.AFTER_FAILURE
-    await nodes.turns_until(lambda: len(nodes.shards["a"].held) == SHARDS)  # the first one whose hook works
-    clock[0] += fitness.PAUSE
     await nodes.turns_until(nodes.are_where_they_should_be)
 
 
@@ -216,3 +215,71 @@ async def test_a_node_that_stops_says_how_long_it_has_waited(
     await nodes.turns_until(nodes.are_where_they_should_be)
     await nodes.works["a"].leave()  # b takes no turn meanwhile
     assert caplog.messages == ["not all shards are handed over: 0 s have passed"]
+
+
+class Slow:
+    """Prepares shards once it is allowed to, and tells of which it was asked."""
+
+    def __init__(self, *shards: int) -> None:
+        self.slow = {*shards}
+        self.allowed = asyncio.Event()
+        self.released_: list[int] = []
+
+    async def taken(self, shard: int, _epoch: int) -> None:
+        if shard in self.slow:
+            await self.allowed.wait()
+
+    async def released(self, shard: int) -> None:
+        self.released_.append(shard)
+
+
+async def some_turns(nodes: Nodes) -> None:
+    for _ in range(20):
+        for work in nodes.works.values():
+            await work.turn()
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+
+async def test_a_shard_that_takes_long_keeps_no_other_one_and_no_look() -> None:
+    nodes, slow = Nodes(), Slow(7)
+    nodes.join("a")
+    nodes.shards["a"].follow(slow)
+    await some_turns(nodes)
+    a = nodes.shards["a"]
+    assert [shard for shard in range(SHARDS) if not a.serves(shard)] == [7]
+    nodes.join("b")
+    await some_turns(nodes)
+    assert nodes.works["a"].alive == ["a", "b"]
+    right = {shard for shard in range(SHARDS) if wanted(shard, "ab") == "b"}
+    assert nodes.shards["b"].held.keys() == right - {7}
+    slow.allowed.set()
+    await nodes.turns_until(nodes.are_where_they_should_be)
+
+
+async def test_a_shard_that_is_lost_before_it_is_served_is_withdrawn() -> None:
+    nodes, slow = Nodes(), Slow(7)
+    nodes.join("a")
+    nodes.shards["a"].follow(slow)
+    await some_turns(nodes)
+    row = nodes.rows.shards[7]
+    nodes.rows.shards[7] = ShardView("b", row.epoch + 1)
+    await nodes.works["a"].turn()
+    await nodes.works["a"].quiet()
+    assert slow.released_ == [7]
+    assert 7 not in nodes.shards["a"].held
+    assert nodes.rows.shards[7] == ShardView("b", row.epoch + 1)
+
+
+async def test_a_node_that_stops_gives_up_the_takes_that_are_under_way() -> None:
+    nodes, slow = Nodes(), Slow(*range(0, SHARDS, 2))
+    nodes.join("a")
+    nodes.shards["a"].follow(slow)
+    await some_turns(nodes)
+    nodes.join("b")
+    leaving = asyncio.create_task(nodes.works["a"].leave())
+    while not leaving.done():
+        await nodes.works["b"].turn()
+        await asyncio.sleep(0)
+    assert not nodes.shards["a"].held
+    await nodes.turns_until(lambda: len(nodes.shards["b"].held) == SHARDS)

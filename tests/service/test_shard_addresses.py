@@ -1,6 +1,7 @@
 """The addresses of a shard move with it: by commands, of which a failure is seen and tried again."""
 
 import asyncio
+import contextlib
 import ipaddress
 from collections import Counter
 from pathlib import Path
@@ -18,16 +19,28 @@ from bridge.north.udp.prefixes import SHARDS, Prefix, pools
 from bridge.quota.allotments import Allotments
 from bridge.quota.shared import SharedQuotas
 from bridge.service import shard_addresses
+from bridge.service.address_commands import AddressCommand
 from bridge.service.node import Node
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.shard_addresses import ShardAddresses
 from bridge.store.in_memory import ClusterRows, Disk, InMemoryNode
+from tests.waiting import until
+
+ALL = 'for p in "$@"; do echo "done $p"; done'  # what a command prints that moves all its prefixes
+FIRST = "shift 2; test $# = 0 || exit 1"  # ... one that knows the two prefixes of one shard, and refuses more
+ONE = "sleep 0"  # ... one that moves its first prefixes, does not look at the others, and is content
+ONE_IS_BAD = """
+for p in "$@"; do case $p in 10.64.8.0/*) echo no route; exit 1 ;; esac; done
+for p in "$@"; do echo "done $p"; done
+"""
 
 
 class Moved:
     """Commands that write what they were asked to a file, and fail as long as a file says so."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, then: str = ALL) -> None:
+        """`then`: what a command does in the end."""
+        self._then = then
         self._log = folder / "log"
         self.fails = folder / "fails"
         self.counted: Counter[str] = Counter()
@@ -40,8 +53,18 @@ class Moved:
         self.shards = NodeShards("one")
         self.shards.follow(self.addresses)
 
+    async def take(self, *shards: int) -> list[int]:
+        """Take shards at the same time; return those that are served then."""
+        await asyncio.gather(*(self.shards.take(shard, 1) for shard in shards), return_exceptions=True)
+        return [shard for shard in shards if self.shards.serves(shard)]
+
     def _command(self, word: str) -> list[str]:
-        return ["/bin/sh", "-c", f'echo {word} "$@" >> {self._log}; ! test -e {self.fails}', "sh"]
+        return [
+            "/bin/sh",
+            "-c",
+            f'echo {word} "$@" >> {self._log}; if test -e {self.fails}; then exit 1; fi; {self._then}',
+            "sh",
+        ]
 
     def _count(self, _name: str, *, command: str, result: str) -> None:
         self.counted[f"{command} {result}"] += 1
@@ -61,7 +84,7 @@ async def test_the_parts_of_a_shard_are_taken_and_released(moved: Moved) -> None
     await moved.shards.release(7)
     part = "10.64.7.0/24 2001:db8:0:0:380::/73"
     assert moved.done() == [f"take {part}", f"release {part}"]
-    assert moved.counted == {"take_command done": 1, "release_command done": 1}
+    await until(lambda: moved.counted == {"take_command done": 1, "release_command done": 1}, 10)
 
 
 async def test_a_shard_whose_addresses_cannot_be_taken_is_not_served(moved: Moved) -> None:
@@ -102,9 +125,125 @@ async def test_a_command_that_hangs_is_ended_and_the_shard_given_back(
     moved: Moved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.1)
-    moved.addresses._take = ["/bin/sh", "-c", "exec sleep 60"]
+    moved.addresses._take.program = ["/bin/sh", "-c", "exec sleep 60"]
     with pytest.raises(NotPossible, match=r"took longer than 0\.1 s and was ended"):
         await moved.shards.take(7, 1)
+
+
+async def test_shards_that_are_taken_and_released_together_take_one_call(moved: Moved) -> None:
+    assert await moved.take(7, 9, 8) == [7, 9, 8]
+    await asyncio.gather(*(moved.shards.release(shard) for shard in (7, 8, 9)))
+    parts = " ".join(part for shard in (7, 8, 9) for part in moved.addresses.prefixes(shard))
+    assert moved.done() == [f"take {parts}", f"release {parts}"]
+    assert moved.addresses.stuck == set()
+
+
+async def test_a_shard_is_served_as_soon_as_its_addresses_are_here(tmp_path: Path) -> None:
+    moved = Moved(
+        tmp_path, f'echo "done $1"; echo "done $2"; while ! test -e {tmp_path}/more; do sleep 0.01; done; {ALL}'
+    )
+    taking = asyncio.create_task(moved.take(7, 8))
+    await until(lambda: moved.shards.serves(7), 10)
+    assert not moved.shards.serves(8), "the command has not said so"
+    (tmp_path / "more").touch()
+    assert await taking == [7, 8]
+
+
+@pytest.mark.parametrize("then", [ONE, FIRST])
+async def test_a_command_that_knows_one_shard_at_a_time_goes_on_working(
+    tmp_path: Path, then: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it does not prove is not believed, whatever its exit status: it is called for each shard by itself."""
+    moved = Moved(tmp_path, then)
+    assert await moved.take(7, 8) == [7, 8]
+    parts = [" ".join(moved.addresses.prefixes(shard)) for shard in (7, 8)]
+    assert moved.done() == [f"take {' '.join(parts)}", f"take {parts[0]}", f"take {parts[1]}"]
+    assert "print a line `done PREFIX` for each" in caplog.text
+    before = len(moved.done())
+    assert await moved.take(9, 10) == [9, 10]
+    assert len(moved.done()) == before + 2, "it is not asked for several any more"
+
+
+async def test_one_shard_that_cannot_be_taken_does_not_keep_the_others(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, ONE_IS_BAD)
+    assert await moved.take(7, 8, 9) == [7, 9]
+    assert await moved.take(10, 11) == [10, 11]
+    parts = " ".join(part for shard in (10, 11) for part in moved.addresses.prefixes(shard))
+    assert moved.done()[-1] == f"take {parts}", "such a command is asked for several still"
+
+
+async def test_what_a_command_has_proved_before_it_hangs_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.5)
+    moved = Moved(tmp_path, 'echo "done $1"; echo "done $2"; shift 2; test $# = 0 || exec sleep 60')
+    assert await moved.take(7, 8) == [7, 8]
+    assert moved.counted["take_command failed"] == 1
+    assert moved.done()[1:] == [f"take {' '.join(moved.addresses.prefixes(8))}"]
+
+
+async def test_a_command_that_fails_for_three_shards_is_not_run_for_the_others(moved: Moved) -> None:
+    moved.fails.touch()
+    assert await moved.take(*range(20)) == []
+    assert moved.counted == {"take_command failed": 4, "release_command failed": 4}
+    assert moved.addresses.stuck == {*range(20)}
+
+
+async def test_addresses_that_could_not_be_released_are_released_together(
+    moved: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_addresses, "AGAIN", 0.01)
+    await moved.take(7, 8)
+    moved.fails.touch()
+    await asyncio.gather(*(moved.shards.release(shard) for shard in (7, 8)))
+    assert moved.addresses.stuck == {7, 8}
+    moved.fails.unlink()
+    before = len(moved.done())
+    trying = asyncio.create_task(moved.addresses.run())
+    await until(lambda: not moved.addresses.stuck, 10)
+    trying.cancel()
+    assert len(moved.done()) == before + 1
+
+
+async def test_a_take_that_is_given_up_moves_nothing_afterwards(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, f"while ! test -e {tmp_path}/more; do sleep 0.01; done; {ALL}")
+    first = asyncio.create_task(moved.shards.take(7, 1))
+    await until((tmp_path / "log").exists, 10)
+    second = asyncio.create_task(moved.shards.take(8, 1))  # it waits for the first
+    await asyncio.sleep(0)
+    second.cancel()
+    (tmp_path / "more").touch()
+    await asyncio.gather(first, second, return_exceptions=True)
+    await moved.shards.release(8)
+    parts = [" ".join(moved.addresses.prefixes(shard)) for shard in (7, 8)]
+    assert moved.done() == [f"take {parts[0]}", f"release {parts[1]}"]
+
+
+async def test_what_a_command_that_is_ended_has_started_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would move the addresses later, when another node has them."""
+    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
+    late = tmp_path / "late"
+    moved = Moved(tmp_path, f"(while ! test -e {tmp_path}/more; do sleep 0.01; done; touch {late}) & wait")
+    assert await moved.take(7) == []
+    (tmp_path / "more").touch()
+    with pytest.raises(pytest.fail.Exception):
+        await until(late.exists, 0.5)
+
+
+@given(
+    said=st.lists(
+        st.sampled_from([b"done a", b"done b", b"done a b", b" done b", b"", b"done", b"\xff\n" + b"x" * 70_000])
+    )
+)
+async def test_only_a_line_of_its_own_is_proof(tmp_path_factory: pytest.TempPathFactory, said: list[bytes]) -> None:
+    file, proved = tmp_path_factory.mktemp("said") / "said", list[str]()
+    file.write_bytes(b"".join(line + b"\n" for line in said))
+    command = AddressCommand("take_command", ["/bin/cat", str(file)], lambda *_, **__: None)
+    with contextlib.suppress(ConfigurationError):  # there is no file `a`
+        await command.run(["a", "b"], proved.append, seconds=10)
+    assert proved == [line[5:].decode() for line in said if line in (b"done a", b"done b")]
 
 
 async def test_a_start_releases_what_a_killed_process_left(moved: Moved) -> None:
@@ -148,7 +287,7 @@ async def test_addresses_that_cannot_be_released_at_a_stop_do_not_hold_it_up(
 
 
 async def test_without_commands_nothing_is_run(moved: Moved) -> None:
-    moved.addresses._take = moved.addresses._release = []
+    moved.addresses._take.program = moved.addresses._release.program = []
     await moved.addresses.release_all()
     await moved.shards.take(7, 1)
     assert moved.counted == {}

@@ -1,0 +1,73 @@
+"""Runs a command of the operator's that moves addresses of shards: for many shards at once, or for one.
+
+The command is told prefixes as further arguments. For each that has moved it prints a line `done PREFIX`; so it proves
+what it did, also when it fails or hangs in the middle. Of a command for one shard the exit status says enough.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from bridge.errors import ConfigurationError
+from bridge.service.actor import CountFunction
+from bridge.service.commands import started
+
+PROOF = "done "  # begins a line; a prefix follows, as the command got it
+KEPT = 5  # lines of its output that an error shows
+
+
+class AddressCommand:
+    """One command of [cluster]; `program` with its arguments may be empty: then nothing is run."""
+
+    def __init__(self, name: str, program: Sequence[str], count: CountFunction) -> None:
+        self.name = name
+        self.program = program
+        self._count = count
+
+    async def run(
+        self, prefixes: Sequence[str], proved: Callable[[str], None], *, seconds: float, silent: float | None = None
+    ) -> None:
+        """Run it to its end; `proved` is called with each prefix that it says is done, at once.
+
+        It is ended after `seconds`, or when it has proved nothing more for `silent` seconds. Raises ConfigurationError
+        if it fails, or takes too long.
+        """
+        if not self.program:
+            return
+        try:
+            await self._run(prefixes, proved, seconds, seconds if silent is None else silent)
+        except ConfigurationError:
+            self._count("address_commands", command=self.name, result="failed")
+            raise
+        self._count("address_commands", command=self.name, result="done")
+
+    async def _run(self, prefixes: Sequence[str], proved: Callable[[str], None], seconds: float, silent: float) -> None:
+        asked, said, timer = set(prefixes), deque[str](maxlen=KEPT), asyncio.get_running_loop().time
+        end = timer() + seconds
+        where = f"[cluster] {self.name}: {self.program[0]}"
+        async with started([*self.program, *prefixes], f"[cluster] {self.name}") as process:
+            assert process.stdout is not None  # noqa: S101  # it is a pipe
+            try:
+                async with asyncio.timeout_at(min(end, timer() + silent)) as limit:
+                    while raw := await _line(process.stdout):
+                        line = raw.decode(errors="replace").rstrip()
+                        prefix = line.removeprefix(PROOF)
+                        if line.startswith(PROOF) and prefix in asked and raw.endswith(b"\n"):
+                            proved(prefix)
+                            limit.reschedule(min(end, timer() + silent))
+                        else:
+                            said.append(line)
+                    status = await process.wait()
+            except TimeoutError:
+                took = f"longer than {seconds:g} s" if silent >= seconds else f"{silent:g} s for one prefix"
+                raise ConfigurationError(f"{where} took {took} and was ended") from None
+        if status:
+            raise ConfigurationError(f"{where} ended with {status}: {' / '.join(said)[-500:]}")
+
+
+async def _line(output: asyncio.StreamReader) -> bytes:
+    """Return the next line with its end, "" after the last one; a line that is too long to be read comes as a mark."""
+    try:
+        return await output.readline()
+    except ValueError:
+        return b"(a long line)\n"

@@ -1,0 +1,68 @@
+"""Does something for many shards at once: what is asked for while it is being done is done next, together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from bridge.errors import BridgeError
+
+T = TypeVar("T")
+
+
+class Group(Generic[T]):
+    """Shards for which something is done together. Each ends by itself, as soon as it is known how."""
+
+    def __init__(self, waiting: dict[int, asyncio.Future[T]]) -> None:
+        self._waiting = waiting
+
+    @property
+    def left(self) -> list[int]:
+        """The shards that have not ended, and for which somebody still waits, in order."""
+        return [shard for shard, future in sorted(self._waiting.items()) if not future.done()]
+
+    def waits_for(self, shard: int) -> bool:
+        """Return whether a shard of the group has not ended, and somebody still waits for it."""
+        return not self._waiting[shard].done()
+
+    def end(self, shard: int, result: T) -> None:
+        """Let the one who waits for a shard go on."""
+        if self.waits_for(shard):
+            self._waiting[shard].set_result(result)
+
+    def fail(self, shard: int, error: Exception) -> None:
+        """Let the one who waits for a shard fail."""
+        if self.waits_for(shard):
+            self._waiting[shard].set_exception(error)
+
+
+class Together(Generic[T]):
+    """`do` is called with one group after the other; what it leaves without an end has failed."""
+
+    def __init__(self, do: Callable[[Group[T]], Awaitable[None]]) -> None:
+        self._do = do
+        self._waiting: dict[int, asyncio.Future[T]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def ask(self, shard: int) -> T:
+        """Have it done for a shard; return what came of it. One shard is asked for by one caller at a time.
+
+        Raises what `do` let the shard fail with. If the caller is cancelled, the shard leaves the group.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting[shard] = future
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        while self._waiting:
+            group, self._waiting = Group(self._waiting), {}
+            if not group.left:
+                continue
+            failure: Exception = BridgeError("it was not done")
+            try:
+                await self._do(group)
+            except Exception as error:  # noqa: BLE001  # whoever waits gets it
+                failure = error
+            for shard in group.left:
+                group.fail(shard, failure)
