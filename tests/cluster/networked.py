@@ -90,7 +90,10 @@ class Network(OneMachine):
             str(part) for pool in pools([self.prefix]).values() for n in range(SHARDS) for part in pool.networks(n)
         ]
         await asyncio.to_thread(
-            subprocess.run, [*self.within(node), LAYER2, "release", "eth0", *everything], check=True
+            subprocess.run,
+            [*self.within(node), LAYER2, "release", "eth0", *everything],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
 
 
