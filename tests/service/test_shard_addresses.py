@@ -21,6 +21,7 @@ from bridge.quota.shared import SharedQuotas
 from bridge.service import shard_addresses
 from bridge.service.address_commands import AddressCommand
 from bridge.service.node import Node
+from bridge.service.node_clock import NodeClock
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.shard_addresses import ShardAddresses
 from bridge.store.in_memory import ClusterRows, Disk, InMemoryNode
@@ -269,7 +270,9 @@ async def test_a_node_that_stops_alone_releases_the_addresses_of_all_its_shards(
     ledger = InMemoryNode(Disk(), rows, "one", 5.0, lambda: None)
     nobody: Any = None
     quotas = QuotaAllotments(SharedQuotas((), Allotments(lambda: 0.0)), ledger, nobody, lambda *_, **__: None)
-    node = Node(ledger, moved.shards, (), (), 1.0, Metrics(), lambda: None, moved.addresses.release_rest, quotas)
+    release = moved.addresses.release_rest
+    clock = NodeClock(ledger, lambda: 0.0)
+    node = Node(ledger, moved.shards, (), (), 1.0, Metrics(), lambda: None, release, quotas, clock)
     for shard, epoch in (await ledger.take([7])).items():
         await moved.shards.take(shard, epoch)
     await node.leave()
