@@ -163,8 +163,17 @@ class InboxWork:
 
         Raises StoreUnavailable.
         """
-        while await self.take_all(shards) or self._tasks(shards):
+        while await self.look(shards):
             await self._tried(shards)
+
+    async def look(self, shards: Collection[int] | None = None) -> set[int]:
+        """Begin to take every row of some shards, or all, that can be taken.
+
+        Return the shards of which a row is being tried now, or will soon be. Raises StoreUnavailable.
+        """
+        found = await self.take_all(shards)
+        hands = [hand for hand in self._under_way.values() if hand.task is not None]
+        return found | {hand.shard for hand in hands if shards is None or hand.shard in shards}
 
     async def handed_over(self, within: float) -> None:
         """Return when each row that is under way is carried by an event of its endpoint, or leads to none.
@@ -201,13 +210,13 @@ class InboxWork:
         else:
             await asyncio.sleep(PAUSE)
 
-    async def take_all(self, shards: Collection[int] | None = None) -> bool:
+    async def take_all(self, shards: Collection[int] | None = None) -> set[int]:
         """Begin to take every row of some shards, or of all, that can be taken.
 
-        Return whether there is one that is, or soon will be, tried. Raises StoreUnavailable.
+        Return the shards of those that are, or soon will be, tried. Raises StoreUnavailable.
         """
         before, seen = self._ended | self._removing, set()
-        after, found = 0, False
+        after, found = 0, set[int]()
         while rows := await self._inbox.rows(PAGE, after, shards):
             after = rows[-1].id
             for row in rows:
@@ -217,10 +226,8 @@ class InboxWork:
                         self._remove(row)
                 elif row.id in self._removing or row.id in self._left or row.id in self._under_way:
                     continue
-                elif self._not_before.get(row.id, 0.0) > asyncio.get_running_loop().time():
-                    found = True
-                else:
-                    found |= self._begin(row)
+                elif self._not_before.get(row.id, 0.0) > asyncio.get_running_loop().time() or self._begin(row):
+                    found.add(row.shard)
             while len(self._under_way) >= PAGE:
                 await asyncio.wait(self._tasks(None), return_when=asyncio.FIRST_COMPLETED)
         self._forget_pauses(seen)

@@ -59,10 +59,10 @@ class NodeInbox:
         self._shards |= shards
 
     async def _look(self, group: Group[bool]) -> None:
-        """Read once what waits for shards that are taken together, and begin to take it."""
-        found = await self._work.take_all(_with_posts_of_none(group.left))
+        """Read at once what waits for shards that are taken together, begin to take it, and tell which have some."""
+        found = await self._work.look(_with_posts_of_none(group.left))
         for shard in group.left:
-            group.end(shard, found)
+            group.end(shard, bool(_with_posts_of_none([shard]) & found))
 
     async def released(self, shard: int) -> None:
         """Stop taking posts of a shard, and return when none is being taken."""

@@ -97,7 +97,7 @@ class Inboxes:
 
     async def turn(self) -> bool:
         """Take what is there, and let it end."""
-        found = await self.work.take_all()
+        found = bool(await self.work.take_all())
         while self.work._under_way:
             await self.bench.go()
             await asyncio.sleep(0)
@@ -131,7 +131,7 @@ async def test_posts_are_taken_in_order_and_each_is_removed_with_what_it_changes
     await inbox.work.take_all()
     await inbox.stepped(3)
     assert (inbox.waiting(), inbox.uplinks()) == ([1, 2, 3], [])
-    assert await inbox.work.take_all() is False
+    assert not await inbox.work.take_all()
     await inbox.bench.go()
     assert (inbox.waiting(), inbox.uplinks()) == ([], [b"\x01", b"\x02", b"\x03"])
     assert inbox.listener.taken == [b"\x01", b"\x02", b"\x03"], "a row that is under way is not taken again"
@@ -312,7 +312,7 @@ async def test_a_post_that_cannot_be_taken_now_is_tried_after_a_pause_and_goes_b
     await ended.wait()
     for _ in range(100):
         await asyncio.sleep(0)
-    assert await inbox.work.take_all() is True
+    assert await inbox.work.take_all()
     assert tried == [b"\x01"]
     assert inbox.listener.keep is not None, "what comes now waits behind it"
     running.cancel()

@@ -21,7 +21,7 @@ from bridge.service.inbox_order import InboxOrder
 from bridge.service.networks import NetworkEvents
 from bridge.service.node_inbox import NodeInbox
 from bridge.store.in_memory.inbox import InMemoryIngress
-from bridge.store.inbox import InboxRow
+from bridge.store.inbox import NO_SHARD, InboxRow
 from tests.service.runner_bench import Bench
 
 SHARD = 0  # of the bench's endpoint
@@ -300,3 +300,23 @@ async def test_a_device_that_is_known_to_be_another_nodes_is_not_read_again(benc
         with pytest.raises(NotServedHere):
             await events.deliver(UplinkMessage(DEVICE, send(1), None, 0.0))
     assert bench.store.loads == 1
+
+
+async def test_shards_that_are_taken_together_read_the_inbox_once(node: Node) -> None:
+    """... and those for which nothing waits do not wait for the others."""
+    await node.put(1)
+    reads = list[set[int]]()
+    rows = node.bench.store.inbox.rows
+
+    async def counted(limit: int, after: int = 0, shards: Any = None) -> list[InboxRow]:
+        if not after:
+            reads.append(set(shards))
+        return await rows(limit, after, shards)
+
+    node.bench.store.inbox.rows = counted  # type: ignore[method-assign]
+    taking = {shard: asyncio.create_task(node.inbox.taken(shard, 1)) for shard in (SHARD, 5, OTHER)}
+    await asyncio.wait([taking[5], taking[OTHER]], timeout=10)
+    assert reads[0] == {NO_SHARD, SHARD, 5, OTHER}
+    assert all(shards == {NO_SHARD, SHARD} for shards in reads[1:])
+    await asyncio.wait([taking[SHARD]], timeout=10)
+    assert node.uplinks() == [1]
