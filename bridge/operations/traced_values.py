@@ -13,12 +13,16 @@ from bridge.operations.types.tracing import ValueView
 
 MOST = 64  # values of one message
 _LONGEST = 200  # characters of one value
+_ERROR = 0x80  # codes from 4.00 on
 _LAST_TIME = 253_402_300_799  # seconds: year 9999
 
 
 def values_of(message: Message, path: str) -> tuple[ValueView, ...]:
-    """Return the values that a message about a path has; none where they cannot be read, as in a part of a whole."""
-    if not message.payload or _is_a_part(message):
+    """Return the values that a message about a path has; none where they cannot be read, as in a part of a whole.
+
+    The payload of an error is a text for people, and no value (RFC 7252 §5.5.2).
+    """
+    if not message.payload or message.code >= _ERROR or _is_a_part(message):
         return ()
     found = decoded(message.uint(OptionNumber.CONTENT_FORMAT), message.payload, _base(path))
     return () if found is None else tuple(map(_view, found[:MOST]))

@@ -116,7 +116,7 @@ MUTATIONS = [
         "is_late",
         "lifetime * NEARLY < now - registration.refreshed_at < lifetime",
         "False",
-        "tests/operations/test_endpoints.py",
+        "tests/e2e/test_waiting.py::test_a_device_that_is_about_to_be_lost_is_named_before_and_when_its_update_comes_late",
     ),
     Mutation(
         "a late Update is not told",
@@ -126,6 +126,13 @@ MUTATIONS = [
         RELAY + "test_r23_several_servers.py",
     ),
     # Odd messages
+    Mutation(
+        "the text of an error is shown as a value",
+        "values_of",
+        "message.code >= _ERROR",
+        "False",
+        "tests/operations/test_traced_values.py",
+    ),
     Mutation(
         "a Register that came as NON goes on as NON",
         "originate",

@@ -65,6 +65,16 @@ def test_a_part_of_a_whole_is_not_read_as_if_it_were_all() -> None:
     assert len(values_of(content(0, b"1234", more=b"\xb1\x00"), "/3/0/9")) == 1  # the only one
 
 
+@pytest.mark.parametrize("code", [0x80, 0x84, 0x9F, 0xA3, 0xA4])
+def test_the_text_of_an_error_is_no_value(code: int) -> None:
+    """So that a trace does not say that the resource is "no such resource"."""
+    error = udp.decode(frame(Type.ACK, code, 1, b"t", b"\xffno such resource"))
+    assert values_of(error, "/3/0/4444") == ()
+    assert shown(udp.decode(frame(Type.ACK, 69, 1, b"t", b"\xff21.5")), "/3303/0/5700") == [
+        ("/3303/0/5700", "Sensor Value", "21.5", "")
+    ]
+
+
 def test_values_are_bounded() -> None:
     many = [{"n": f"/3/0/{number}", "vs": "x" * 10_000} for number in range(200)]
     values = values_of(content(110, json.dumps(many).encode()), "/dp")
