@@ -256,6 +256,7 @@ async def test_logs_that_name_an_item_are_its_outcome_where_that_is_certain(
     chirpstack.log(code, queue_item_id=handle)
     (one,) = await until(lambda: side.of(Report))
     assert (one.handle, one.outcome) == (handle, why)
+    assert one.detail == f"{code.lower()} ({code})"  # ChirpStack's words, and the value for those who look it up
     chirpstack.log(code, queue_item_id=within_a_window)
     await until(lambda: len(side.of(Report)) == 2)
     assert side.of(Report)[1].outcome is None

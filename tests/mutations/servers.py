@@ -134,10 +134,10 @@ MUTATIONS = [
         "tests/operations/test_traced_values.py",
     ),
     Mutation(
-        "a Register that came as NON goes on as NON",
-        "originate",
-        "row.coap_type = CON",
-        "row.coap_type = CON if row.KIND != 'device_request' or row.confirmable else NON",
+        "a request that came as NON is answered by an acknowledgement",
+        "respond",
+        "_answer($step, $uplink, NON, ...)",
+        "_answer($step, $uplink, 2, ...)",
         BAD_INPUT,
     ),
     Mutation(
@@ -173,6 +173,6 @@ MUTATIONS = [
         "relayed_body",
         "block.number if row.split_from is None else asked.number",
         "block.number",
-        BAD_BLOCKS,
+        RELAY + "test_r25_block1.py",
     ),
 ]

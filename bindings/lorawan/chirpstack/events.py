@@ -235,7 +235,8 @@ def _log(common_values: tuple[str, float, str, str], code: str, found: Any) -> N
     if why is not None and item:
         fits = found.context.get("max_payload_size", "")
         size = int(fits) if fits.isdecimal() and len(fits) < _SIZE_DIGITS else 0
-        return Discarded(*common_values, item, why, f"{code}: {found.description}", size)
+        text = f"{found.description} ({code})" if found.description else code  # words for people, and the value
+        return Discarded(*common_values, item, why, text, size)
     if code == "UPLINK_F_CNT_RESET":
         return CounterReset(*common_values, found.description)
     # DOWNLINK_GATEWAY names no item: the gateway refused the frame, the item stays queued and is sent another time.
