@@ -354,6 +354,23 @@ async def test_a_hung_transaction_of_a_node_that_is_over_is_ended(join, downlink
     assert await b.reads.downlink(row.id) is None
 
 
+async def test_a_node_that_hangs_while_it_takes_shards_is_replaced_as_any_other(join):
+    """It has locked them, and its own row, in a session that no other node knows of."""
+    a, b = join("a"), join("b")
+    await a.take([7])
+
+    def hang():
+        a._asking.execute("BEGIN")
+        a._asking.execute("SELECT 1 FROM node WHERE name = 'a' FOR SHARE")
+        a._asking.execute("SELECT 1 FROM shard WHERE id = 7 FOR UPDATE")
+
+    await lease_ends(join, a, 0)
+    await a._ask(hang)
+    assert await b.take([7]) == {7: 2}
+    with pytest.raises(StoreUnavailable):
+        await a.take([8])
+
+
 async def test_a_node_that_hangs_in_a_transaction_costs_no_other_node_its_lease(join):
     """Nodes share the row that numbers events: who writes one waits for the transaction that did so before."""
     a, b = join("a", span=10.0), join("b", span=10.0)

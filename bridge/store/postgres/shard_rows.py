@@ -14,7 +14,9 @@ from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.membership import Membership, written
 from bridge.store.sql.connection import Connection
 
-SESSION = "SET lock_timeout = '4s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '5s'"
+SESSION = "SET lock_timeout = '4s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '2s'"
+"""A node that hangs while it takes shards has locked them: the server ends that before a taker gives up its wait."""
+
 DRAINING, LEAVING, UNFIT = 1, 2, 3  # values of `node.draining`; 0: the node serves what it should
 TERMINATED = 3000  # milliseconds to wait until a session of a node that is over has ended
 
