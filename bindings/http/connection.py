@@ -8,11 +8,12 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import httptools
 
+from bindings.http.heads import Head, Heads
 from bindings.http.messages import Answer, Request, Writer, add_header, problem
 
 BUFFER = 65536  # bytes read at once
@@ -51,6 +52,7 @@ class Shared:
     left: Callable[["Connection"], None]
     buffer: bytearray  # one buffer: bytes are parsed before anything else is read
     writer: Writer
+    heads: Heads = field(default_factory=Heads)
     stopping: bool = False
 
 
@@ -69,6 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self._beside_body = 0  # bytes of the request that are not its body, without those of the read in which it began
         self._body_size = self._head_size = 0
         self._begins = False  # in the bytes being parsed
+        self._whole: bytes | None = None  # the bytes being parsed, if no request was under way before them
         self._is_known = False  # a request of it was not refused
         self._in_head = False
         self._in_body = False
@@ -115,6 +118,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(memoryview(self._shared.buffer)[:nbytes])
+        is_between = not (self.has_asked or self._deaf or self._unread)
+        if is_between and (found := self._shared.heads.find(data)) is not None:
+            self._take_known(*found)
+            return
+        self._whole = data if is_between else None
         body_before = self._body_size
         self._begins = False
         while data and not self._deaf:
@@ -122,6 +130,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 self._parser = httptools.HttpRequestParser(self)
+                self._whole = None
                 data = self._without_offer() + data[upgrade.args[0] :]
             except httptools.HttpParserError:
                 self._give_up(400, "malformed")
@@ -150,6 +159,24 @@ class Connection(asyncio.BufferedProtocol):
             unfinished = self._in_head or self._in_body
             self.due = self._shared.clock() + self._shared.patience if unfinished and not self._deaf else None
             self._next()
+
+    def _take_known(self, head: Head, body: bytes) -> None:
+        """Take a whole request whose head is known, as if the parser had called back for it."""
+        request = head.request(body, self.remote)
+        request.refusal = self._judged(request)
+        if head.length > self._shared.max_body:  # it is less than when the head was learned
+            self._give_up(413, "too_large")
+            return
+        self.due = None
+        self._begin(request)
+
+    def _judged(self, request: Request) -> Answer | None:
+        """Return the site's refusal of a request; a caller whose request is not refused is no stranger any more."""
+        refusal = self._shared.site.refuse(request)
+        if refusal is None and not self._is_known:
+            self._is_known = True
+            self._shared.known(self)
+        return refusal
 
     # -- called by the parser ------------------------------------------------------------------------------------
 
@@ -182,10 +209,7 @@ class Connection(asyncio.BufferedProtocol):
             self._give_up(*refusal)
         if self._deaf or self._parser.should_upgrade():
             return
-        self._refusal = self._shared.site.refuse(request)
-        if self._refusal is None and not self._is_known:
-            self._is_known = True
-            self._shared.known(self)
+        self._refusal = self._judged(request)
         if int(request.headers.get("content-length", 0)) > self._shared.max_body:
             self._give_up(413, "too_large")
         elif "expect" in request.headers and not self._is_old:  # RFC 9110 §10.1.1: it asks before it sends the body
@@ -234,6 +258,8 @@ class Connection(asyncio.BufferedProtocol):
         request.body = b"".join(self._body)
         request.refusal = self._refusal
         request.last = not self._parser.should_keep_alive()
+        if self._whole is not None and self._refusal is None and not request.last:
+            self._shared.heads.learn(self._whole, request)
         if self._answering is None and not self._pipelined and not self._unread:
             self._begin(request)
         else:
