@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from bindings.commits import NOTHING_TO_COMMIT
+from bindings.commits import NOTHING_TO_COMMIT, Commit
 from bindings.contract import Keep, PassOn, Post
 from bindings.http.coding import ACCEPTED, decoded, is_known
 from bindings.http.connection import Reply
@@ -330,6 +330,9 @@ class CallbackListener:
             self._fail(reply, error)
 
     def _await(self, request: Request, reply: Reply, work: Awaitable[Answer | None]) -> None:
+        if isinstance(work, Commit) and not work.done():
+            work.then = partial(self._done, request, reply)
+            return
         under_way = work if isinstance(work, asyncio.Future) else asyncio.ensure_future(work)
         self._under_way.add(under_way)
         under_way.add_done_callback(partial(self._done, request, reply))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from bindings.commits import Commit
 from bindings.contract import Binding, BindingEvent, Flushed, Joined, Provisioned, Reachable, Report, UplinkMessage
 from bindings.option_names import SERVER_PORTS
 from bridge.directory import Directory, Draft
@@ -55,7 +56,7 @@ class NetworkEvents:
         """
         if isinstance(event, Provisioned):
             return self._provisioning.take(self._network, event)
-        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        committed = Commit()
         try:
             device, taken = _translate(event, self.now() if waited() else None)
         except BindingError as error:
@@ -74,14 +75,11 @@ class NetworkEvents:
             if committed.done():
                 return
             reached("before notification answer")
-            if error is None:
-                committed.set_result(None)
-            elif isinstance(error, UnknownDevice):
+            if isinstance(error, UnknownDevice):
                 if give_back is not None:
                     give_back(taken)
-                committed.set_exception(self._unknown(device))
-            else:
-                committed.set_exception(error)
+                error = self._unknown(device)
+            committed.complete(error)
 
         key = ByDevice(self._network, device)
         if self._order is None or self._order.is_open or is_of_inbox():

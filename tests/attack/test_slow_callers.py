@@ -30,7 +30,7 @@ class Called:
             else HttpEvents(Http(port=0), self._take, self._count, LIMITS)
         )
 
-    async def _take(self, *_: object) -> None:
+    async def _take(self, *_: object, **__: object) -> None:
         """Take anything."""
 
     def _count(self, name: str) -> None:

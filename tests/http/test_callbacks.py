@@ -8,9 +8,11 @@ from collections import Counter
 import aiohttp
 import pytest
 
+from bindings.commits import Commit
 from bindings.http.callbacks import CallbackListener, Names
 from bindings.http.messages import Request
 from bindings.t8.settings import Callbacks
+from bridge.errors import StoreUnavailable
 
 NAMES = Names("callbacks", "the network", "callers", "messages", "internal")
 
@@ -130,3 +132,34 @@ async def test_what_unpacks_to_too_much_is_413(start):
     assert (await network.post(body=gzip.compress(bytes(2048)), Content_Encoding="gzip"))[0] == 204
     assert (await network.post(body=gzip.compress(bytes(1 << 20)), Content_Encoding="gzip"))[0] == 413
     assert (await network.post())[0] == 204
+
+
+async def test_a_post_is_answered_when_its_commit_is_known_and_not_before(start):
+    network, commit = await start(), Commit()
+    network.listener.terms.doors[""] = lambda _request: commit
+    answer = asyncio.create_task(network.post())
+    async with asyncio.timeout(5):
+        while commit.then is None:
+            await asyncio.sleep(0.005)
+    assert network.listener.taken == 0
+    commit.complete(None)
+    assert network.listener.taken == 1
+    assert (await answer)[0] == 204
+
+
+async def test_a_post_whose_commit_fails_is_answered_503(start):
+    network, commit = await start(), Commit()
+    network.listener.terms.doors[""] = lambda _request: commit
+    answer = asyncio.create_task(network.post())
+    async with asyncio.timeout(5):
+        while commit.then is None:
+            await asyncio.sleep(0.005)
+    commit.complete(StoreUnavailable("the disk is full"))
+    assert (await answer)[0] == 503
+
+
+async def test_a_post_whose_commit_has_failed_at_once_is_answered_503(start):
+    network, commit = await start(), Commit()
+    commit.complete(StoreUnavailable("too many commits wait for the disk"))
+    network.listener.terms.doors[""] = lambda _request: commit
+    assert (await network.post())[0] == 503

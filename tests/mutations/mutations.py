@@ -275,6 +275,20 @@ MUTATIONS = [
         "tests/nidd/test_notifications.py::test_204_only_after_the_commit",
     ),
     Mutation(
+        "a notification that the bridge has taken is answered 204 before its commit",
+        "CallbackListener._await",
+        "$work.then = partial($self._done, $request, $reply)",
+        "$self._succeed($reply, None)\n$work.then = print",
+        "tests/http/test_callbacks.py::test_a_post_is_answered_when_its_commit_is_known_and_not_before",
+    ),
+    Mutation(
+        "a request with a head that was read before is taken although its caller is refused",
+        "Connection._take_known",
+        "$request.refusal = $self._judged($request)",
+        "pass",
+        "tests/http/test_known_heads.py::test_its_caller_is_checked_each_time",
+    ),
+    Mutation(
         "packet sizes in bits are read as bytes",
         "packet_bytes",
         '$size // 8 if $unit == "bits" else $size',
