@@ -1,5 +1,6 @@
 """Sessions with servers, from the configuration: reads files, loads libraries, checks everything."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.config.model import Config
@@ -22,6 +23,7 @@ class Secured:
     source: KeySource
     link: LinkSettings
     asks_ocsp: Security | None = None  # its section, where OCSP responders are asked
+    lists: Callable[[], bytes] | None = None  # reads its revocation lists as they are now; ConfigurationError
 
 
 def secured(config: Config) -> dict[str, Secured]:
@@ -43,7 +45,9 @@ def secured(config: Config) -> dict[str, Secured]:
         except ConfigurationError as error:
             raise ConfigurationError(f"{config.where(f'[servers.{key}.security]')} {error}") from error
         asks_ocsp = security if security.revocation == "ocsp" else None
-        found[key] = Secured(backends[library], session, source, server.links.settings(identified=True), asks_ocsp)
+        link = server.links.settings(identified=True)
+        lists = security.lists(config.directory)
+        found[key] = Secured(backends[library], session, source, link, asks_ocsp, lists)
     return found
 
 

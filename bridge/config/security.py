@@ -1,5 +1,6 @@
 """How endpoints and a server authenticate: the section [servers.NAME.security]."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -104,8 +105,8 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     revocation_lists: Annotated[
         str,
         Meta(
-            description="certificate: PEM file of revocation lists, one of each authority; empty: revocation "
-            "is not checked",
+            description="certificate: PEM file of revocation lists, one of each authority, which is read again "
+            "each minute; empty: revocation is not checked",
             extra={"file": True},
         ),
     ] = ""
@@ -224,6 +225,15 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
             raise ConfigurationError("revocation = staple: needs coaps+tcp:// and mode certificate with a ca_bundle")
         return SessionSettings(suites, trust, name, stream, self.mtu)
 
+    def lists(self, directory: Path) -> Callable[[], bytes] | None:
+        """Return what reads the revocation lists as they are when it is called; None if there are none.
+
+        It raises ConfigurationError.
+        """
+        if not self.revocation_lists or self.mode != "certificate":
+            return None
+        return lambda: read_pem(directory / self.revocation_lists, "revocation_lists").encode()
+
     def _trust(self, directory: Path, host: str) -> Trust:
         def read(file: str, setting: str) -> bytes:
             return read_pem(directory / file, setting).encode() if file else b""
@@ -238,7 +248,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
             name,
             revoked,
             self.revocation == "staple",
-            self.revocation == "ocsp",
+            self.revocation == "ocsp" or bool(self.revocation_lists),
         )
 
 

@@ -107,6 +107,7 @@ class CombinedNorth:
         sums["strangers"] += self._unclaimed
         checked = self._checked
         sums |= {"ocsp_asked": checked.asked, "ocsp_unproven": checked.unproven}
+        sums |= {"listed_refused": checked.listed, "listed_closed": checked.listed_open}
         sums |= {"ocsp_refused": checked.refused, "ocsp_closed": checked.closed}
         return Counters(**sums)
 

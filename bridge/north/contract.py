@@ -71,6 +71,8 @@ class Counters:
     ocsp_asked: int = 0  # questions to OCSP responders
     ocsp_refused: int = 0  # openings refused because a responder says that the certificate is revoked, or unknown
     ocsp_closed: int = 0  # open sessions that were closed for that
+    listed_refused: int = 0  # openings refused because a revocation list is newer than the last reload, and has it
+    listed_closed: int = 0  # open sessions that were closed for that
     ocsp_unproven: int = 0  # openings for which no responder had a usable answer
 
 

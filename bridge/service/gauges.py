@@ -90,6 +90,14 @@ _NORTH = {
         "ocsp_closed",
         "Open sessions that were closed because an OCSP responder says so of the server's certificate meanwhile.",
     ),
+    "north_listed_refusals": (
+        "listed_refused",
+        "Sessions refused because a revocation list that is newer than the last reload has the server's certificate.",
+    ),
+    "north_listed_closed": (
+        "listed_closed",
+        "Open sessions that were closed because a newer revocation list has the server's certificate.",
+    ),
     "north_ocsp_unproven": (
         "ocsp_unproven",
         "Openings of sessions for which no OCSP responder had a valid answer; ocsp_unavailable decides about them.",

@@ -22,6 +22,7 @@ from bridge.service.actor import CountFunction
 from bridge.service.receiving import Receiving
 from bridge.store.contract import Ledger
 from bridge.store.inbox import NO_SHARD, Inbox, InboxRow
+from bridge.store.sealing import NO_SEAL, Seal, network_of, opened_post
 
 PAGE = 500  # rows that are read at a time, and about as many that are under way
 POLL = 1.0  # seconds after which the inbox is read although nobody told of a row
@@ -104,8 +105,11 @@ class InboxWork:
         count: CountFunction,
         again: float = AGAIN,
         others: Mapping[str, TakesKept] | None = None,
+        seal: Seal = NO_SEAL,
     ) -> None:
         """`receiving`: of a bridge that stood by; None: this one keeps no posts. `again`: seconds, see `AGAIN`.
+
+        `seal` opens posts that are sealed.
 
         `others` take the rows that name them in place of a network.
         """
@@ -114,6 +118,7 @@ class InboxWork:
         self._ledger = ledger
         self._networks = networks
         self._receiving = receiving
+        self._seal = seal
         self._count = count
         self._under_way: dict[int, _InHand] = {}
         self._ended: dict[int, int] = {}  # rows that are not taken again, until it is seen that they are gone → shard
@@ -253,10 +258,10 @@ class InboxWork:
             receiving.release(directly=directly)
 
     def _begin(self, row: InboxRow) -> bool:
-        listener = self._others.get(row.network) or _listener(self._networks.get(row.network))
+        listener = self._others.get(network_of(row)) or _listener(self._networks.get(network_of(row)))
         if listener is None:
             text = "a post for network %s waits in the inbox: that network receives no posts, or is not configured"
-            log.warning(text, row.network, extra={"sample": f"inbox {row.network}"})
+            log.warning(text, network_of(row), extra={"sample": f"inbox {network_of(row)}"})
             return False
         came = asyncio.get_running_loop().time() - self._inbox.age(row)
         hand = self._under_way[row.id] = _InHand(row.id, row.shard, came)
@@ -273,23 +278,25 @@ class InboxWork:
     async def _take(self, row: InboxRow, hand: _InHand, listener: TakesKept) -> None:
         self._not_before.pop(row.id, None)
         _in_hand.set(hand)  # of this task, and of what it begins
-        extra = {"sample": f"inbox {row.network}"}
+        extra = {"sample": f"inbox {network_of(row)}"}
         try:
-            await listener.take_kept(row.post)
+            await listener.take_kept(opened_post(row, self._seal))
         except (NotificationError, UnknownDevice) as error:
             result = "dropped"
-            log.warning("a post for network %s is dropped, another bridge took it: %s", row.network, error, extra=extra)
+            log.warning(
+                "a post for network %s is dropped, another bridge took it: %s", network_of(row), error, extra=extra
+            )
         except NotServedHere as error:
             result = "passed on"
             self._pass_on(row, error.shard)
         except BridgeError as error:
             result = "failed"
             self._try_later(row.id)
-            log.warning("a post for network %s stays in the inbox: %s", row.network, error, extra=extra)
+            log.warning("a post for network %s stays in the inbox: %s", network_of(row), error, extra=extra)
         except Exception:
             result = "failed"
             self._left[row.id] = row.shard
-            log.exception("a post for network %s stays in the inbox until the next start", row.network, extra=extra)
+            log.exception("a post for network %s stays in the inbox until the next start", network_of(row), extra=extra)
         else:
             result = "taken"
         finally:
@@ -297,7 +304,7 @@ class InboxWork:
             hand.is_over = True  # ... that are no part of the post
         if result in ("taken", "dropped"):
             self._ended[row.id] = row.shard
-        self._count("posts_from_others", network=row.network, result=result)
+        self._count("posts_from_others", network=network_of(row), result=result)
 
     def _try_later(self, row: int) -> None:
         self._not_before[row] = asyncio.get_running_loop().time() + self._again

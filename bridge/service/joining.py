@@ -6,6 +6,7 @@ from bridge.cluster.contract import ShardFollower
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.requests import OwnerRequests
 from bridge.config import WAKE_UPS, Config
+from bridge.config.store_keys import store_seal
 from bridge.metrics import Metrics
 from bridge.service.inbox import InboxWork
 from bridge.service.new_endpoints import NewEndpoints
@@ -58,8 +59,9 @@ async def node_of(
     followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories, parts.networks)]
     if store.inbox is not None and parts.order is not None:
         work = InboxWork(
-            store.inbox, store, parts.networks, None, metrics.count, others={WAKE_UPS: parts.runner.wake_ups}
-        )
+            store.inbox, store, parts.networks, None, metrics.count,
+            others={WAKE_UPS: parts.runner.wake_ups}, seal=store_seal(config),
+        )  # fmt: skip
         inbox = NodeInbox(store.inbox, work, parts.order, owner.tell, answered)
         followers.append(inbox)
         tasks.begin(inbox.run())

@@ -12,6 +12,8 @@ from bridge.north.contract import NorthTransport
 from bridge.north.dtls.transport import DtlsNorth, DtlsServer
 from bridge.north.identities import KeySource
 from bridge.north.revocation.chains import OcspRevocation
+from bridge.north.revocation.contract import Revocation
+from bridge.north.revocation.lists import ListRevocation
 from bridge.north.revocation.responders import Responders
 from bridge.north.tcp.transport import StreamNorth, StreamServer
 from bridge.north.udp.addresses import AddressScheme
@@ -98,12 +100,14 @@ class North:
         self._dtls.serve(dtls, anew)
         self._streams.serve(streams, anew)
 
-    def _revocation(self, key: str, one: Secured) -> OcspRevocation | None:
-        section = one.asks_ocsp
-        if section is None:
-            return None
-        accept = section.ocsp_unavailable == "accept"
-        return OcspRevocation(self._responders, key, section.ocsp_responder, accept_unproven=accept)
+    def _revocation(self, key: str, one: Secured) -> Revocation | None:
+        section, asked = one.asks_ocsp, None
+        if section is not None:
+            accept = section.ocsp_unavailable == "accept"
+            asked = OcspRevocation(self._responders, key, section.ocsp_responder, accept_unproven=accept)
+        if one.lists is None:
+            return asked
+        return ListRevocation(one.lists, key, self._responders.checked, self._responders.jitter, asked)
 
 
 def _local_host(addresses: AddressScheme, source: int, family: int) -> str | None:

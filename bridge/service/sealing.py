@@ -1,21 +1,26 @@
 """The secrets in the ledger: encrypted under the key that the configuration names, whatever they were before."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from bridge.config import Config
 from bridge.config.store_keys import store_seal
+from bridge.service.progress import Progress
 from bridge.store.contract import Store
 from bridge.store.inbox import Ingress
 from bridge.store.outbox import Outbox
-from bridge.store.sealing import BODIES, SealedNotes, SealedOutbox, open_note
+from bridge.store.sealing import BODIES, SEALED, SealedNotes, SealedOutbox, open_note
 
 log = logging.getLogger(__name__)
+
+PAUSE = 0.05  # seconds in which other work gets its turn, after each part of the ledger
 
 _CLEAR = b"clear"
 _FROM_CLEAR, _FROM_SEALED = b"being sealed, from clear", b"being sealed, from another key"
 _DONE = b"sealed"
+_OPENED = b"opened"  # all are in the clear, and those that could be taken for sealed are marked
 
 
 async def sealed(store: Store, config: Config) -> Outbox:
@@ -57,8 +62,28 @@ async def _seal_bodies(store: Store, notes: SealedNotes) -> int:
     elif state == _DONE:  # before the first is opened: after a crash some are sealed, and some are not
         await replace(notes, seal=seal.under_former()).keep(*BODIES, _FROM_SEALED)
     changed = await store.reseal_bodies(from_clear=state in {_CLEAR, _FROM_CLEAR})
-    await notes.keep(*BODIES, _DONE if seal.seals else _CLEAR)
+    await notes.keep(*BODIES, _DONE if seal.seals else _OPENED if seal.opens else _CLEAR)
     return changed
+
+
+async def seal_the_rest(store: Store, progress: Progress) -> None:
+    """Seal bodies that other bridges on this ledger wrote in the clear, after the first one had a store_key.
+
+    Do it beside the traffic, in each bridge at its start: then none is in the clear when the last one has the key.
+    Begin it again from its beginning whenever it broke off: what is sealed is read, and not written. Raises
+    StoreUnavailable.
+    """
+    changed = 0
+    with progress.work("bodies of messages that are in the clear are encrypted") as work:
+        for table in SEALED:
+            after: int | None = 0
+            while after is not None:
+                after, count = await store.seal_clear_bodies(table, after)
+                changed += count
+                work.step(count)
+                await asyncio.sleep(PAUSE)
+    if changed:
+        log.info("%d bodies that another bridge had written in the clear are encrypted under store_key now", changed)
 
 
 def opened_notes(inbox: Ingress, config: Config) -> Callable[[str, str], Awaitable[bytes | None]]:

@@ -50,7 +50,7 @@ from bridge.service.quota_change import change_quotas, recheck_held
 from bridge.service.receiving import Receiving
 from bridge.service.reconfiguring import Reconfiguring
 from bridge.service.reload import Reloader
-from bridge.service.sealing import opened_notes, sealed
+from bridge.service.sealing import opened_notes, seal_the_rest, sealed
 from bridge.service.standing_by import open_when_free, release
 from bridge.service.state_directory import make_state_directory
 from bridge.service.tasks import Tasks
@@ -69,7 +69,7 @@ from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet, FleetCounts
 from bridge.store.opening import open_ingress
 from bridge.store.outbox import Outbox
-from bridge.store.sealing import SealedOwnerRequests
+from bridge.store.sealing import SealedIngress, SealedOwnerRequests
 from bridge.trace.traces import Traces
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Service:
         make_state_directory(self.config.state_directory)
         stands_by = self.config.standby.enabled
         if (stands_by or self.config.cluster.enabled) and isinstance(self.config.database, str):
-            ingress = open_ingress(self.config.database)
+            ingress = SealedIngress(open_ingress(self.config.database), store_seal(self.config))
             self._stack.push_async_callback(ingress.close)
             note = opened_notes(ingress, self.config)
             self._receiving = Receiving(self._networks, ingress, note, self.metrics.count)
@@ -187,9 +187,12 @@ class Service:
             for chore in chores:
                 self._tasks.begin(chore())
         if store.inbox is not None and shards is None:
-            inbox = InboxWork(store.inbox, store, self._networks, self._receiving, self.metrics.count)
+            seal, count = store_seal(self.config), self.metrics.count
+            inbox = InboxWork(store.inbox, store, self._networks, self._receiving, count, seal=seal)
             # Without [standby] nobody adds posts, but an earlier run with it may have left some.
             self._tasks.begin(persistently(inbox.take_what_waits) if self._receiving is None else inbox.run())
+        if self.config.service.store_key and self._receiving is not None:  # the ledger is shared
+            self._tasks.begin(persistently(partial(seal_the_rest, store, self._progress)))
         self._tasks.begin(watch_clock(self.clock.wall))
         self._tasks.begin(parts.limits.run())
         self._minutes = Minutes(self.now(), counters(self.metrics))

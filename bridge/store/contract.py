@@ -243,5 +243,12 @@ class Store(Ledger, ReadOnlyStore, Protocol):
         StoreUnavailable.
         """
 
+    async def seal_clear_bodies(self, table: str, after: int) -> tuple[int | None, int]:
+        """Seal the bodies in the clear of the next rows of a table after the id `after`, if there is a key.
+
+        Return the last id, None when there are no further rows, and the number of bodies that were sealed. A row that
+        is changed meanwhile stays as it was written. Raises StoreUnavailable.
+        """
+
     async def close(self) -> None:
         """Finish all commits, report their results, and close. Later calls fail with StoreUnavailable."""

@@ -32,8 +32,8 @@ class Trust:
     proof. `pinned`: SHA-256 of certificates in DER, one of which the server's must be; empty: any. `name`: DNS name or
     IP address that the certificate must be for; empty: any. `revoked`: certificate revocation lists, PEM, one for each
     authority of a chain; empty: no list is used. `stapled`: the server must send an OCSP response that says
-    that its certificate is good. `asked`: the user of an OPEN session asks OCSP responders about `Session.chain`
-    before anything is sent; such sessions are never resumed, since a resumed one shows no certificate.
+    that its certificate is good. `asked`: the user of an OPEN session judges `Session.chain` by OCSP responders or
+    newer lists before anything is sent; such sessions are never resumed, since a resumed one shows no certificate.
     """
 
     authorities: bytes | None = b""

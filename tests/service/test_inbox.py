@@ -23,6 +23,7 @@ from bridge.service.sealing import opened_notes, sealed
 from bridge.store.in_memory import InMemoryStore
 from bridge.store.in_memory.inbox import InMemoryIngress
 from bridge.store.inbox import InboxRow
+from bridge.store.sealing import NO_SEAL, Seal, SealedIngress
 from tests.service.runner_bench import Bench
 
 
@@ -78,15 +79,17 @@ class Network:
 class Inboxes:
     """The inbox of the bench's store, the bridge that takes posts out of it, and one that puts posts in."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, seal: Seal = NO_SEAL) -> None:
         self.bench = bench
         self.counted: Counter[str] = Counter()
         self.listener = Listener(bench)
         self.network = Network(self.listener)
         networks: dict[str, Any] = {"net": self.network}
-        ingress = InMemoryIngress(bench.store.disk)
+        ingress = SealedIngress(InMemoryIngress(bench.store.disk), seal)
         self.receiving = Receiving(networks, ingress, ingress.note, self._count)
-        self.work = InboxWork(bench.store.inbox, bench.store, networks, self.receiving, self._count, again=0.0)
+        self.work = InboxWork(
+            bench.store.inbox, bench.store, networks, self.receiving, self._count, again=0.0, seal=seal
+        )
 
     def _count(self, name: str, *, result: str, **_labels: str) -> None:
         self.counted[f"{name} {result}"] += 1
@@ -348,6 +351,66 @@ async def test_the_path_is_known_although_it_is_encrypted_in_the_ledger(bench: B
     other = parse(f'[service]\nstore_key = "{"cd" * 32}"\n', "bridge.toml", tmp_path)
     with pytest.raises(ConfigurationError, match="is encrypted under the key"):
         await opened_notes(ingress, other)("lab", "path")
+
+
+class TestSealed:
+    """Posts are encrypted while they wait, if there is a store_key."""
+
+    key, other = bytes(32), bytes(range(32))
+
+    async def kept(self, bench: Bench, seal: Seal, body: bytes = b"\x01") -> Inboxes:
+        """Let a bridge with this seal keep a post, and return it."""
+        inbox = Inboxes(bench, seal)
+        await inbox.receiving.open()
+        assert inbox.listener.keep is not None
+        await inbox.listener.keep(Post("trigger", "event=up", body))
+        return inbox
+
+    def rows(self, bench: Bench) -> list[InboxRow]:
+        return [*bench.store.disk.tables.of(InboxRow)]
+
+    async def test_who_takes_them_gets_them_as_they_came(self, bench: Bench) -> None:
+        inbox = await self.kept(bench, Seal(self.key))
+        (row,) = self.rows(bench)
+        assert len(row.body) > 40
+        assert row.body[-1:] != b"\x01" or b"sealed" in row.body
+        posts: list[Post] = []
+
+        async def take(post: Post) -> None:
+            posts.append(post)
+            await inbox.listener.deliver(post)
+
+        inbox.listener.take = take
+        await inbox.turn()
+        assert posts == [Post("trigger", "event=up", b"\x01")]
+        assert (self.rows(bench), inbox.uplinks()) == ([], [b"\x01"])
+
+    async def test_under_a_key_that_is_not_there_they_wait_for_it(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await self.kept(bench, Seal(self.key))
+        without = Inboxes(bench, Seal(self.other))
+        await without.turn()
+        assert (len(self.rows(bench)), without.uplinks()) == (1, [])
+        assert "is encrypted under the key with id" in caplog.text
+        both = Inboxes(bench, Seal(self.other, self.key))
+        await both.turn()
+        assert (self.rows(bench), both.uplinks()) == ([], [b"\x01"])
+
+    @pytest.mark.parametrize("keys", [[], [bytes(32)]])
+    async def test_one_in_the_clear_is_never_taken_for_sealed(self, bench: Bench, keys: list[bytes]) -> None:
+        body = b"\x00sealed1" + bytes(60) + b"\x05"
+        await self.kept(bench, NO_SEAL, body)
+        inbox = Inboxes(bench, Seal(*keys))
+        await inbox.turn()
+        assert inbox.listener.taken == [body]
+
+    async def test_one_that_was_moved_to_another_door_is_not_taken(self, bench: Bench) -> None:
+        inbox = await self.kept(bench, Seal(self.key))
+        (row,) = self.rows(bench)
+        bench.store.disk.tables.put(msgspec.structs.replace(row, query="event=join"))
+        await inbox.turn()
+        assert inbox.listener.taken == []
 
 
 async def test_a_bridge_that_stops_keeps_what_is_posted_until_the_end(inbox: Inboxes) -> None:

@@ -7,6 +7,7 @@ import pytest
 from bindings.contract import Post
 from bridge.config import parse
 from bridge.service.service import Service
+from bridge.store.sealing import Seal, SealedIngress
 from mock_network.lab import free_port
 from tests.store.stores import postgres_server
 from tests.waiting import until
@@ -33,14 +34,19 @@ callbacks = {{ port = {callback}, path = "unguessable" }}
 """
 
 
-async def test_posts_that_were_acknowledged_are_taken_although_standby_is_off_now(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["", "ab" * 32], ids=["in the clear", "encrypted"])
+async def test_posts_that_were_acknowledged_are_taken_although_standby_is_off_now(tmp_path: Path, key: str) -> None:
     where = postgres_server().uri()
     await PostgresStore.open(where).close()  # makes the tables
-    ingress = PostgresIngress(where)
-    await ingress.keep("net", Post("", "", b"{}"))
+    ingress = SealedIngress(PostgresIngress(where), Seal(bytes.fromhex(key) or None))
+    await ingress.keep("net", Post("", "", b'{"planted": 1}'))
     await ingress.close()
+    store = PostgresStore.open(where)
+    assert [b"planted" in row.body for row in await store.inbox.rows(1)] == [not key]
+    await store.close()
     ports = {name: free_port() for name in ("north", "server", "scef", "callback")}
     text = CONFIG.format(where=where, state=tmp_path, **ports)
+    text = text.replace("[north]", f'store_key = "{key}"\n[north]')
     service = Service(parse(text, "bridge.toml", tmp_path))
     await service.start()
     try:

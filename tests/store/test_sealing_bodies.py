@@ -10,9 +10,11 @@ import pytest
 from bridge.config import parse
 from bridge.delivery.rows import Insert, Update
 from bridge.errors import ConfigurationError
+from bridge.service import sealing
+from bridge.service.progress import Progress
 from bridge.service.sealing import sealed
 from bridge.store.contract import Store
-from bridge.store.sealing import SEALED
+from bridge.store.sealing import NO_SEAL, SEALED, Seal
 from bridge.store.sql import resealing
 from bridge.store.sql.store import SqlStore
 from tests.store.asking import rows
@@ -197,3 +199,53 @@ async def _killed_after_the_downlinks(store, *, from_clear):
         partial(resealing.part, bodies=store.reads.bodies, table="downlink", after=0, from_clear=from_clear)
     )
     raise ConfigurationError("killed here")
+
+
+@pytest.mark.parametrize("first", [{}, {"former_store_key": KEYS[0].hex()}, {"store_key": KEYS[0].hex()}])
+async def test_a_body_that_begins_as_a_sealed_one_is_never_taken_for_it(opened, downlink, uplink, monkeypatch, first):
+    for name, mark in (
+        ("body", b"\x00sealed1"),
+        ("uplink_body", b"\x00inclear"),
+        ("reply_body", b"\x00inclear\x00sealed1"),
+    ):
+        monkeypatch.setitem(SECRETS, name, mark + bytes(60))
+    store = await opened(**first)
+    await fill(store, downlink, uplink)
+    for settings in (
+        {"former_store_key": KEYS[0].hex()},
+        {"former_store_key": KEYS[0].hex()},
+        {},
+        {},
+        {"former_store_key": KEYS[0].hex()},
+        {"store_key": KEYS[0].hex()},
+        {"store_key": KEYS[1].hex(), "former_store_key": KEYS[0].hex()},
+        {"former_store_key": KEYS[1].hex()},
+        {},
+    ):
+        store = await opened(**settings)
+        assert await is_whole(store), settings
+
+
+async def test_what_another_bridge_wrote_in_the_clear_is_encrypted_beside_the_traffic(
+    opened, downlink, uplink, monkeypatch
+):
+    monkeypatch.setattr(sealing, "PAUSE", 0.0)
+    monkeypatch.setattr(resealing, "PART", 2)
+    store = await opened(store_key=KEYS[0].hex())
+    await fill(store, downlink, uplink)
+    sealed_before = await on_disk(store)
+    store.use_seal(NO_SEAL)  # as a bridge that has no key yet
+    clear = [
+        downlink(store.next_id(), body=SECRETS["body"], split_from=None, endpoint=2, south_token=bytes((n,)))
+        for n in range(5)
+    ]
+    await store.committed([Insert.of(one) for one in clear], endpoint=2)
+    assert shows(await on_disk(store)) == {"body"}
+    store.use_seal(Seal(KEYS[0]))
+    progress = Progress(lambda: 0.0)
+    await sealing.seal_the_rest(store, progress)
+    assert shows(await on_disk(store)) == set()
+    assert sealed_before.split(b"|")[0] in await on_disk(store)  # what is sealed stays as it is
+    assert [(await store.reads.downlink(one.id)).body for one in clear] == [SECRETS["body"]] * 5
+    assert not [*progress]
+    await sealing.seal_the_rest(store, progress)  # nothing is left to do

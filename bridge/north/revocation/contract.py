@@ -16,6 +16,8 @@ class Checked:
     closed: int = 0  # sessions that were open when that was found out
     unproven: int = 0  # no usable answer
     asked: int = 0  # requests to responders
+    listed: int = 0  # openings refused because a revocation list has it that is newer than the last reload
+    listed_open: int = 0  # sessions that were open when a newer list had it
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,9 @@ class InMemoryStore:
     async def reseal_bodies(self, *, from_clear: bool) -> int:  # noqa: ARG002  # as above
         return 0
 
+    async def seal_clear_bodies(self, table: str, after: int) -> tuple[int | None, int]:  # noqa: ARG002  # as above
+        return None, 0
+
     @property
     def backlog(self) -> int:
         return self._untold

@@ -29,6 +29,8 @@ class Bodies:
         self._seal = seal
         self.seals = seal.seals
         """Whether what is written is sealed."""
+        self.changes = seal.opens
+        """Whether what is written may be stored as something else."""
 
     def sealed(self, changes: Iterable[Change]) -> Iterator[Change]:
         """Yield changes as they are to be stored."""
@@ -56,8 +58,11 @@ class Bodies:
         """Return a stored value as it would be stored now, None if it is so already.
 
         `from_clear`: nothing was sealed before, so that a value which only looks like one is in the clear. Raises
-        ConfigurationError if no key opens it.
+        ConfigurationError if no key opens it. Without any key only the marks of values in the clear are taken off.
         """
+        if not self._seal.opens:
+            unmarked = self._seal.unmarked(stored)
+            return None if unmarked == stored else unmarked
         place = context(id_, name)
         is_sealed = self._seal.is_sealed(stored, place)
         if is_sealed and self._seal.is_current(stored):
@@ -65,6 +70,12 @@ class Bodies:
         clear = stored if from_clear and not is_sealed else self._seal.open(stored, place)
         wanted = self._seal.seal(clear, place)
         return None if wanted == stored else wanted
+
+    def sealed_from_clear(self, id_: int, name: str, stored: bytes) -> bytes | None:
+        """Return a stored value that is in the clear as it would be stored now; None if it is sealed, or none is."""
+        if not self.seals or self._seal.looks_sealed(stored):
+            return None
+        return self._seal.seal(stored, context(id_, name))
 
 
 def context(id_: int, name: str) -> str:

@@ -11,6 +11,7 @@ from bridge.errors import ConfigurationError
 
 KEY_BYTES = 32
 _MAGIC = b"\x00sealed1"  # a sealed value begins with it; then come the id of the key, the nonce, ciphertext and tag
+_CLEAR = b"\x00inclear"  # begins a value in the clear that could be taken for a sealed one, where a key only opens
 _ID_BYTES = 8
 _NONCE_BYTES = 12
 
@@ -72,16 +73,19 @@ class Seal:
         return made
 
     def seal(self, secret: bytes, context: str) -> bytes:
-        """Return a secret sealed for one place in the store: `context` must be the same when it is opened."""
+        """Return a secret sealed for one place in the store: `context` must be the same when it is opened.
+
+        With keys that only open, it stays in the clear, and is marked if it begins as a sealed one does.
+        """
         if self._first is None:
-            return secret
+            return _CLEAR + secret if self._keys and secret.startswith((_MAGIC, _CLEAR)) else secret
         nonce = self._random(_NONCE_BYTES)
         return _MAGIC + self._first + nonce + self._keys[self._first].encrypt(nonce, secret, context.encode())
 
     def open(self, stored: bytes, context: str) -> bytes:
         """Return the secret of a stored value. Raises ConfigurationError if none of the keys opens it."""
         if not stored.startswith(_MAGIC):
-            return stored
+            return self.unmarked(stored) if self._keys else stored
         id_, nonce, rest = _parts(stored)
         key = self._keys.get(id_)
         if key is None:
@@ -109,6 +113,16 @@ class Seal:
         except (KeyError, ValueError, InvalidTag):
             return False
         return True
+
+    @staticmethod
+    def unmarked(stored: bytes) -> bytes:
+        """Return a value in the clear without its mark, if it has one."""
+        return stored.removeprefix(_CLEAR)
+
+    @staticmethod
+    def looks_sealed(stored: bytes) -> bool:
+        """Whether a value begins as a sealed one does."""
+        return stored.startswith(_MAGIC)
 
     def is_current(self, stored: bytes) -> bool:
         """Whether a stored value is as `seal` would make it now: under the first key, or clear if there is none."""

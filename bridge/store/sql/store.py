@@ -213,6 +213,10 @@ class SqlStore:
                 changed += count
         return changed
 
+    async def seal_clear_bodies(self, table: str, after: int) -> tuple[int | None, int]:
+        """Seal the bodies in the clear of the next rows of a table; see the contract."""
+        return await self.run(partial(resealing.part_in_the_clear, bodies=self.reads.bodies, table=table, after=after))
+
     # Reading
 
     def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
