@@ -255,6 +255,7 @@ class LorawanBinding:
         """Read the history of a device that another node has served so far (bindings.contract.RunsOnNodes)."""
         if self._calls.open:
             self._catch_up.device_came(canonical_device(device))
+            self._standings.device_came()
 
     async def devices_left(self, devices: Collection[str]) -> None:
         """Write and forget what is known of devices (bindings.contract.LetsDevicesGo)."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from bindings.contract import Events
@@ -20,6 +21,7 @@ from bridge.errors import BridgeError, CallFailed
 log = logging.getLogger(__name__)
 
 EVERY = 6 * 3600.0  # seconds between two checks of all devices
+_GATHER = 60.0  # seconds from a device that another node has served so far until all are checked again
 _PACE = 0.05  # seconds between two devices
 _AWAY = 60.0  # seconds until it is tried again after the network server did not answer
 _REMEMBERED = 1000  # devices that are listed; of more only the number is known
@@ -57,7 +59,12 @@ class Standings:
         self._events = events
         self._troubles: dict[str, Trouble] = {}
         self._counts: Counter[Trouble] = Counter()
+        self._came = asyncio.Event()  # a device that another node has served so far
         self.looked_at = 0
+
+    def device_came(self) -> None:
+        """Check all devices soon: another node's findings are not known here."""
+        self._came.set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -70,7 +77,11 @@ class Standings:
                 log.info("devices could not be checked: %s", error, extra={"sample": "lorawan standings"})
                 await asyncio.sleep(_AWAY)
             else:
-                await asyncio.sleep(EVERY)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(EVERY):
+                        await self._came.wait()
+                        await asyncio.sleep(_GATHER)
+                self._came.clear()
 
     async def _check_all(self) -> None:
         counts: Counter[Trouble] = Counter()
