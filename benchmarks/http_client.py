@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 from bindings.http.client import ClientLimits, HttpClient, split
-from bindings.tls import client_context
 
 ROUND = 4000  # requests
 AT_ONCE = 32
@@ -26,7 +25,7 @@ Close = Callable[[], Awaitable[None]]
 
 
 async def with_bridge(root: str) -> tuple[Post, Close]:
-    client = HttpClient(ClientLimits(10.0, 30.0, 15.0), client_context("http", ""))
+    client = HttpClient(ClientLimits(10.0, 30.0, 15.0), None)
     origin, _ = split(root)
 
     async def post() -> tuple[int, bytes]:

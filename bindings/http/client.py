@@ -70,11 +70,19 @@ class HttpClient:
     """Makes requests. Connections are made when needed; the caller must limit their number."""
 
     def __init__(
-        self, limits: ClientLimits, context: ssl.SSLContext, proxy: str = "", headers: Mapping[str, str] | None = None
+        self,
+        limits: ClientLimits,
+        context: ssl.SSLContext | None,
+        proxy: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`headers` are sent with every request, to any origin. Raises ConfigurationError if the proxy is not a URL."""
+        """`headers` are sent with every request, to any origin. Raises ConfigurationError if the proxy is not a URL.
+
+        `context`: of TLS; None for one that trusts the system's authorities, which are read for the first connection
+        that needs them: that takes some 20 ms of processor time.
+        """
         self._limits = limits
-        self._context = context
+        self._given = context
         self._idle: dict[Origin, list[Exchange]] = {}
         self._all: set[Exchange] = set()
         self._closed: asyncio.Event | None = None  # after `close`: set when no connection is left
@@ -188,6 +196,8 @@ class HttpClient:
 
     async def _connect(self, origin: Origin) -> Exchange:
         try:
+            if "https" in (origin.scheme, (self._proxy or origin).scheme):
+                self._context()  # a busy machine takes long for it, which is not the server's doing
             async with asyncio.timeout(self._limits.connect):
                 return await self._open(origin)
         except TimeoutError as error:
@@ -203,6 +213,11 @@ class HttpClient:
         except UnicodeError as error:  # a host name that no resolver accepts
             raise NotSent(f"no connection to {origin.authority}: no host name") from error
 
+    def _context(self) -> ssl.SSLContext:
+        if self._given is None:
+            self._given = ssl.create_default_context()
+        return self._given
+
     async def _open(self, origin: Origin) -> Exchange:
         loop = asyncio.get_running_loop()
         first = self._proxy or origin
@@ -210,7 +225,7 @@ class HttpClient:
             lambda: Exchange(self._buffer, self._made, self._lost),
             first.host,
             first.port,
-            ssl=self._context if first.scheme == "https" else None,
+            ssl=self._context() if first.scheme == "https" else None,
             # asyncio leaks a socket if such a race is cancelled when it is won; a single address has no race.
             happy_eyeballs_delay=None if _is_address(first.host) else _HAPPY_EYEBALLS,
         )
@@ -229,7 +244,7 @@ class HttpClient:
         answer = await connection.ask(head.encode(), 0, self._limits.connect, tunnel=True)
         if not 200 <= answer.status < 300:  # noqa: PLR2004  # as above
             raise ConnectionError(f"the proxy answers {answer.status}")
-        await connection.start_tls(self._context, origin.host)
+        await connection.start_tls(self._context(), origin.host)
 
 
 def _is_address(host: str) -> bool:

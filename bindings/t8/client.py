@@ -68,11 +68,11 @@ class T8Client:
         self._roots = Roots((settings.api_root, *settings.other_api_roots))
         self._scs_as = quote(settings.scs_as_id, safe=_PATH_CHARACTERS)
         self._connect_timeout = http.connect_timeout
-        self._http = HttpClient(
-            ClientLimits(http.connect_timeout, http.request_timeout, http.keepalive),
-            client_context("http", http.ca_bundle, http.client_certificate, http.client_key),
-            http.proxy,
-        )
+        context = None
+        if http.ca_bundle or http.client_certificate or settings.api_root.lower().startswith("https:"):
+            context = client_context("http", http.ca_bundle, http.client_certificate, http.client_key)
+        limits = ClientLimits(http.connect_timeout, http.request_timeout, http.keepalive)
+        self._http = HttpClient(limits, context, http.proxy)
         try:
             header_lines(http.headers)
         except ValueError as error:

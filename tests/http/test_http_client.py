@@ -68,7 +68,7 @@ async def server() -> AsyncIterator[Scripted]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttpClient]:
-    one = HttpClient(LIMITS, ssl.create_default_context(), headers={"X-Key": "gate"})
+    one = HttpClient(LIMITS, None, headers={"X-Key": "gate"})
     yield one
     await one.close()
 
@@ -96,7 +96,7 @@ async def test_requests_at_the_same_time_have_connections_of_their_own(client, s
 
 
 async def test_a_kept_connection_that_is_too_old_is_not_used(server):
-    client = HttpClient(ClientLimits(0.5, 1.0, 0.0), ssl.create_default_context())
+    client = HttpClient(ClientLimits(0.5, 1.0, 0.0), None)
     await client.request("GET", server.origin, "/", {})
     await client.request("GET", server.origin, "/", {})
     assert server.connections == 2
@@ -123,7 +123,7 @@ async def test_a_header_that_would_break_the_request_is_not_sent(client, server)
         await client.request("GET", server.origin, "/", {"Authorization": "Bearer a\r\nX: y"})
     assert not server.connections
     with pytest.raises(ConfigurationError, match=r"http\.headers"):
-        HttpClient(LIMITS, ssl.create_default_context(), headers={"X": "a\r\nb"})
+        HttpClient(LIMITS, None, headers={"X": "a\r\nb"})
 
 
 @pytest.mark.parametrize(
@@ -302,6 +302,15 @@ async def test_tls_and_a_certificate_that_nobody_vouches_for(client, certificate
     server.server.close()
 
 
+async def test_without_a_context_it_trusts_whom_the_system_trusts(certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    server, client = Scripted(), HttpClient(LIMITS, None)
+    await server.start(contexts(certificate)[0])
+    assert (await client.request("POST", server.origin, "/", {}, b"x")).body == b"ok"
+    await client.close()
+    server.server.close()
+
+
 async def tunnel(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Be a proxy for one CONNECT."""
     host, _, port = head.split()[1].decode().rpartition(":")
@@ -337,7 +346,7 @@ async def test_an_https_origin_behind_a_proxy_is_met_through_a_tunnel(certificat
 
 
 async def test_an_http_origin_behind_a_proxy_is_named_in_the_request(server):
-    client = HttpClient(LIMITS, ssl.create_default_context(), f"http://user:s3cret@127.0.0.1:{server.port}")
+    client = HttpClient(LIMITS, None, f"http://user:s3cret@127.0.0.1:{server.port}")
     assert (await client.request("GET", Origin("http", "scef.example", 80), "/x", {})).body == b"ok"
     assert server.heads[0].startswith("GET http://scef.example/x HTTP/1.1\r\nHost: scef.example\r\n")
     assert "Proxy-Authorization: Basic" in server.heads[0]
@@ -346,19 +355,19 @@ async def test_an_http_origin_behind_a_proxy_is_named_in_the_request(server):
 
 async def test_a_proxy_that_refuses_is_certain_and_its_password_stays_out(server):
     server.script = server.answer(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\nno!")
-    client = HttpClient(LIMITS, ssl.create_default_context(), f"http://user:s3cret@127.0.0.1:{server.port}")
+    client = HttpClient(LIMITS, None, f"http://user:s3cret@127.0.0.1:{server.port}")
     with pytest.raises(NotSent, match="407") as caught:
         await client.request("POST", Origin("https", "scef.example", 443), "/x", {}, b"x")
     assert "s3cret" not in str(caught.value)
     await client.close()
     with pytest.raises(ConfigurationError) as wrong:
-        HttpClient(LIMITS, ssl.create_default_context(), "socks5://user:s3cret@x")
+        HttpClient(LIMITS, None, "socks5://user:s3cret@x")
     assert "s3cret" not in str(wrong.value)
 
 
 async def test_a_proxy_that_says_nothing_is_certain(server):
     server.script = server.answer()
-    client = HttpClient(LIMITS, ssl.create_default_context(), f"http://127.0.0.1:{server.port}")
+    client = HttpClient(LIMITS, None, f"http://127.0.0.1:{server.port}")
     with pytest.raises(NotSent):
         await client.request("POST", Origin("https", "scef.example", 443), "/x", {}, b"x")
     await client.close()
@@ -366,7 +375,7 @@ async def test_a_proxy_that_says_nothing_is_certain(server):
 
 async def test_a_tunnel_in_which_tls_does_not_begin_leaves_nothing_behind(server):
     server.script = server.answer(b"HTTP/1.1 200 OK\r\n\r\n")
-    client = HttpClient(LIMITS, ssl.create_default_context(), f"http://127.0.0.1:{server.port}")
+    client = HttpClient(LIMITS, None, f"http://127.0.0.1:{server.port}")
     with pytest.raises(NotSent, match="within"):
         await client.request("POST", Origin("https", "scef.example", 443), "/x", {}, b"x")
     async with asyncio.timeout(2):
@@ -483,7 +492,7 @@ async def test_a_connection_on_which_the_request_was_answered_before_it_was_sent
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     origin = Origin("http", "127.0.0.1", listening.sockets[0].getsockname()[1])
     patient = ClientLimits(connect=60.0, request=60.0, keepalive=5.0)  # a busy machine takes its time
-    client = HttpClient(patient, ssl.create_default_context())
+    client = HttpClient(patient, None)
     try:
         for _ in range(2):
             assert (await client.request("POST", origin, "/", {}, b"x" * 20_000_000)).status == 401

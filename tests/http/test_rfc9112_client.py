@@ -5,7 +5,6 @@ Whether a connection may go on shows in whether the next request uses it.
 """
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 
 import pytest
@@ -143,7 +142,7 @@ async def test_a_case(case, size):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     origin = Origin("http", "127.0.0.1", server.sockets[0].getsockname()[1])
     limits = ClientLimits(connect=2.0, request=2.0 if case.answers else 0.2, keepalive=5.0)
-    client = HttpClient(limits, ssl.create_default_context())
+    client = HttpClient(limits, None)
     try:
         assert await asked() == case.got
         await asyncio.sleep(0.02)  # what comes behind an answer comes a little later

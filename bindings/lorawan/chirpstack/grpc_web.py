@@ -70,7 +70,7 @@ class GrpcWeb:
             "Authorization": f"Bearer {settings.key}",
         }
         limits = ClientLimits(settings.timeout, settings.timeout, _KEEPALIVE)
-        context = client_context("api", settings.ca_bundle if settings.tls else "")
+        context = client_context("api", settings.ca_bundle) if settings.tls else None
         try:
             self._client = HttpClient(limits, context, headers=headers)
         except ConfigurationError:
