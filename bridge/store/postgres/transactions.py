@@ -33,8 +33,12 @@ BLAME = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, ps
 log = logging.getLogger(__name__)
 
 
-class _BeforeCommit(StoreUnavailable):
+class _BeforeCommit(Exception):  # says what it is; it never leaves this module
     """The session ended before COMMIT was sent: the server has rolled everything back, whatever it had received."""
+
+    def __init__(self, failure: StoreUnavailable) -> None:
+        super().__init__(failure)
+        self.failure = failure
 
 
 class PostgresTransactions(Transactions):
@@ -84,7 +88,10 @@ class PostgresTransactions(Transactions):
         except _BeforeCommit as error:
             log.info("a transaction is repeated over a new session: %s", error, extra={"sample": "repeated"})
             self.check()
-            self._transact(batches)
+            try:
+                self._transact(batches)
+            except _BeforeCommit as again:
+                raise again.failure from again
 
     def _transact(self, batches: list[Batch]) -> None:
         connection = self._connection
@@ -105,7 +112,7 @@ class PostgresTransactions(Transactions):
                 raise
             if isinstance(error, psycopg.Error) and not isinstance(error, BLAME):
                 failure = self._cannot_write(error)
-                raise failure if connection.is_open else _BeforeCommit(failure.text) from error
+                raise failure if connection.is_open else _BeforeCommit(failure) from error
             raise Wrong from error
         self._commit(kept, number)
         if lost:
