@@ -13,6 +13,10 @@ from mock_network.lwm2m.blockwise import Block, Incomplete, TooLarge, Transfers
 from mock_network.lwm2m.messages import Handler, Request, Response, Tuning, block_of, dotted
 from mock_network.lwm2m.oscore import FindContext, Refused, open_request
 
+_KNOWN = frozenset({3, 7, 9, 11, 15, 17, 23, 27})
+"""Critical options that are known: Uri-Host, -Port, -Path and -Query, OSCORE, Accept, Block2 and Block1."""
+_OF_PROXIES = frozenset({35, 39})  # Proxy-Uri, Proxy-Scheme (RFC 7252 §5.10.2)
+
 
 class Answers:
     """What aiocoap calls a site: it has `handler` answer each request."""
@@ -42,6 +46,13 @@ class Answers:
         def answer_with(answer: Any, *, is_last: bool) -> None:
             pipe.add_response(seal(answer), is_last=is_last)
 
+        unknown = unknown_critical(message)
+        if unknown is not None:
+            if message.mtype is not Type.NON:  # a NON is ignored
+                text = f"critical option {unknown} is not known"
+                code = Code.PROXYING_NOT_SUPPORTED if unknown in _OF_PROXIES else Code.BAD_OPTION
+                answer_with(Message(code=code, payload=text.encode()), is_last=True)
+            return
         try:
             request = self._assemble(message, context)
         except (Incomplete, TooLarge) as problem:
@@ -56,7 +67,7 @@ class Answers:
             return
         wanted = block_of(message.opt.block2)
         if wanted is not None and wanted.number > 0:
-            answer_with(self._later_block(message, request, wanted), is_last=True)
+            answer_with(self._later_block(message, wanted), is_last=True)
             return
         response = await self._handler(request)
         subscription = response.subscription
@@ -104,20 +115,21 @@ class Answers:
     def _key(message: Any) -> tuple[object, ...]:
         return message.remote.address, message.code.dotted, message.opt.uri_path, message.opt.uri_query
 
-    def _later_block(self, message: Any, request: Request, wanted: Block) -> Any:
+    def _later_block(self, message: Any, wanted: Block) -> Any:
         try:
-            payload, block = self._transfers.later_block2(self._key(message), wanted)
+            payload, block, (code, content_format) = self._transfers.later_block2(self._key(message), wanted)
         except Incomplete:
             return Message(code=Code.REQUEST_ENTITY_INCOMPLETE)
-        answer = Message(code=Code.CONTENT, payload=payload)
-        answer.opt.content_format = request.accept
+        answer = Message(code=code, payload=payload)
+        answer.opt.content_format = content_format
         answer.opt.block2 = (block.number, block.more, block.exponent)
         return answer
 
     def _answer(
         self, message: Any, request: Request, response: Response, wanted: Block | None, observe: int | None = None
     ) -> Any:
-        payload, block = self._transfers.first_block2(self._key(message), wanted, response.payload)
+        head = dotted(response.code), response.content_format
+        payload, block = self._transfers.first_block2(self._key(message), wanted, response.payload, head)
         # The first answer takes over the type of its exchange; a notification says for itself.
         confirmable = response.confirmable if request.observe == 0 else None
         answer = Message(
@@ -135,6 +147,12 @@ class Answers:
         if message.opt.block1 is not None:
             answer.opt.block1 = message.opt.block1
         return answer
+
+
+def unknown_critical(message: Any) -> int | None:
+    """Return the number of a critical option that is not known here: the request is refused (RFC 7252 §5.4.1)."""
+    numbers = (int(option.number) for option in message.opt.option_list())
+    return next((number for number in numbers if number & 1 and number not in _KNOWN), None)
 
 
 def request_of(message: Any, payload: bytes, context: Any = None) -> Request:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 LARGEST_EXPONENT = 6  # 1024 bytes (RFC 7959 §2.2)
 SMALLEST_SIZE = 16  # bytes
@@ -50,19 +51,19 @@ class Transfers:
 
     clock: Callable[[], float]
     exponent: int = LARGEST_EXPONENT
-    _bodies: dict[Hashable, tuple[float, bytes]] = field(default_factory=dict)
+    _bodies: dict[Hashable, tuple[float, bytes, Any]] = field(default_factory=dict)
 
-    def _keep(self, key: Hashable, body: bytes) -> None:
+    def _keep(self, key: Hashable, body: bytes, head: Any = None) -> None:
         now = self.clock()
-        for old in [old for old, (since, _) in self._bodies.items() if now - since > LIFETIME]:
+        for old in [old for old, (since, *_) in self._bodies.items() if now - since > LIFETIME]:
             del self._bodies[old]
         while len(self._bodies) >= MAX_TRANSFERS:
             del self._bodies[next(iter(self._bodies))]
         self._bodies.pop(key, None)
-        self._bodies[key] = (now, body)
+        self._bodies[key] = (now, body, head)
 
     def _get(self, key: Hashable) -> bytes | None:
-        since, body = self._bodies.get(key, (0.0, None))
+        since, body, _ = self._bodies.get(key, (0.0, None, None))
         return body if body is not None and self.clock() - since <= LIFETIME else None
 
     def take_block1(self, key: Hashable, block: Block, payload: bytes) -> bytes | None:
@@ -79,20 +80,26 @@ class Transfers:
         self._bodies.pop((1, key), None)
         return body
 
-    def first_block2(self, key: Hashable, wanted: Block | None, body: bytes) -> tuple[bytes, Block | None]:
-        """The part of `body` in the response, and its Block2 if it does not fit whole."""
+    def first_block2(
+        self, key: Hashable, wanted: Block | None, body: bytes, head: Any = None
+    ) -> tuple[bytes, Block | None]:
+        """The part of `body` in the response, and its Block2 if it does not fit whole.
+
+        `head` is kept for the later blocks, which have the same code and Content-Format (RFC 7959 §2.4).
+        """
         exponent = min(wanted.exponent, self.exponent) if wanted else self.exponent
         size = 2 ** (exponent + 4)
         if len(body) <= size:
             return body, Block(0, more=False, exponent=exponent) if wanted else None
-        self._keep((2, key), body)
+        self._keep((2, key), body, head)
         return body[:size], Block(0, more=True, exponent=exponent)
 
-    def later_block2(self, key: Hashable, wanted: Block) -> tuple[bytes, Block]:
-        """A later block of a response that `first_block2` began; Incomplete if it is not kept (any more)."""
+    def later_block2(self, key: Hashable, wanted: Block) -> tuple[bytes, Block, Any]:
+        """A later block and the head of a response that `first_block2` began; Incomplete if it is not kept."""
         body = self._get((2, key))
         start = wanted.number * wanted.size
         if body is None or start >= len(body):
             raise Incomplete
         end = start + wanted.size
-        return body[start:end], Block(wanted.number, more=end < len(body), exponent=wanted.exponent)
+        head = self._bodies[2, key][2]
+        return body[start:end], Block(wanted.number, more=end < len(body), exponent=wanted.exponent), head
