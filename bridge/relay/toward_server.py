@@ -50,15 +50,16 @@ def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: i
     if request.is_direct:
         settle(step, row, _U.FORWARDED)
         return
-    carries = step.carries(row.server)
     # An acknowledgement, or a NON, is sent once. If it cannot leave now, the answer goes as a message that is repeated.
-    if state.empty_ack_due.pop(request.id, None) is not None and carries:
+    is_unacknowledged = state.empty_ack_due.pop(request.id, None) is not None
+    goes_once = (is_unacknowledged or not request.confirmable) and step.carries(row.server)
+    if is_unacknowledged and goes_once:
         row.coap_type = ACK
         row.north_mid = request.north_mid
         datagram = to_server(row)
         state.exchanges.replied(row, datagram)
     else:
-        row.coap_type = CON if request.confirmable or not carries else NON
+        row.coap_type = NON if goes_once else CON
         row.north_mid = mid = state.north_mids.allocate(state.by_north_mid)
         state.by_north_mid[mid] = row
         datagram = to_server(row)

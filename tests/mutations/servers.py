@@ -99,8 +99,8 @@ MUTATIONS = [
     Mutation(
         "an answer is sent once over a link that is down",
         "respond",
-        "carries = step.carries(row.server)",
-        "carries = True",
+        "step.carries(row.server)",
+        "True",
         RELAY + "test_r05_acknowledgements.py",
     ),
     Mutation(
