@@ -12,27 +12,30 @@ T = TypeVar("T")
 class Group(Generic[T]):
     """Shards for which something is done together. Each ends by itself, as soon as it is known how."""
 
-    def __init__(self, waiting: dict[int, asyncio.Future[T]]) -> None:
+    def __init__(self, waiting: dict[int, list[asyncio.Future[T]]]) -> None:
+        """`waiting`: who waits for each shard."""
         self._waiting = waiting
 
     @property
     def left(self) -> list[int]:
         """The shards that have not ended, and for which somebody still waits, in order."""
-        return [shard for shard, future in sorted(self._waiting.items()) if not future.done()]
+        return [shard for shard in sorted(self._waiting) if self.waits_for(shard)]
 
     def waits_for(self, shard: int) -> bool:
         """Return whether a shard of the group has not ended, and somebody still waits for it."""
-        return not self._waiting[shard].done()
+        return any(not future.done() for future in self._waiting[shard])
 
     def end(self, shard: int, result: T) -> None:
-        """Let the one who waits for a shard go on."""
-        if self.waits_for(shard):
-            self._waiting[shard].set_result(result)
+        """Let all who wait for a shard go on."""
+        for future in self._waiting[shard]:
+            if not future.done():
+                future.set_result(result)
 
     def fail(self, shard: int, error: Exception) -> None:
-        """Let the one who waits for a shard fail."""
-        if self.waits_for(shard):
-            self._waiting[shard].set_exception(error)
+        """Let all who wait for a shard fail."""
+        for future in self._waiting[shard]:
+            if not future.done():
+                future.set_exception(error)
 
 
 class Together(Generic[T]):
@@ -40,16 +43,16 @@ class Together(Generic[T]):
 
     def __init__(self, do: Callable[[Group[T]], Awaitable[None]]) -> None:
         self._do = do
-        self._waiting: dict[int, asyncio.Future[T]] = {}
+        self._waiting: dict[int, list[asyncio.Future[T]]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def ask(self, shard: int) -> T:
-        """Have it done for a shard; return what came of it. One shard is asked for by one caller at a time.
+        """Have it done for a shard; return what came of it. Several may ask for one shard at the same time.
 
-        Raises what `do` let the shard fail with. If the caller is cancelled, the shard leaves the group.
+        Raises what `do` let the shard fail with. If all who asked are cancelled, the shard leaves the group.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting[shard] = future
+        self._waiting.setdefault(shard, []).append(future)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
         return await future

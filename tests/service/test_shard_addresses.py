@@ -206,6 +206,23 @@ async def test_addresses_that_could_not_be_released_are_released_together(
     assert len(moved.done()) == before + 1
 
 
+async def test_a_release_that_is_under_way_ends_also_when_it_is_tried_again_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_addresses, "AGAIN", 0.01)
+    moved = Moved(tmp_path, f"while ! test -e {tmp_path}/more; do sleep 0.01; done; {ALL}")
+    first = asyncio.create_task(moved.shards.release(6))
+    await until((tmp_path / "log").exists, 10)  # the others wait for this
+    releasing = asyncio.gather(*(moved.shards.release(shard) for shard in (7, 8)))
+    trying = asyncio.create_task(moved.addresses.run())
+    await asyncio.sleep(0.1)
+    (tmp_path / "more").touch()
+    async with asyncio.timeout(10):
+        await asyncio.gather(first, releasing)
+    trying.cancel()
+    assert moved.addresses.stuck == set()
+
+
 async def test_a_take_that_is_given_up_moves_nothing_afterwards(tmp_path: Path) -> None:
     moved = Moved(tmp_path, f"while ! test -e {tmp_path}/more; do sleep 0.01; done; {ALL}")
     first = asyncio.create_task(moved.shards.take(7, 1))
