@@ -38,9 +38,9 @@ class ShardFollower(Protocol):
 
 @runtime_checkable
 class HasTimeLimit(Protocol):
-    """A follower whose calls may take `time_limit` seconds; None: it ends each of them by itself."""
+    """A follower whose calls may take `time_limit` seconds."""
 
-    time_limit: float | None
+    time_limit: float
 
 
 class Shards(Protocol):

@@ -56,7 +56,7 @@ class NodeShards:
                 if not isinstance(error, BridgeError | TimeoutError):
                     log.exception("shard %d: a part failed because of a bug", shard, extra={"sample": "taken"})
                 await self._stop_serving(shard, self._followers[: number + 1])
-                why = str(error) or f"{type(follower).__name__} took longer than {TIME_LIMIT:g} s"
+                why = str(error) or f"{type(follower).__name__} took longer than {_limit(follower):g} s"
                 raise NotPossible(f"shard {shard} cannot be served here: {why}") from error
         self._served.add(shard)
 
@@ -76,5 +76,5 @@ class NodeShards:
         self._epochs.pop(shard, None)
 
 
-def _limit(follower: ShardFollower) -> float | None:
+def _limit(follower: ShardFollower) -> float:
     return follower.time_limit if isinstance(follower, HasTimeLimit) else TIME_LIMIT

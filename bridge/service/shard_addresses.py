@@ -31,7 +31,7 @@ class ShardAddresses:
     again by `run`.
     """
 
-    time_limit = None  # each command has its own
+    time_limit = 600.0  # each command has its own, and they run one after the other
 
     def __init__(
         self, pools: Sequence[Pool], take: Sequence[str], release: Sequence[str], count: CountFunction
