@@ -14,7 +14,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
 
-ZONE, RESET, ALERT = "/3/0/14", "/3303/0/5605", "/1/0/11"
+ZONE, SENSOR, RESET, ALERT = "/3/0/14", "/3303/0/5700", "/3303/0/5605", "/1/0/11"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -67,6 +67,21 @@ async def test_an_operation_whose_record_is_replayed_is_carried_out_once(hostile
     assert await hostile.executed("replayed", RESET) == 1
     sent = [one["data"] for one in await hostile.world.air("replayed", "downlink")]
     assert len(sent) > len(set(sent))
+
+
+@pytest.mark.requirement("LightweightM2M-E2E-5")
+async def test_the_response_to_one_request_is_not_taken_for_that_to_another(hostile: Hostile):
+    """Two layers stand in the way: a record that comes again is none, and a response has its request's token."""
+    await hostile.in_session("bound")
+    hostile.attack("bound", "up", "keep", longer_than=8)
+    assert (await hostile.world.ask("bound", "read", SENSOR))["values"] == {SENSOR: 20.0}
+    await hostile.attacked("bound", "keep")
+    await hostile.world.set_value("bound", SENSOR, 35.5)
+    hostile.attack("bound", "up", "again", longer_than=8)
+    answer = await hostile.world.ask("bound", "read", SENSOR)
+    await hostile.attacked("bound", "again")
+    assert answer.get("values") in (None, {SENSOR: 35.5})
+    assert (await hostile.world.ask("bound", "read", SENSOR))["values"] == {SENSOR: 35.5}
 
 
 @pytest.mark.requirement("LightweightM2M-E2E-6")

@@ -37,7 +37,7 @@ unmodified Eclipse Leshan, driven by its Java interface; a bootstrap server is t
 NoSec, bootstrap included, but for cases 1, 2, 11, 401 to 403 and 405, in which the device has a DTLS session or an
 OSCORE context with its server, and the bridge reads nothing. With Leshan, 401 to 403 are run, since its module for
 OSCORE cannot be had. Over LoRaWAN the bridge cuts the handshakes of the servers to 222 bytes
-([how](../docs/decisions/dtls.md)), and the device its own. Real Leshan clients use keys
+([how](decisions/small-handshakes.md)), and the device its own. Real Leshan clients use keys
 and certificates through the bridge in [another test](../tests/interop/test_leshan_secure.py).
 
 Over LoRaWAN the device polls whenever its server waits for it, keeps no duty

@@ -1,42 +1,28 @@
 """The enabler test cases about DTLS over NIDD with a real Leshan, whose DTLS is Scandium."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.components import LESHAN
-from tests.conftest import need_component
 from tests.e2e.kit import set_up
 from tests.ets.cases import Case
-from tests.ets.secure import KEY, SECURE, SERVER, name_of, of_the_server
+from tests.ets.secure import SECURE, SERVER
+from tests.ets.secure_leshan import NUMBERS, secure_leshan
 from tests.ets.servers import LeshanEnd
 from tests.ets.table import parameters
 from tests.ets.worlds import NiddWorld
-from tests.interop.leshan_server import Leshan, LeshanProcess, start_leshan
+from tests.interop.leshan_server import Leshan, LeshanProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-CASES = {number: SECURE[number] for number in (401, 402, 403)}
+CASES = {number: SECURE[number] for number in NUMBERS}
 
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeshanProcess]:
-    need_component(LESHAN)
-    folder: Path = tmp_path_factory.mktemp("pki")
-    files = {name: folder / f"{name}.pem" for name in of_the_server()}
-    for name, pem in of_the_server().items():
-        files[name].write_text(pem)
-    options = [
-        ("--psk", f"{name_of(401)},identity-401,{KEY.hex()}"),
-        ("--x509", name_of(402)),
-        ("--x509", name_of(403)),
-    ]
-    options += [("--certificate", str(files["certificate"])), ("--private-key", str(files["private_key"]))]
-    started = start_leshan(secure=[*options, ("--authority", str(files["authorities"]))])
-    yield started
-    started.stop()
+    with secure_leshan(tmp_path_factory.mktemp("pki")) as started:
+        yield started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

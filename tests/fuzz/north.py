@@ -7,6 +7,8 @@ from bridge.coap import stream
 from bridge.errors import ConfigurationError, MessageFormatError
 from bridge.north.identities import KeyTable, Who
 from bridge.north.tcp.acknowledging import Acknowledging
+from bridge.relay import client_hello
+from bridge.relay.handshake import Fitting, fragments_of, records_of
 from bridge.tls import ocsp, records, stapling, verification
 from bridge.tls.contract import Backend, Phase
 from bridge.tls.credentials import PreSharedKey
@@ -53,6 +55,39 @@ def split(data: bytes) -> None:
     records.types(data)
 
 
+def handshake(data: bytes) -> None:
+    """A handshake is cut so that all fits, and that of each message no byte is another, missing or there twice.
+
+    The first piece says how large a datagram may be, the second is what waits already; a device's parts are joined.
+    """
+    size, waits, *datagrams = [*pieces(data), b"", b""]
+    fitting = Fitting(int.from_bytes(size[:2], "big") % 1280, [waits])
+    wanted: set[tuple[bytes, int, int]] = set()
+    parts: list[client_hello.Part] = []
+    for datagram in datagrams:
+        found = records_of(datagram)
+        if found is None:
+            continue
+        if not all(fitting.add(record) for record in found):
+            return
+        wanted |= _bytes_of(datagram)
+        part = client_hello.part_of(datagram)
+        if part is not None:
+            client_hello.whole(part, reversed(parts))
+            parts.append(part)
+    assert all(len(one) <= int.from_bytes(size[:2], "big") % 1280 for one in fitting.datagrams)
+    made = {one for datagram in fitting.datagrams for one in _bytes_of(datagram)}
+    assert made <= wanted
+    assert wanted <= made | _bytes_of(waits)
+
+
+def _bytes_of(datagram: bytes) -> set[tuple[bytes, int, int]]:
+    """Return each byte of the handshake in a datagram: its message, where it is in it, and its value."""
+    found = [record for record in records_of(datagram) or () if record.is_plain_handshake]
+    fragments = [fragment for record in found for fragment in fragments_of(record) or ()]
+    return {(one.message, at, byte) for one in fragments for at, byte in enumerate(one.content, one.start)}
+
+
 def keys(data: bytes) -> None:
     """Any file is a table of keys, or ConfigurationError that shows none of them."""
     with TemporaryDirectory() as folder:
@@ -96,6 +131,16 @@ def _flights() -> list[bytes]:
     return [joined(*(one for one in said if len(one) < 256))]  # bytes of a piece
 
 
+def _handshakes() -> list[bytes]:
+    """Return a server's flights for several sizes of a datagram, with and without what waits, and parts of a hello."""
+    (said,) = _flights()
+    flights = pieces(said)
+    body = b"\x01\0\0\x20\0\0\0\0\0\0\0\x10" + bytes(16)
+    part = b"\x16\xfe\xfd" + bytes(8) + len(body).to_bytes(2, "big") + body
+    sizes = [size.to_bytes(2, "big") for size in (53, 100, 222)]
+    return [joined(size, waits, *flights, part, part) for size in sizes for waits in (b"", flights[0])]
+
+
 def _said() -> list[bytes]:
     answer = stream.frame(69, b"\1", b"\xffx")
     ping = stream.signal(stream.Signal.PING, [(stream.CUSTODY, b"")], token=b"\7")
@@ -112,6 +157,7 @@ def _said() -> list[bytes]:
 CONNECTION = Target("coap-connection", connection, _said)
 SESSION = Target("dtls-session", session, _flights)
 RECORDS = Target("dtls-records", split, _flights)
+HANDSHAKE = Target("dtls-handshake", handshake, _handshakes)
 KEYS = Target("key-table", keys, lambda: [b"endpoint,identity,key\na,,000102030405060708090a0b0c0d0e0f\n"])
 STAPLE = Target("ocsp-response", staple, lambda: [_GOOD])
 PEM = Target("pem", pem, lambda: [_SERVER.pem, _SERVER.key_pem, _ROOT.revokes()])
