@@ -63,7 +63,12 @@ class Machines:
         """Return the words that begin a program on a machine: it keeps the process id of who executes them."""
         return ("ip", "netns", "exec", self._names[number])
 
-    def socket(self, number: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    def socket(
+        self,
+        number: str,
+        kind: socket.SocketKind = socket.SOCK_STREAM,
+        family: socket.AddressFamily = socket.AF_INET,
+    ) -> socket.socket:
         """Return a socket on a machine, for this process. The socket stays there, whatever this process does next."""
         with contextlib.ExitStack() as files:
             here, there = (
@@ -72,7 +77,7 @@ class Machines:
             )
             _enter(there.fileno())
             try:
-                return socket.socket(socket.AF_INET, kind)
+                return socket.socket(family, kind)
             finally:
                 _enter(here.fileno())
 

@@ -34,6 +34,7 @@ class LorawanCluster:
 
     cluster: Cluster
     radio: Api
+    devices: int = DEVICES
 
     def of(self, node: str) -> list[str]:
         """Return the endpoints on LoRaWAN that a node serves."""
@@ -46,11 +47,8 @@ class LorawanCluster:
     async def send(self, endpoint: str, number: int) -> str:
         """Let a device send a LwM2M Send, which is a NON; return its payload."""
         said = f"{endpoint}.{number}"
-        await self.act(
-            endpoint,
-            "send",
-            payload=(b"\x52\x02\x00" + bytes([number, 7, number]) + EVERY_UPLINK).hex() + said.encode().hex(),
-        )
+        head = b"\x52\x02\x00" + bytes([number % 256, 7, number % 256])
+        await self.act(endpoint, "send", payload=(head + EVERY_UPLINK + said.encode()).hex())
         return said
 
     def sends(self) -> list[str]:
@@ -122,32 +120,44 @@ class LorawanCluster:
         self.cluster.posts_to = node
 
 
+async def with_lorawan(
+    cluster: Cluster, *, mqtt: str = "", history: int = 200, lines: str = "", listens_at: str = "127.0.0.1"
+) -> LorawanCluster:
+    """Give a cluster, before its nodes are started, a network of LoRaWAN.
+
+    `mqtt`: the broker of the events, HOST:PORT; else they are posted. `listens_at`: the address at which each node
+    takes its posts.
+    """
+    more = ["--mqtt", mqtt, "--mqtt-qos", "1"] if mqtt else []
+    part = await cluster.lab.start_chirpstack(
+        [_device(number) for number in range(DEVICES)],
+        "--history", str(history), "--no-mac-commands", *more,
+        http="" if mqtt else f"{cluster._balancer}/{MORE_PATH}",
+    )  # fmt: skip
+
+    def sections(port: int) -> str:
+        url = f'public_url = "{cluster._balancer}", path = "{MORE_PATH}"'
+        way = f'http = {{ bind = "{listens_at}", port = {port}, {url} }}\n'
+        if mqtt:
+            host, _, number = mqtt.rpartition(":")
+            way = f'events = "mqtt"\nmqtt = {{ host = "{host}", port = {number}, keepalive = 5 }}\n'
+        endpoints = [
+            f'[[endpoints]]\nname = "l{n}"\nnetwork = "lorawan"\naddress = "{eui(n)}"\n' for n in range(DEVICES)
+        ]
+        quick = "downlinks = { response_timeout = 2.0, max_retransmit = 0 }\n"
+        return cluster.lab.lorawan_network(lines=way + quick + lines) + "".join(endpoints)
+
+    cluster.more = sections
+    return LorawanCluster(cluster, part.api)
+
+
 @contextlib.asynccontextmanager
 async def lorawan_cluster(
     folder: Path, *, nodes: str = "ab", mqtt: str = "", history: int = 200, lines: str = ""
 ) -> AsyncIterator[LorawanCluster]:
     """Start nodes that share the shards. `mqtt`: the broker of the events, HOST:PORT; else they are posted."""
     async with Cluster(folder, postgres_server(), devices=0) as cluster:
-        more = ["--mqtt", mqtt, "--mqtt-qos", "1"] if mqtt else []
-        part = await cluster.lab.start_chirpstack(
-            [_device(number) for number in range(DEVICES)],
-            "--history", str(history), "--no-mac-commands", *more,
-            http="" if mqtt else f"{cluster._balancer}/{MORE_PATH}",
-        )  # fmt: skip
-
-        def sections(port: int) -> str:
-            way = f'http = {{ port = {port}, public_url = "{cluster._balancer}", path = "{MORE_PATH}" }}\n'
-            if mqtt:
-                host, _, number = mqtt.rpartition(":")
-                way = f'events = "mqtt"\nmqtt = {{ host = "{host}", port = {number}, keepalive = 5 }}\n'
-            endpoints = [
-                f'[[endpoints]]\nname = "l{n}"\nnetwork = "lorawan"\naddress = "{eui(n)}"\n' for n in range(DEVICES)
-            ]
-            quick = "downlinks = { response_timeout = 2.0, max_retransmit = 0 }\n"
-            return cluster.lab.lorawan_network(lines=way + quick + lines) + "".join(endpoints)
-
-        cluster.more = sections
-        found = LorawanCluster(cluster, part.api)
+        found = await with_lorawan(cluster, mqtt=mqtt, history=history, lines=lines)
         for name in nodes:
             await cluster.start(name)
             await cluster.ready(name)

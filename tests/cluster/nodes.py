@@ -181,6 +181,7 @@ class Cluster:
     posts_to: str = ""  # the node that the load balancer posts to; "": to all in turn
     answers: Counter[int] = field(default_factory=Counter)  # of nodes to notifications, by status
     taken: list[bytes] = field(default_factory=list)  # notifications that a node has acknowledged
+    events: list[bytes] = field(default_factory=list)  # what one more network has posted and a node has acknowledged
     _turn: int = 0
     _answered: list[bytes] = field(default_factory=list)  # notifications
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
@@ -232,11 +233,13 @@ class Cluster:
             await self._end(self.nodes.pop(name))
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        valve = Valve(self.server.folder)
+        valve = Valve(*(server.folder for server in self._servers))
         await valve.start()
         at, callback, sms_callback, more_callback = self._at, free_port(), free_port(), free_port()
         take, release = at.commands(folder, as_ or name)
-        where = self._where.replace(_quoted(self.server.folder), _quoted(valve.folder))
+        where = self._where
+        for server, proxy in zip(self._servers, valve.folders, strict=True):
+            where = where.replace(_quoted(server.folder), _quoted(proxy))
         text = (CONFIG + _SMS * self.has_sms).format(
             state=json.dumps(str(folder)),
             database=json.dumps(where),
@@ -269,6 +272,10 @@ class Cluster:
         posted_to = [f"{host}:{port}" for port in (callback, sms_callback, more_callback)]
         node = self.nodes[name] = NodeProcess(as_ or name, folder, process, valve, *posted_to, api)
         return node
+
+    @property
+    def _servers(self) -> list[PostgresServer]:
+        return [self.server] if self.standby is None else [self.server, self.standby]
 
     async def ready(self, name: str) -> None:
         """Wait until a node is ready."""
@@ -457,6 +464,11 @@ class Cluster:
             outcomes=Counter(rows.values()),
         )
 
+    async def copies_on_air(self, texts: list[str]) -> Counter[str]:
+        """Return how often each text was sent to a device over NIDD so far."""
+        air = b"".join(bytes.fromhex(one["data"]) for one in await self._scef.api.get("/air-log", what="downlink"))
+        return Counter({text: air.count(text.encode()) for text in texts})
+
     async def requests(self) -> Counter[str]:
         """Return how often the SCEF was asked what, by method and the last part of the path."""
         seen: list[dict[str, Any]] = await self._scef.api.get("/requests")
@@ -492,6 +504,8 @@ class Cluster:
                     self._answered.append(body)
                     if answer.status == 204:  # No Content: a node has it
                         self.taken.append(body)
+                    elif answer.status == 200 and path == MORE_PATH:
+                        self.events.append(body)
                     passed = {name: value for name, value in answer.headers.items() if name not in _OF_THE_HOP}
                     return web.Response(status=answer.status, headers=passed, body=await answer.read())
         return web.Response(status=503)

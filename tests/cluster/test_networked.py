@@ -1,4 +1,4 @@
-"""Three nodes, each a machine of its own on one network with a server and devices, through faults."""
+"""Three nodes, each a machine of its own on one network with a server, networks and devices, through faults."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,8 +6,10 @@ from random import Random
 
 import pytest
 
-from tests.cluster.networked import NUMBERS, networked, suffer
+from tests.cluster.networked import NUMBERS, database, networked
+from tests.cluster.networked_faults import noticed, suffer
 from tests.namespaces import Machines, made
+from tests.store.postgres_server import PostgresServer
 from tests.store.stores import postgres_server
 
 pytestmark = pytest.mark.slow
@@ -19,10 +21,29 @@ def machines() -> Iterator[Machines]:
         yield network
 
 
-@pytest.mark.timeout(300)
-async def test_endpoints_keep_their_addresses_when_their_node_is_killed(tmp_path: Path, machines: Machines) -> None:
+@pytest.fixture
+def servers() -> Iterator[list[PostgresServer]]:
+    """The database, and its synchronous standby."""
+    postgres_server()  # skips where there is none
+    with database() as both:
+        yield both
+
+
+@pytest.mark.timeout(600)
+async def test_endpoints_keep_their_addresses_through_faults(
+    tmp_path: Path, machines: Machines, servers: list[PostgresServer]
+) -> None:
     """Nothing is lost, nothing is sent twice, and the server finds each endpoint where it was."""
-    faults = iter(("kill",))
-    async with networked(tmp_path, postgres_server(), machines, devices=12) as one:
-        await suffer(one, lambda: next(faults, None), Random(14))
+    async with networked(tmp_path, servers, machines, devices=12) as one:
+        one.draw = Random(14)
+        await suffer(one, ("kill", "database", "fail-over", "servers"))
         assert one.story.moved
+        assert one.posted()
+        assert one.events()
+
+
+@pytest.mark.timeout(600)
+async def test_without_fencing_it_is_noticed(tmp_path: Path, machines: Machines, servers: list[PostgresServer]) -> None:
+    """The control: nodes that compare no epochs, and do not end with their lease."""
+    async with networked(tmp_path, servers, machines, devices=12, program="tests.cluster.unfenced") as one:
+        await noticed(one)

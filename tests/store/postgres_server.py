@@ -32,18 +32,25 @@ class PostgresServer:
             owner = pwd.getpwnam(self._user)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
         self._data = self.folder / "data"
+        self._options = [f"unix_socket_directories='{self.folder}'", "listen_addresses=''", *settings]
+        if not durable:
+            self._options += ["fsync=off"]
+        self._schemas = 0
         if standby_of is None:
             self._run("initdb", "-D", str(self._data), "-U", "bridge", "-E", "UTF8", "--no-locale", "-A", "trust", "-N")
+            self._start_with_options()
         else:
-            self._run(
-                "pg_basebackup", "-D", str(self._data), "-h", str(standby_of.folder), "-U", "bridge", "-R", "-c", "fast"
-            )
-        options = [f"unix_socket_directories='{self.folder}'", "listen_addresses=''", *settings]
-        if not durable:
-            options += ["fsync=off"]
+            self.make_standby_of(standby_of)
+
+    def make_standby_of(self, other: "PostgresServer") -> None:
+        """Follow another server from now on, with a copy of all that it has. This one must be stopped."""
+        shutil.rmtree(self._data, ignore_errors=True)
+        self._run("pg_basebackup", "-D", str(self._data), "-h", str(other.folder), "-U", "bridge", "-R", "-c", "fast")
+        self._start_with_options()
+
+    def _start_with_options(self) -> None:
         with (self._data / "postgresql.auto.conf").open("a") as written:
-            written.write("\n".join(options) + "\n")
-        self._schemas = 0
+            written.write("\n".join(self._options) + "\n")
         self.start()
 
     def promote(self) -> None:
