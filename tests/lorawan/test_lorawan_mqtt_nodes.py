@@ -165,6 +165,11 @@ async def test_a_session_is_left_alone_when_its_node_comes_back(nodes, monkeypat
     assert b.payloads()
     await asyncio.sleep(0.5)
     assert b.mqtt.connections == 1, "the other node still takes its session away"
+    gone(b)
+    alive.remove("b")
+    for number in range(MANY, 2 * MANY):
+        server.up(b"%d" % number)
+    await until(lambda: len(set(a.payloads() + b.payloads())) == 2 * MANY + 2, why="it is not inherited once more")
     work.cancel()
 
 
@@ -173,12 +178,24 @@ async def test_an_empty_session_is_forgotten(nodes, monkeypatch):
     monkeypatch.setattr(sessions, "QUIET", 0.3)
     server, start = nodes
     a, b = [await start(name) for name in NAMES]
-    await b.binding.stop()
+    gone(b)
     assert "session/b" in server.memory.notes
     work = asyncio.create_task(a.binding.work_for_all_nodes(lambda: ["a"]))
     await until(lambda: "session/b" not in server.memory.notes)
     assert "session/a" in server.memory.notes
+    for number in range(MANY):
+        server.up(b"%d" % number)
+    await until(lambda: len(a.payloads()) == MANY, why="the broker still gives it events")
     work.cancel()
+
+
+async def test_the_broker_gives_a_node_that_has_stopped_no_events(nodes):
+    server, start = nodes
+    a, b = [await start(name) for name in NAMES]
+    await b.binding.stop()
+    for number in range(MANY):
+        server.up(b"%d" % number)
+    await until(lambda: len(a.payloads()) == MANY)
 
 
 async def test_a_node_that_starts_has_missed_nothing_and_one_whose_session_is_lost_has(nodes, broker):

@@ -77,6 +77,7 @@ async def test_nor_while_the_device_is_being_let_go_and_its_endpoint_still_in_me
     chirpstack.up(b"first")
     await until(lambda: side.of(UplinkMessage))
     one.posts.pass_on = Passing()
+    await one.submit(Attempt(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
     await one._records.write()
     side.elsewhere[DEVICE] = SHARD
     kind, body = events(chirpstack)[name]
