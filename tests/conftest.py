@@ -27,11 +27,11 @@ hypothesis.settings.load_profile("busy machine")
 
 LONGEST = (
     "tests/durability/test_crashes.py",
-    "tests/week/test_week_of_a_fleet.py",
     "tests/dashboard/test_dashboard_pages.py",
     "tests/durability/test_order.py",
     "tests/end_to_end_security/test_emulated_dtls.py",
     "tests/interop/test_leshan.py",
+    "tests/week/test_week_of_a_fleet.py",
     "tests/service/test_standby.py",
     "tests/e2e/test_changed_while_running.py",
     "tests/e2e/test_faults.py",

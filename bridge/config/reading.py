@@ -109,13 +109,21 @@ def _document(text: str, name: str) -> dict[str, Any]:
         raise ConfigurationError(f"{name}: is not TOML: {why}; mend that line") from None
 
 
+_loaded: dict[str, type[Any]] = {}  # bindings, by name
+
+
 def installed_bindings() -> tuple[str, ...]:
     """Return the names of the installed bindings, sorted."""
     return tuple(sorted({point.name for point in entry_points(group=BINDINGS)}))
 
 
 def binding_class(name: str) -> type[Any]:
-    """Return the class of an installed binding. Raises ConfigurationError that lists the installed ones."""
+    """Return the class of an installed binding. Raises ConfigurationError that lists the installed ones.
+
+    What was loaded once is given again: to look through all that is installed takes longer than to read a small file.
+    """
+    if name in _loaded:
+        return _loaded[name]
     installed = {point.name: point for point in entry_points(group=BINDINGS)}
     if name not in installed:
         raise ConfigurationError(f"unknown binding {name!r}{nearest(name, list(installed))}")
@@ -131,6 +139,7 @@ def binding_class(name: str) -> type[Any]:
         ) from error
     except Exception as error:  # a third party's code may raise anything when it is imported
         raise ConfigurationError(f"binding {name!r} cannot be loaded: {error!r}; reinstall it") from error
+    _loaded[name] = found
     return found
 
 

@@ -1,7 +1,7 @@
 """The fields of a settings type: for the check of keys, for secrets and for the template."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -45,32 +45,35 @@ def is_struct(kind: Any) -> bool:
 
 def shape(kind: type[msgspec.Struct]) -> Iterator[Field]:
     """Return all fields in the order of the class."""
-    hints = _hints(kind)
+    for field, factory in _fields(kind):
+        yield field if factory is None else replace(field, default=factory())
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[Field, Callable[[], Any] | None], ...]:
+    """Return the fields of a settings type, found out once; where a function makes the default, that function too."""
+    return tuple(_found(kind))
+
+
+def _found(kind: type[msgspec.Struct]) -> Iterator[tuple[Field, Callable[[], Any] | None]]:
+    hints = get_type_hints(kind, include_extras=True)
     for info in msgspec.structs.fields(kind):
         notes: list[msgspec.Meta] = []
         bare = _bare(hints[info.name], notes)
-        default: Any = None
-        if info.default is not msgspec.NODEFAULT:
-            default = info.default
-        elif info.default_factory is not msgspec.NODEFAULT:
-            default = info.default_factory()
+        factory = None if info.default_factory is msgspec.NODEFAULT else info.default_factory
         description = next((note.description for note in notes if note.description), "")
         examples = next((note.examples for note in notes if note.examples), None)
-        yield Field(
+        field = Field(
             name=info.encode_name,
             kind=bare,
             required=info.required,
-            default=default,
+            default=None if info.default is msgspec.NODEFAULT else info.default,
             description=description,
             secret=any((note.extra or {}).get("secret") for note in notes),
             file=any((note.extra or {}).get("file") for note in notes),
             example=examples[0] if examples else None,
         )
-
-
-@cache
-def _hints(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
-    return get_type_hints(kind, include_extras=True)
+        yield field, factory
 
 
 def _bare(hint: Any, notes: list[msgspec.Meta]) -> Any:

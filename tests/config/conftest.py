@@ -49,4 +49,5 @@ class Point:
 def installed(monkeypatch):
     points = [Point("radio", RadioBinding), Point("broken", ImportError("no module named antenna"))]
     monkeypatch.setattr(reading, "entry_points", lambda group: points)
+    monkeypatch.setattr(reading, "_loaded", {})
     return RadioBinding
