@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tests.store.stores import postgres_server
 from tests.waiting import until
 
 DEVICES = 6
+WINDOWS = 3.5  # seconds from an uplink until a device of class A sends its next one, at most
 EVERY_UPLINK = b"\xb2dp\xff"  # Uri-Path dp, and the payload marker: a LwM2M Send
 
 
@@ -66,10 +68,19 @@ class LorawanCluster:
                     found.add(data.rpartition(b"\xff")[2].decode())
         return found
 
+    async def _heard_of(self, said: list[str]) -> set[str]:
+        """Return what was heard, as soon as that is all, or nothing has been heard for longer than windows last."""
+        heard, since = await self.heard(), time.monotonic()
+        while not heard >= set(said) and time.monotonic() - since < WINDOWS:
+            await asyncio.sleep(0.2)
+            more = await self.heard()
+            if more != heard:
+                heard, since = more, time.monotonic()
+        return heard
+
     async def took(self, said: list[str], wait: float = 30.0) -> None:
         """Wait until the ledger has exactly the Sends that ChirpStack received, each once, and none is in the inbox."""
-        await asyncio.sleep(0.3)
-        heard = await self.heard()
+        heard = await self._heard_of(said)
         expected = [one for one in said if one in heard]
         assert len(expected) > len(said) * 0.7, "the test shows little"
         await until(
