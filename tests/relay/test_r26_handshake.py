@@ -242,6 +242,13 @@ class TestADevicesClientHello:
         world.device_sends(self.parts(first=9)[0])
         assert [one[13:] for one in world.secure] == [message(HELLO, self.hello, 0)]
 
+    def test_parts_with_larger_numbers_are_of_an_earlier_hello_even_where_nothing_contradicts(self) -> None:
+        world = small()
+        for one in self.parts(first=5)[:3]:
+            world.device_sends(one)
+        world.device_sends(self.parts(first=0)[3])  # after a restart of the device; its first parts were lost
+        assert world.secure == []
+
     def test_a_contradiction_ends_what_came_before_it(self) -> None:
         world = small()
         for number, content in enumerate((b"a" * 100, b"b" * 100)):
