@@ -56,7 +56,7 @@ class LorawanCluster:
     def sends(self) -> list[str]:
         """Return the payloads of the devices' Sends in the ledger, in the order in which they were taken."""
         found = self.cluster.rows("SELECT body FROM uplink WHERE operation = 'Send' ORDER BY id")
-        return [bytes(body).rpartition(b"\xff")[2].decode() for (body,) in found]
+        return [bytes(body).rpartition(b"\xff")[2].decode(errors="replace") for (body,) in found]
 
     async def heard(self) -> set[str]:
         """Return the payloads of the Sends that ChirpStack has received: a gateway that transmits hears nothing."""

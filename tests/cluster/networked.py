@@ -409,7 +409,8 @@ class Networked:
         several = {endpoint: found for endpoint, found in addresses.items() if len(found) != 1}
         writes = await self.cluster.copies_on_air(self.story.written)
         executes = await self.lorawan.on_air()
-        by_radio = Counter(self.lorawan.sends())
+        radio = set(self.story.radio)
+        by_radio = Counter(said for said in self.lorawan.sends() if said in radio)
         self.tell(
             f"{len(posted)} Sends acknowledged to the SCEF, all at the server; {len(events)} events acknowledged to "
             f"ChirpStack, each taken once; {len(self.story.written)} Writes, of which {writes.total()} copies were on "
@@ -468,10 +469,11 @@ async def networked(
 @contextlib.contextmanager
 def database() -> Any:
     """Yield a database with a synchronous standby, in a list: a fail-over puts others there."""
-    settings = ("max_connections=80",)
+    # By default a standby looks for its server again after 5 s: a restart would stop all commits for a lease.
+    settings = ("max_connections=80", "wal_retrieve_retry_interval=200")  # ms
     servers = [PostgresServer(settings=settings)]  # its processes die, this machine does not: it needs no fsync
     try:
-        servers.append(PostgresServer(standby_of=servers[0]))
+        servers.append(PostgresServer(standby_of=servers[0], settings=settings))
         servers[0].sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
         servers[0].sql("SELECT pg_reload_conf()")
         yield servers

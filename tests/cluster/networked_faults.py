@@ -20,7 +20,7 @@ OTHERS = ("all", "clock")
 EVERY = (*DEADLY, *PASSING, *OF_THE_DATABASE, *WITH_A_BAD_HOOK, *OTHERS)
 APART = 6.0  # seconds that a fault lasts which ends by itself: longer than a lease
 STOPPED = 30.0  # seconds for which a process is stopped
-LATE = 0.1  # seconds by which the database answers late
+LATE = 0.02  # seconds by which each answer of the database is late: a commit needs several
 
 
 async def suffer(one: Networked, kinds: Sequence[str], seconds: float = 0.0) -> None:
