@@ -405,7 +405,8 @@ class Networked:
         self.story.posts = len(self.cluster.taken)
         addresses: defaultdict[str, set[str]] = defaultdict(set)
         for entry in await self.server.get("/seen"):
-            addresses[entry["endpoint"]].add(entry["peer"])
+            if entry["endpoint"].startswith("e"):  # those on LoRaWAN do not register: the server has no name for them
+                addresses[entry["endpoint"]].add(entry["peer"])
         several = {endpoint: found for endpoint, found in addresses.items() if len(found) != 1}
         writes = await self.cluster.copies_on_air(self.story.written)
         executes = await self.lorawan.on_air()
