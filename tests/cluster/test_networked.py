@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.cluster.networked import NUMBERS, database, networked
-from tests.cluster.networked_faults import noticed, suffer
+from tests.cluster.networked_faults import suffer
 from tests.namespaces import Machines, made
 from tests.store.postgres_server import PostgresServer
 from tests.store.stores import postgres_server
@@ -40,10 +40,3 @@ async def test_endpoints_keep_their_addresses_through_faults(
         assert one.story.moved
         assert one.posted()
         assert one.events()
-
-
-@pytest.mark.timeout(600)
-async def test_without_fencing_it_is_noticed(tmp_path: Path, machines: Machines, servers: list[PostgresServer]) -> None:
-    """The control: nodes that compare no epochs, and do not end with their lease."""
-    async with networked(tmp_path, servers, machines, devices=12, program="tests.cluster.unfenced") as one:
-        await noticed(one)
