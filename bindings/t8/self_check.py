@@ -44,7 +44,7 @@ class SelfChecks:
 
 def is_of_a_bridge(check: str, headers: Mapping[str, str]) -> bool:
     """Return whether the answer to a check is that of a bridge's listener."""
-    return secrets.compare_digest(headers.get(HEADER, ""), _digest(check))
+    return headers.get(HEADER) == _digest(check)  # no secret: whoever gets the check can make it
 
 
 def _digest(check: str) -> str:

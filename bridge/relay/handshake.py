@@ -11,7 +11,7 @@ over restarts of the bridge.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final
 
 HEADER: Final = 13  # bytes of the header of a DTLS 1.2 record, RFC 6347 §4.1
@@ -24,7 +24,8 @@ _MESSAGE = 12  # bytes of the header of a message of the handshake, RFC 6347 §4
 _PIECES = 256  # records that one record becomes, at most
 _NUMBERS = 1 << 48  # record numbers of an epoch
 _WORTH = 16  # bytes of a message at least for which the end of a datagram is used
-_FRAGMENTS = 64  # of a record, at most
+_FRAGMENTS = 64  # of a record, and of a server's datagram, at most
+_COMPARED = 256  # fragments that wait, at most, with which each of those is compared: more would take seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,12 @@ def fragments_of(record: Record) -> list[Fragment] | None:
     return fragments or None
 
 
+def _plain_fragments(datagrams: Iterable[bytes]) -> Iterator[Fragment]:
+    for datagram in datagrams:
+        for record in records_of(datagram) or ():
+            yield from (fragments_of(record) or ()) if record.is_plain_handshake else ()
+
+
 class Fitting:
     """Makes a server's records fit datagrams of `largest` bytes. `waiting` are datagrams that wait for the device.
 
@@ -129,11 +136,10 @@ class Fitting:
 
     def __init__(self, largest: int, waiting: Iterable[bytes]) -> None:
         self._largest = largest
+        self._read = 0  # fragments of what was added
         self._waiting: dict[bytes, list[Fragment]] = {}
-        for datagram in waiting:
-            for record in records_of(datagram) or ():
-                for fragment in (fragments_of(record) or ()) if record.is_plain_handshake else ():
-                    self._waiting.setdefault(fragment.message, []).append(fragment)
+        for fragment in islice(_plain_fragments(waiting), _COMPARED):
+            self._waiting.setdefault(fragment.message, []).append(fragment)
         self._done: list[bytes] = []
         self._open = b""
         self.cut = self.left_out = 0
@@ -152,7 +158,8 @@ class Fitting:
             return False  # no server is there within a handshake
         record = replace(record, number=record.number * _PIECES)
         fragments = fragments_of(record) if record.kind[0] == HANDSHAKE else None
-        if fragments is None:
+        self._read += len(fragments or ())
+        if fragments is None or self._read > _FRAGMENTS:
             return self._put(record)
         missing = [part for one in fragments for part in one.without(self._waiting.get(one.message, ()))]
         if missing != fragments:

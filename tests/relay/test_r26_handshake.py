@@ -5,6 +5,7 @@ Here the ends are bytes; tests/tls/test_small_records.py has real ones.
 
 from dataclasses import replace
 from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import given, strategies as st
@@ -162,6 +163,36 @@ class TestAServersHandshake:
         for number in range(5):
             world.server_sends(record(23, b"sealed", number, epoch=1))
         assert len(world.downlinks("opaque")) == 2 * PIECES + 2
+
+    def test_fragments_without_number_take_no_time_without_bound(self) -> None:
+        """A datagram of 64 KB in fragments of a byte, while the queue is full of such fragments."""
+        world = World(replace(LORAWAN, max_downlink=1279))
+        world.network = None
+
+        def flood(byte: bytes, first: int) -> bytes:
+            bodies = (
+                b"".join(part(CERTIFICATE, byte * 60000, at, at + 1) for at in range(start, start + 64))
+                for start in range(first, first + 76 * 64, 64)
+            )
+            return b"".join(record(22, body, number) for number, body in enumerate(bodies))
+
+        for first in range(0, 40000, 5000):
+            world.server_sends(flood(b"a", first))
+        began = process_time()
+        world.server_sends(flood(b"b", 45000))
+        assert process_time() - began < 1.0  # seconds; without a bound it is some ten
+        assert world.counted("requests_refused") > 0
+
+    def test_of_a_datagram_with_absurdly_many_fragments_the_first_are_compared_with_what_waits(self) -> None:
+        world = World(replace(LORAWAN, max_downlink=1200))
+        world.network = None
+        tiny = [record(22, part(CERTIFICATE, CONTENT, at, at + 1), at) for at in range(80)]
+        for at in range(0, 80, 40):
+            world.server_sends(b"".join(tiny[at : at + 40]))
+        before = len(world.downlinks("opaque"))
+        world.server_sends(b"".join(record(22, part(CERTIFICATE, CONTENT, at, at + 1), 80 + at) for at in range(80)))
+        after = [row["body"] for row in world.downlinks("opaque")[before:]]
+        assert numbers(after) == [256 * number for number in range(80 + 64, 160)]
 
     def test_a_network_that_carries_what_ends_expect_gets_it_as_it_is(self) -> None:
         world = World(replace(LORAWAN, max_downlink=1280))
