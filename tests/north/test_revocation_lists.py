@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from bridge.config.security import Security
 from bridge.north.combined import CombinedNorth
@@ -181,3 +184,14 @@ def test_an_authority_below_the_root_can_be_revoked_as_well() -> None:
     entry = Issued(BELOW.certificate, BELOW.key)
     assert refusal_of(chain, read(BELOW.revokes(), ROOT.revokes(entry))) == "it is revoked (at its authority number 1)"
     assert refusal_of(chain, read(BELOW.revokes(), ROOT.revokes())) == ""
+
+
+def test_an_entry_whose_extensions_cannot_be_read_revokes_nevertheless() -> None:
+    """Else the error would be raised where a verdict is waited for: an open session would never be judged again."""
+    reason = x509.CRLReason(x509.ReasonFlags.remove_from_crl)
+    twice = [x509.Extension(x509.CRLReason.oid, critical=False, value=reason)] * 2
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    entry = x509.RevokedCertificateBuilder(SERVER.certificate.serial_number, at, twice).build()
+    made = x509.CertificateRevocationListBuilder(ROOT.certificate.subject, at, at + timedelta(days=1), [], [entry])
+    pem = made.sign(ROOT.key, SHA256()).public_bytes(Encoding.PEM)
+    assert refusal_of(CHAIN, read(pem)) == "it is revoked"

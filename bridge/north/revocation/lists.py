@@ -18,6 +18,9 @@ _log = logging.getLogger("bridge.north")
 EVERY = 60.0  # seconds after which the file is read again, and a session that is open judged again
 SPREAD = 10.0  # seconds over which the sessions of a server are judged again
 
+_NO_EXTENSIONS = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What is raised for extensions of an entry that cannot be read: the entry itself counts."""
+
 
 class ListRevocation:
     """`Revocation` by revocation lists, and after them by `then`, if there is one.
@@ -118,14 +121,14 @@ def _revokes(one: x509.CertificateRevocationList, certificate: x509.Certificate)
         return False
     try:
         reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_NO_EXTENSIONS):
         return True
     return reason is not x509.ReasonFlags.remove_from_crl
 
 
 def _is_signed(one: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    key = issuer.public_key()
     try:
+        key = issuer.public_key()
         return one.is_signature_valid(key)  # type: ignore[arg-type]  # keys that sign no list are refused
     except (TypeError, ValueError, UnsupportedAlgorithm):
         return False
