@@ -57,6 +57,7 @@ from bridge.service.tasks import Tasks
 from bridge.service.upkeep import (
     give_addresses,
     load_unfinished,
+    now_or_later,
     persistently,
     provision_all,
     prune_forever,
@@ -359,9 +360,8 @@ class Service:
         changing = Reconfiguring(self.parts, self._tasks, self._progress, partial(describe, self.metrics, servers=()))
         reached, failures = await changing.change(before, after, made)
         self.config = reached
-        if reached.cluster.enabled:
-            with contextlib.suppress(StoreUnavailable):  # it serves for a message at the next join alone
-                await self.cluster.agree(agreement(reached))
+        if reached.cluster.enabled:  # by this, nodes that join are refused or not
+            await now_or_later(lambda: self.cluster.agree(agreement(self.config)), self._tasks.begin)
         return reached, failures
 
     async def forget_limits(self, network: str) -> str | None:

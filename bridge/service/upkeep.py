@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Container
+from collections.abc import Awaitable, Callable, Collection, Container, Coroutine
+from typing import Any
 
 from bridge.cluster.contract import Shards
 from bridge.directory import Directory
@@ -34,6 +35,14 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(AGAIN_AFTER)
         else:
             return
+
+
+async def now_or_later(work: Callable[[], Awaitable[None]], begin: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """Do repeatable work; if the store fails meanwhile, `begin` gets what does it in the background."""
+    try:
+        await work()
+    except StoreUnavailable:
+        begin(persistently(work))
 
 
 async def load_unfinished(

@@ -10,7 +10,11 @@ from bridge.cluster.agreement import Agreement, conflicts, differences
 from bridge.config import Config
 from bridge.config.agreement import agreement
 from bridge.config.reading import load
+from bridge.errors import StoreUnavailable
 from bridge.north.udp.scheme import Scheme
+from bridge.service import upkeep
+from tests.cluster.two import two_nodes
+from tests.waiting import until
 
 OLD, NEW = "11" * 32, "22" * 32
 
@@ -99,3 +103,27 @@ def test_it_holds_no_secret(config):
     said = msgspec.json.encode(of(config, store_key=OLD)).decode()
     assert "unguessable" not in said
     assert OLD not in said
+
+
+async def test_what_a_node_says_of_itself_follows_a_reload_also_if_the_database_was_away(tmp_path, monkeypatch):
+    """Else a node is refused for want of a network that is nowhere any more, or joins without one that is there."""
+    monkeypatch.setattr(upkeep, "AGAIN_AFTER", 0.01)
+    async with two_nodes(tmp_path, monkeypatch) as both:
+        agree, said, failures = both.service.cluster.agree, [], 2
+
+        async def away(what: Agreement) -> None:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise StoreUnavailable("no answer")
+            await agree(what)
+            said.append(what)
+
+        monkeypatch.setattr(both.service.cluster, "agree", away)
+        before = both.service.config
+        lab = msgspec.structs.replace(before.servers["lab"], profile="leshan")
+        after = replace(before, servers={**before.servers, "lab": lab})
+        await both.service.change(before, after, {})
+        await until(lambda: said)
+        assert said == [agreement(both.service.config)]
+        assert said != [agreement(before)]

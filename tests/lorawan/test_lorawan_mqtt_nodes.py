@@ -7,6 +7,7 @@ from emulated_chirpstack import DEVICE, Emulated
 
 from bindings.contract import Post, UplinkMessage
 from bindings.lorawan import outages
+from bindings.lorawan.binding import LorawanBinding
 from bindings.lorawan.chirpstack import sessions
 from bridge.errors import StoreUnavailable
 from mock_network.chirpstack.mqtt import BrokerAddress
@@ -126,7 +127,7 @@ async def test_an_event_of_another_nodes_device_is_acknowledged_once_it_is_passe
 
 @pytest.mark.parametrize("is_killed", [True, False])
 async def test_what_the_broker_kept_for_a_node_that_is_gone_comes_to_another_one(nodes, is_killed):
-    """Killed: also what it was given and had not committed. Stopped: nothing stays, and nothing new goes there."""
+    """Killed: also what it was given and had not committed. Stopped: what comes after that."""
     server, start = nodes
     a, b = [await start(name) for name in NAMES]
     b.side.gate = asyncio.Event()
@@ -189,13 +190,31 @@ async def test_an_empty_session_is_forgotten(nodes, monkeypatch):
     work.cancel()
 
 
-async def test_the_broker_gives_a_node_that_has_stopped_no_events(nodes):
+async def test_what_comes_while_no_node_is_there_waits_at_the_broker(nodes):
+    """Such as when all nodes are stopped, to be started with other settings."""
     server, start = nodes
-    a, b = [await start(name) for name in NAMES]
-    await b.binding.stop()
+    a = await start("a")
+    await a.binding.stop()
     for number in range(MANY):
         server.up(b"%d" % number)
-    await until(lambda: len(a.payloads()) == MANY)
+    again = await start("a")
+    await until(lambda: len(again.payloads()) == MANY, why="the broker kept nothing")
+
+
+async def test_the_only_node_loses_no_event_while_its_instance_is_replaced(nodes):
+    server, start = nodes
+    a = await start("a")
+    later = Node(a.side, LorawanBinding("net", a.binding._settings))
+    stop = a.mqtt.stop
+
+    async def stopped():
+        await stop()
+        server.up(b"meanwhile")
+
+    a.mqtt.stop = stopped
+    await later.binding.succeed(a.binding, a.side, OfNode(server.memory, "a"))
+    await until(lambda: later.payloads() == [b"meanwhile"], why="the broker did not keep it")
+    await later.binding.stop()
 
 
 async def test_a_node_that_starts_has_missed_nothing_and_one_whose_session_is_lost_has(nodes, broker):

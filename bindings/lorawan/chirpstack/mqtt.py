@@ -10,7 +10,6 @@ import logging
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -30,7 +29,6 @@ log = logging.getLogger(__name__)
 _RETRY = 1.0  # seconds until an event that could not be stored is tried again; the broker waits meanwhile
 _MAX_RETRY = 30.0
 _BACKLOG = 10.0  # seconds after a connection in which events may have waited at the broker
-_LEAVE = 5.0  # seconds that a node which stops waits until its part of the events goes to others, and is committed
 
 
 class MqttEvents:
@@ -60,7 +58,6 @@ class MqttEvents:
         self._had_session = False
         self._is_shared = False
         self._heir = False
-        self._left = asyncio.Event()
         self._connected_at = 0.0  # on the event loop's clock
         self._answered = False  # whether the ending connection was refused with a reason
         self.connected = False
@@ -108,7 +105,6 @@ class MqttEvents:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
-        client.on_unsubscribe = self._on_unsubscribe
         client.reconnect_delay_set(1, 30)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it without
         properties.SessionExpiryInterval = settings.session_expiry
@@ -122,10 +118,9 @@ class MqttEvents:
     async def stop(self) -> None:
         """Accept nothing more; events that are not committed stay with the broker for the next start.
 
-        Where nodes share the subscription, the others get all events from then on.
+        The subscription stays, also where nodes share it: with no other node there, the broker would drop what comes
+        until the next start. Other nodes take what waits (`bindings.lorawan.chirpstack.sessions`).
         """
-        if self._is_shared and self._client is not None and self.subscribed:
-            await self._leave(self._client)
         self._stopping = True
         client, self._client = self._client, None
         if client is not None:
@@ -133,15 +128,6 @@ class MqttEvents:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _leave(self, client: paho.Client) -> None:
-        """Give up this node's part of the events, and wait until those that it was given are committed."""
-        client.unsubscribe(self.topic)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LEAVE):
-                await self._left.wait()
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
 
     # Events that another node has received (`bindings.contract.PostListener`)
 
@@ -204,9 +190,6 @@ class MqttEvents:
                 self._in_loop(self._refused, f"subscription to {self.topic}: {reason}{self._shared_cure}")
             else:
                 self._in_loop(self._has_subscribed)
-
-    def _on_unsubscribe(self, _client: paho.Client, _user: Any, _mid: int, _reasons: Any, _more: Any) -> None:
-        self._in_loop(self._left.set)
 
     def _on_disconnect(self, _client: paho.Client, _user: Any, _flags: Any, reason: Any, _more: Any) -> None:
         self._in_loop(self._disconnected, str(reason))
