@@ -141,11 +141,12 @@ class RunsOnNodes(Protocol):
 class LetsDevicesGo(Protocol):
     """A network instance on several nodes that keeps state of devices in memory."""
 
-    async def devices_left(self, devices: Collection[str]) -> None:
+    async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:
         """Write what is not written yet of these devices, stop work for them, and forget them.
 
         Another node serves them from now on: it is called when no message and no call of them is under way here, and
-        before any other node can change their notes. Never raises.
+        before any other node can change their notes. `late`: it could not be called then, so another node may have
+        changed them: nothing is written. Never raises.
         """
 
 

@@ -257,7 +257,7 @@ class LorawanBinding:
             self._catch_up.device_came(canonical_device(device))
             self._standings.device_came()
 
-    async def devices_left(self, devices: Collection[str]) -> None:
+    async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:
         """Write and forget what is known of devices (bindings.contract.LetsDevicesGo)."""
         if not self._calls.open:
             return
@@ -267,7 +267,7 @@ class LorawanBinding:
         await self._catch_up.let_go(devices)
         await self._reconciler.let_go(devices)
         try:
-            await self._records.let_go(devices)
+            await self._records.let_go(devices, late=late)
         except StoreUnavailable as error:
             log.warning("network %s: notes of devices that another node serves now are old: %s", self.name, error)
         self._outstanding.let_go(devices)

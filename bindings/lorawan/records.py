@@ -291,13 +291,15 @@ class Records:
         self._forget(device)
         await self._memory.put(_DEVICE + device, None, device)
 
-    async def let_go(self, devices: Collection[str]) -> None:
+    async def let_go(self, devices: Collection[str], *, late: bool = False) -> None:
         """Write the changed notes of some devices, then forget them: another node changes them from now on.
 
+        `late`: another node may have changed them already, so they are not written.
         Raises StoreUnavailable: some were not written, as after a crash; all are forgotten.
         """
         try:
-            await self.write(devices)
+            if not late:
+                await self.write(devices)
         finally:
             for device in devices:
                 self._forget(device)

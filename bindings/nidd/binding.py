@@ -125,7 +125,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         self._provisioning.shards_came()
         self._watch.shards_came()
 
-    async def devices_left(self, devices: Collection[str]) -> None:
+    async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:  # noqa: ARG002  # nothing waits to be written
         """Forget what is cached of devices that another node serves now (bindings.contract.LetsDevicesGo)."""
         for device in devices if self._calls.open else ():
             self._provisioning.device_left(canonical_device(device))

@@ -38,7 +38,7 @@ class ShardCaches:
     async def taken(self, shard: int, _epoch: int) -> None:
         """Forget what is cached: the former holder has changed records and notes. Raises StoreUnavailable."""
         if shard in self._kept:
-            await self._let_go(shard)
+            await self._let_go(shard, late=True)
         self._directory.forget_all()
         self._memories.forget_recent()
 
@@ -47,7 +47,7 @@ class ShardCaches:
         self._kept.add(shard)
         await self._let_go(shard)
 
-    async def _let_go(self, shard: int) -> None:
+    async def _let_go(self, shard: int, *, late: bool = False) -> None:
         keeping = {name: one for name, one in self._networks.items() if isinstance(one, LetsDevicesGo)}
         devices: dict[str, list[str]] = {name: [] for name in keeping}
         if keeping:
@@ -56,7 +56,7 @@ class ShardCaches:
                     devices[record.network].append(record.device)
         for name, binding in keeping.items():
             if devices[name]:
-                await binding.devices_left(devices[name])
+                await binding.devices_left(devices[name], late=late)
         self._kept.discard(shard)
 
 

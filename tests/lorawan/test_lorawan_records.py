@@ -32,3 +32,20 @@ async def test_what_the_store_did_not_take_is_written_later():
     memory.fails = False
     await records.write()
     assert Records(memory).held("d").highest == 5
+
+
+async def test_a_note_that_another_node_may_have_changed_meanwhile_is_not_written_over():
+    """With the older one, counters that the other node has used would be used again."""
+    memory = DictMemory()
+    memory.is_shared = True
+    here, there = Records(memory), Records(memory)
+    await here.put("d", DeviceNote())
+    record = await here.get("d")
+    record.take(5)
+    here.changed("d", record)  # the database is away when the shard is released
+    other = await there.get("d")
+    other.take(500)
+    await there.put("d", other)
+    await here.let_go(["d"], late=True)
+    await here.write()
+    assert (await here.get("d")).highest == 500

@@ -145,13 +145,15 @@ class Keeping:
 
     def __init__(self) -> None:
         self.left: list[str] = []
+        self.late = False
 
-    async def devices_left(self, devices: Collection[str]) -> None:
+    async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:
         self.left += devices
+        self.late = late
 
 
 async def test_a_network_lets_the_devices_of_a_released_shard_go_before_the_shard_is_taken_again() -> None:
-    """Else it would go on with what it knew, which the other node has changed."""
+    """Else it would go on with what it knew, or write it, which the other node has changed."""
     node, network = Node(), Keeping()
     records = await node.add()
     caches = ShardCaches(node.directory, node.store.memories, {"net": cast("Any", network), "other": cast("Any", None)})
@@ -161,6 +163,7 @@ async def test_a_network_lets_the_devices_of_a_released_shard_go_before_the_shar
     await caches.released(shard)
     its = [record.device for record in records if record.shard == shard]
     assert network.left == its
+    assert not network.late
 
     node.table.fails = True
     with pytest.raises(StoreUnavailable):
@@ -170,6 +173,7 @@ async def test_a_network_lets_the_devices_of_a_released_shard_go_before_the_shar
     node.table.fails = False
     await caches.taken(shard, 2)
     assert network.left == 2 * its
+    assert network.late
 
 
 async def test_a_network_is_told_of_shards_after_their_devices_also_where_there_is_none(
