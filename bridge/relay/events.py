@@ -106,6 +106,10 @@ class LeftForServer(Event, frozen=True):
     row: int
 
 
+class AddressCame(Event, frozen=True):
+    """The endpoint's own address is on this node now: nothing that waits for a server has been sent until now."""
+
+
 class LinkOpened(Event, frozen=True):
     """A session or connection with a server is open; `new_address`: the server sees the endpoint at another address."""
 

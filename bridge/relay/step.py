@@ -303,6 +303,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each functio
     ev.DeviceJoined: _joined,
     ev.NetworkFlushed: _flushed,
     ev.LeftForServer: toward_server.left,
+    ev.AddressCame: toward_server.send_what_waits,
     ev.LinkOpened: new_link.opened,
     ev.NorthChanged: _north_changed,
     ev.ServersChanged: _servers_changed,

@@ -18,7 +18,7 @@ from bridge.delivery.uplinks import (
 from bridge.enums import members
 from bridge.relay import awake
 from bridge.relay.effects import Count, SendToServer, ServerSilent, Settled
-from bridge.relay.events import LeftForServer
+from bridge.relay.events import AddressCame, LeftForServer
 from bridge.relay.hops import to_server
 from bridge.relay.operation import REGISTRATION
 from bridge.relay.state import Step
@@ -214,6 +214,14 @@ def repeat_now(step: Step, server: str) -> None:
         row = step.state.uplinks[row_id]
         if row.server == server and (timer.count or row.coap_type == NON):
             timer.begin_again(step.mono)
+
+
+def send_what_waits(step: Step, _event: AddressCame) -> None:
+    """Send all unacknowledged messages as if they were new: none of them could leave until now."""
+    state = step.state
+    for row_id in [*state.retransmissions]:
+        state.retransmissions[row_id] = Retransmission.begin(step.mono, step.work.random())
+        _send(step, state.uplinks[row_id])
 
 
 def expire(step: Step) -> None:

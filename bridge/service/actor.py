@@ -34,6 +34,7 @@ from bridge.relay.effects import (
 from bridge.service.crash_points import reached
 from bridge.service.direct import Watch
 from bridge.service.placed import NO_SOURCE, Placed
+from bridge.service.shard_sending import AddressesHere
 from bridge.trace.entry import NOT_SENT
 from bridge.trace.traces import Tap
 
@@ -51,6 +52,7 @@ Result = Callable[[Placed, ev.Event], None]
 _SESSION_IS_OURS = (
     "DTLS of a device is relayed to servers with coap:// and secure_port only; this server has sessions with us"
 )
+_NOT_HERE = f"{NOT_SENT}the endpoint's own address is not on this node; it is sent from the node that has it"
 _UNSURE = Ambiguous("the binding failed; see the log")
 
 
@@ -64,12 +66,15 @@ class NetworkActor:
         count: CountFunction,
         observe: ObserveFunction = lambda *_, **__: None,
         watch: Watch | None = None,
+        addresses: AddressesHere | None = None,
     ) -> None:
+        """`addresses`: which ones are on this node; None: there is no cluster, and all are."""
         self._north = north
         self._observe = observe
         self._networks = networks
         self._count = count
         self._watch = watch or Watch()
+        self._addresses = addresses
         self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
         self._tasks: set[asyncio.Task[None] | None] = set()  # of calls in flight
         self._stopping = False
@@ -140,12 +145,16 @@ class NetworkActor:
 
     def carries(self, placed: Placed, server: str, secure: bool) -> bool:  # as a step calls it
         """Return whether a message of an endpoint to a server, or to its DTLS port, would leave now."""
-        return placed.source is not None and self._north.carries(placed.source, server, opaque=secure)
+        if placed.source is None or (self._addresses is not None and not self._addresses.has(placed.endpoint.shard)):
+            return False
+        return self._north.carries(placed.source, server, opaque=secure)
 
     def _send(self, placed: Placed, effect: SendToServer, result: Result) -> str:
         """Send a message to a server; return why it was not sent or waits, "" if it was sent."""
         if placed.source is None:
             return self._dropped(placed, effect.server, NO_SOURCE)
+        if self._addresses is not None and not self._addresses.lets(placed.endpoint.shard, placed.endpoint.id):
+            return _NOT_HERE
         reached("before server datagram")
         if effect.row is not None:
             return self._send_unconfirmed(placed, effect, effect.row, result)

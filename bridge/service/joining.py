@@ -22,6 +22,7 @@ from bridge.service.shard_addresses import shard_addresses
 from bridge.service.shard_endpoints import ShardCaches, ShardEndpoints
 from bridge.service.shard_limits import ShardLimits
 from bridge.service.shard_links import ClosesLinks, OpensLinks
+from bridge.service.shard_sending import ShardSending
 from bridge.service.tasks import Tasks
 
 
@@ -48,7 +49,7 @@ async def node_of(
     Raises StoreUnavailable.
     """
     store, shards = parts.store, parts.shards
-    if shards is None:
+    if shards is None or parts.addresses is None:
         raise AssertionError("the parts are of no node")
     addresses = shard_addresses(config, metrics)
     await addresses.release_all()
@@ -73,6 +74,7 @@ async def node_of(
             store, parts.directory, parts.runner, parts.provisioning, parts.networks, progress, tasks.begin, limits.came
         ),
         addresses,
+        ShardSending(parts.addresses, parts.runner.event, lambda: store.committed(())),
         OpensLinks(parts.directory, parts.north, tasks.begin),
     ]
     tasks.begin(added.run())

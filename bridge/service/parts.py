@@ -39,6 +39,7 @@ from bridge.service.quota_change import recheck_held
 from bridge.service.receiving import Receiving
 from bridge.service.runner import Runner
 from bridge.service.running_networks import RunningNetworks
+from bridge.service.shard_sending import AddressesHere
 from bridge.service.tasks import Tasks
 from bridge.store.contract import Store
 from bridge.trace.traces import Traces
@@ -73,6 +74,7 @@ class Parts:
     limits: LearnedLimits
     shards: NodeShards | None  # of this node; None: there is no cluster
     order: InboxOrder | None  # of this node
+    addresses: AddressesHere | None  # on this node
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +115,8 @@ async def built(
     calls = {name: new_calls(name, binding.capacity) for name, binding in networks.items()}
     places = Places(directory, networks, calls, quotas, count)
     watch = Watch()
-    actor = NetworkActor(north, networks, count, observe, watch)
+    addresses = None if shards is None else AddressesHere()
+    actor = NetworkActor(north, networks, count, observe, watch, addresses)
     runner = Runner(
         store,
         directory,
@@ -197,6 +200,7 @@ async def built(
             limits,
             shards,
             order,
+            addresses,
         )  # fmt: skip
 
 

@@ -93,6 +93,7 @@ _NETWORK: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.NetworkFlushed: lambda event: f"the network's queue was emptied{_handle(event.handle)}{_detail(event.detail)}",
 }
 _NOTES: dict[type[ev.Event], Callable[[Any], str]] = {
+    ev.AddressCame: lambda _event: "the endpoint's own address is on this node now",
     ev.LinkOpened: lambda event: f"the link to server {event.server} is open",
     ev.NorthChanged: lambda _event: "the endpoint's address or its servers changed",
     ev.DirectRequest: lambda event: (

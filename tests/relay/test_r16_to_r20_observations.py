@@ -96,6 +96,23 @@ def test_r17_one_that_was_sent_as_con_blocks_nothing_once_the_profile_is_changed
     assert world.last_north().payload == b"1"
 
 
+@pytest.mark.parametrize("profile", [ServerProfile(), IGNORES])
+def test_r17_what_waits_for_the_endpoints_own_address_goes_at_once_when_it_is_there(profile: ServerProfile):
+    world = World(NIDD, profile)
+    asked = observed(world)
+    sent = len(world.to_server)
+    world.link_fails()
+    world.device_sends(notification(asked, 50, 2, b"0"))
+    world.passes(1)  # less than a retransmission takes
+    world.down.clear()
+    world.event(ev.AddressCame())
+    assert [decode(one).payload for one in world.to_server[sent:]] == [b"0"]
+    assert world.counted("north_retransmissions") == 0
+    if profile.acknowledges_notifications:
+        world.passes(3)
+        assert world.to_server[sent:] == [world.to_server[sent]] * 2  # as a new one
+
+
 @pytest.mark.parametrize("mtype", [Type.CON, Type.NON])
 def test_r17_one_that_goes_as_non_waits_until_it_can_leave_and_is_forwarded_only_then(mtype: Type):
     world = World(NIDD, IGNORES)
