@@ -31,5 +31,8 @@ WAKE_BY = "wake_by"
 WAKE_INSTANCE = "wake_instance"
 """Likewise: x, the instance of the server in the device's object 1; default: the only one of the Register's list."""
 
-OF_THE_BRIDGE = frozenset({GROUP, WAKE_ENDPOINT, WAKE_ACCEPTS, WAKE_BY, WAKE_INSTANCE})
+OSCORE_KIDS = "oscore_kids"
+"""Likewise: the kids by which the device's OSCORE messages name its servers, in hex: `one=01,two=a2` (R23)."""
+
+OF_THE_BRIDGE = frozenset({GROUP, OSCORE_KIDS, WAKE_ENDPOINT, WAKE_ACCEPTS, WAKE_BY, WAKE_INSTANCE})
 """Options that bindings never see."""

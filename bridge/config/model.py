@@ -288,9 +288,13 @@ class EndpointSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown
         str | None, Meta(description="objects for a Register without any, CoRE links", examples=["</1/0>,</3/0>"])
     ] = None
     confirmed: Annotated[bool, Meta(description="ask the network for confirmed delivery")] = False
-    options: Annotated[dict[str, str], Meta(description="settings of this device for its binding")] = msgspec.field(
-        default_factory=dict
-    )
+    options: Annotated[
+        dict[str, str],
+        Meta(
+            description="settings of this device for its binding; and, if its servers are told apart by the kid of its "
+            'OSCORE messages, { oscore_kids = "one=01,two=a2" }: kids in hex, at most 7 bytes (R23)'
+        ),
+    ] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

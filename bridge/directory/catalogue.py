@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bindings.option_names import GROUP, SERVER_PORTS
+from bindings.option_names import GROUP, OSCORE_KIDS, SERVER_PORTS
 from bindings.server_ports import OTHERS, read_server_ports, with_ports
+from bridge.directory.oscore_kids import kids_by_server
 from bridge.directory.record import Draft, Record, check_all, check_template
 from bridge.directory.sources import Sources
 from bridge.directory.waking import wake_of
@@ -70,6 +71,12 @@ class Catalogue:
                     f"option {SERVER_PORTS} names server {server!r}, which is not one of the endpoint's "
                     f"({', '.join(servers)}): write one of them, or * for all that are not named"
                 )
+        for server in kids_by_server(draft.options):
+            if server not in servers:
+                raise DirectoryError(
+                    f"option {OSCORE_KIDS} names server {server!r}, which is not one of the endpoint's "
+                    f"({', '.join(servers)}): write one of them"
+                )
 
     def options(self, record: Record) -> Mapping[str, str]:
         """Return the options in force for a record: its own, and the ports that its network sets for its servers."""
@@ -94,6 +101,9 @@ class Catalogue:
         if SERVER_PORTS in options:
             ports = self.ports(record)
             servers = [replace(server, application_port=ports.get(server.key)) for server in servers]
+        if OSCORE_KIDS in options:
+            kids = kids_by_server(options)
+            servers = [replace(server, oscore_kids=kids.get(server.key, ())) for server in servers]
         if record.profile:
             profile = self.profiles.get(record.profile)
             if profile is None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from string import Formatter
 
-from bindings.option_names import GROUP, OF_THE_BRIDGE
+from bindings.option_names import GROUP, OF_THE_BRIDGE, OSCORE_KIDS
+from bridge.directory.oscore_kids import read_oscore_kids
 from bridge.directory.waking import check_wake_options
 from bridge.errors import ConfigurationError, DirectoryError
 
@@ -155,6 +156,7 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
     if group is not None and (not group.strip() or len(group) > MAX_GROUP or not group.isprintable()):
         raise DirectoryError(f"option group {group[:80]!a} is not a name of at most {MAX_GROUP} characters")
     check_wake_options(options)
+    read_oscore_kids(options.get(OSCORE_KIDS, ""))
     return dict(options)
 
 

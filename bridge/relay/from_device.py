@@ -159,7 +159,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
         step.effect(Count("uplinks_dropped", "no server", f"endpoint {state.endpoint.name} has no server"))
         return
     name = operation.of_device(coap, [registration.told for registration in state.registrations])
-    server = server_of(state, coap, name, at_port)
+    server = server_of(step, coap, name, at_port)
     if name == "OSCORE":
         secured.seen(step)
     # The device repeats its message from when it was heard; the time that a server may be down counts from when the

@@ -51,6 +51,7 @@ class Server:
     port: int = 0  # its Uri-Port, if several servers have one host
     bootstrap: bool = False  # it gets Bootstrap-Requests, and no registrations
     application_port: str | None = None  # by which the device and its network know it (R23); None: they know no ports
+    oscore_kids: tuple[bytes, ...] = ()  # by which a device's OSCORE messages name it (R23)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ COUNTERS = {
     "north_without_endpoint": "Messages for an address that no endpoint has, such as that of a removed one.",
     "notifications_after_cancel": "Notifications on observations that had ended.",
     "observations_ended": "Observations that were ended to make room for others.",
+    "oscore_kids_unknown": "A device's OSCORE messages whose kid none of its servers has: they go to the default.",
     "outcomes": "Messages that reached their outcome, by direction and state.",
     "owner_requests": "Operations handed to the node that serves the endpoint, by operation and result.",
     "patience_ended": "Requests that the server got 5.04 for, or no answer.",

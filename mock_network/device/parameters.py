@@ -5,6 +5,7 @@ from typing import Any
 
 from mock_network.command_line import parse_address
 from mock_network.device.options import BearerOptions, ServerOptions
+from mock_network.lwm2m.oscore import OscoreKeys, keys_from
 from mock_network.lwm2m.transport import Address
 
 _BOOLEANS = {"true": True, "false": False}
@@ -14,6 +15,10 @@ def _boolean(text: str) -> bool:
     if text not in _BOOLEANS:
         raise ValueError(f"{text!r} is not true or false")
     return _BOOLEANS[text]
+
+
+def _oscore(text: str) -> OscoreKeys:
+    return keys_from(dict(zip(("secret", "sender", "recipient"), text.split(":"), strict=True)))
 
 
 _SERVER: Mapping[str, tuple[str, Callable[[str], Any]]] = {
@@ -30,6 +35,7 @@ _SERVER: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "sequence-delay": ("sequence_delay", int),
     "sequences": ("sequence_count", int),
     "rds": ("rds_port", int),
+    "oscore": ("oscore", _oscore),  # SECRET:SENDER:RECIPIENT in hex
 }
 SERVER_WORDS = ", ".join(_SERVER)
 _BEARER: Mapping[str, tuple[str, Callable[[str], Any]]] = {

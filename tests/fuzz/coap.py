@@ -2,6 +2,7 @@
 
 from bridge.coap.message import Type, decode_body, encode_body
 from bridge.coap.numbers import OptionNumber
+from bridge.coap.oscore import kid_of
 from bridge.coap.udp import decode, empty, frame
 from bridge.errors import MessageFormatError
 from bridge.relay import events as ev
@@ -76,6 +77,18 @@ def step(data: bytes) -> None:
             world.restart()
 
 
+def oscore_option(data: bytes) -> None:
+    """A kid is what stands behind the partial IV and the kid context, or there is none."""
+    kid = kid_of(data)
+    if kid is None:
+        return
+    flags, partial_iv = data[0], data[0] & 7
+    context = data[1 + partial_iv :][: 1 + data[1 + partial_iv]] if flags & 16 else b""
+    assert flags < 32
+    assert flags & 8
+    assert data == data[: 1 + partial_iv] + context + kid
+
+
 def _steps() -> list[bytes]:
     walk = joined(b"d" + REGISTER, b"s" + GET, b"t\0\2", b"d" + ANSWER, b"r", b"s" + BLOCK, b"t\1\0", b"n\1" + REGISTER)
     return [b"N" + walk, b"L" + walk]
@@ -83,4 +96,7 @@ def _steps() -> list[bytes]:
 
 CODEC = Target("coap", codec, lambda: SAMPLES)
 BLOCKS = Target("blocks", blocks, lambda: [bytes((40, 2, 1)) + sample for sample in SAMPLES])
+OSCORE_OPTION = Target(
+    "oscore-option", oscore_option, lambda: [b"", b"\x09\x01\xa2", b"\x19\x01\x02\xc0\xc1\xa2", b"\x08"]
+)
 STEP = Target("step", step, _steps)
