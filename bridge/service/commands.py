@@ -13,8 +13,9 @@ from bridge.errors import ConfigurationError
 async def started(words: Sequence[str], where: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Yield a program that runs, with its output as a pipe; `where`: which setting names it.
 
-    If it still runs at the end it is killed, with all that it has started: else a child of it would act later, when
-    somebody else has been told that it failed. Raises ConfigurationError if it cannot be started.
+    If it still runs at the end, or an error ends this, it is killed with all that it has started: else a child of it
+    would act later, when somebody else has been told that it failed. The program itself may have ended before such a
+    child. Raises ConfigurationError if it cannot be started.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -26,10 +27,12 @@ async def started(words: Sequence[str], where: str) -> AsyncIterator[asyncio.sub
         )
     except OSError as error:
         raise ConfigurationError(f"{where}: cannot run {words[0]}: {error.strerror}") from error
+    is_over = False
     try:
         yield process
+        is_over = process.returncode is not None
     finally:
-        if process.returncode is None:
+        if not is_over:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()

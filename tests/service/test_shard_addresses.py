@@ -237,13 +237,14 @@ async def test_a_take_that_is_given_up_moves_nothing_afterwards(tmp_path: Path) 
     assert moved.done() == [f"take {parts[0]}", f"release {parts[1]}"]
 
 
+@pytest.mark.parametrize("command", ["wait", "exit"])
 async def test_what_a_command_that_is_ended_has_started_ends_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """Else it would move the addresses later, when another node has them."""
+    """Else it would move the addresses later, when another node has them; also if the command itself is gone then."""
     monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
     late = tmp_path / "late"
-    moved = Moved(tmp_path, f"(while ! test -e {tmp_path}/more; do sleep 0.01; done; touch {late}) & wait")
+    moved = Moved(tmp_path, f"(while ! test -e {tmp_path}/more; do sleep 0.01; done; touch {late}) & {command}")
     assert await moved.take(7) == []
     (tmp_path / "more").touch()
     with pytest.raises(pytest.fail.Exception):
