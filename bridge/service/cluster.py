@@ -132,6 +132,7 @@ class ClusterWork:
         """Begin to serve shards that are free."""
         wanted = [shard for shard in wanted if max(self._failed.get(shard, now), self._rests_until) <= now]
         if self._fitness.is_doubtful:  # one attempt shows whether this node works again
+            wanted.sort(key=lambda shard: self._failed.get(shard, 0.0))  # one that fails always keeps no other one
             wanted = [] if self._moves.taken else wanted[:1]
         if not wanted:
             return

@@ -112,11 +112,12 @@ class Hook:
 
     def __init__(self) -> None:
         self.is_broken = False
+        self.fails_for: int | None = None  # a shard
         self.runs = 0
 
-    async def taken(self, _shard: int, _epoch: int) -> None:
+    async def taken(self, shard: int, _epoch: int) -> None:
         self.runs += 1
-        if self.is_broken:
+        if self.is_broken or shard == self.fails_for:
             raise ConfigurationError("it ended with 1")
 
     async def released(self, _shard: int) -> None:
@@ -172,6 +173,25 @@ async def test_a_node_whose_hook_fails_goes_on_with_the_shards_that_it_has(clock
     clock[0] += 1.0
     await nodes.turn()
     assert nodes.shards["b"].held.keys() == set(sorted(before)[20:])
+
+
+async def test_a_shard_for_which_the_hook_always_fails_keeps_no_other_one(clock: list[float]) -> None:
+    """It is the first of those that are free, each time that the node tries one."""
+    nodes = Nodes()
+    nodes.join("a")
+    hook = Hook()
+    hook.fails_for = 0
+    nodes.shards["a"].follow(hook)
+    for _ in range(2 * fitness.FAILURES):
+        await nodes.turn()
+        clock[0] += cluster.AFTER_FAILURE
+    others = [*range(1, SHARDS)]
+    assert sorted(nodes.shards["a"].held) == others
+    nodes.rows.shards |= {shard: ShardView("", 9) for shard in others[:20]}  # of a node that is gone, or lost
+    for _ in range(4):
+        await nodes.turn()
+        clock[0] += cluster.AFTER_FAILURE
+    await nodes.turns_until(lambda: sorted(nodes.shards["a"].held) == others)
 
 
 async def test_where_all_hooks_fail_each_node_tries_again_until_they_work(clock: list[float]) -> None:
