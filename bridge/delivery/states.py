@@ -29,7 +29,9 @@ class UplinkState(StrEnum):
     """Where a message toward a server is, or its outcome; UPLINK_TABLE says which may follow which."""
 
     RECEIVED = "RECEIVED"
-    FORWARDED = "FORWARDED"  # the server has it: it acknowledged, or no acknowledgement is due
+    FORWARDED = (
+        "FORWARDED"  # the server acknowledged; or no acknowledgement is due (docs/guarantees.md has what is known)
+    )
     DUPLICATE = "DUPLICATE"
     REPLACED = "REPLACED"
     EXPIRED = "EXPIRED"

@@ -86,11 +86,11 @@ class CombinedNorth:
             return Sending.DROPPED
         return self._of(server).send(source, server, message, opaque=opaque, may_wait=may_wait)
 
-    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
-        """Return whether a message would leave now."""
+    def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
+        """Return whether this message would leave now."""
         if opaque and self._has_session_there(source, server):
             return False
-        return self._of(server).carries(source, server, opaque=opaque)
+        return self._of(server).carries(source, server, message, opaque=opaque)
 
     def address(self, server: str) -> str | None:
         """Return a server's address for people."""

@@ -133,10 +133,11 @@ class NorthTransport(Protocol):
         `may_wait`, a message for which the link is not open yet is not queued: DROPPED. Only a full socket has it wait.
         """
 
-    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
-        """Return whether a message would leave now: its link is open. For the data path.
+    def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
+        """Return whether this message would leave now, as far as the transport knows. For the data path.
 
-        It opens nothing but an address of the endpoint's own that was not needed until now.
+        Nothing is kept for the message: what is sent before it may use up what is allowed now. It opens nothing but an
+        address of the endpoint's own that was not needed until now.
         """
 
     def address(self, server: str) -> str | None:

@@ -54,7 +54,7 @@ def from_device(
     if to_send is None:
         row.move(_U.REPLACED, step.wall, "a part of a ClientHello, which goes to the server when all parts are there")
         step.effect(Count("hello_parts"))
-    elif step.carries(server, secure=True):
+    elif step.carries(server, to_send, secure=True):
         step.effect(SendToServer(server, to_send, secure=True))
         row.move(_U.FORWARDED, step.wall)
     else:

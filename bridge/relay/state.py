@@ -51,7 +51,7 @@ Digested = (DeviceUplink, OpaqueUplink)
 """Uplinks from the device: their digest and their network's id are remembered (R13)."""
 
 
-def always(_server: str, _secure: bool) -> bool:  # as `Step.link_carries` has it
+def always(_server: str, _message: bytes, _secure: bool) -> bool:  # as `Step.link_carries` has it
     """Return True: the link toward every server is open."""
     return True
 
@@ -371,11 +371,11 @@ class Step(msgspec.Struct):
     accepted_at: float = 0.0  # wall time from which that message lives: when the network was told that it is kept
     port: str | None = None  # the application port of that message
     look_again_at: float | None = None  # wall time at which a sleeping device may have to be woken up
-    link_carries: Callable[[str, bool], bool] = always
+    link_carries: Callable[[str, bytes, bool], bool] = always
 
-    def carries(self, server: str, *, secure: bool = False) -> bool:
-        """Return whether a message to a server, or to its DTLS port, would leave now."""
-        return self.link_carries(server, secure)
+    def carries(self, server: str, message: bytes, *, secure: bool = False) -> bool:
+        """Return whether this message to a server, or to its DTLS port, would leave now."""
+        return self.link_carries(server, message, secure)
 
     def effect(self, effect: Effect) -> None:
         self.work.effects.append(effect)

@@ -65,7 +65,7 @@ def step(
     new_id: Callable[[], int],
     network: NetworkCondition = FREE,
     limits: Limits = NO_LIMITS,
-    link_carries: Callable[[str, bool], bool] = always,
+    link_carries: Callable[[str, bytes, bool], bool] = always,
 ) -> Result:
     """Process one event. Nothing that a peer sends makes it raise; an exception is a bug.
 

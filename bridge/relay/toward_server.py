@@ -25,6 +25,11 @@ from bridge.relay.state import Step
 
 _U = members(UplinkState)
 
+_NOT_ACKNOWLEDGED = "the server did not acknowledge in time"
+_COULD_NOT_LEAVE = (
+    "it could not leave for the server: the link was down, or the server had not shown yet that it has its address"
+)
+
 
 def add(step: Step, row: DeviceUplink) -> None:
     """Add a new row of a device's message; it is committed with this step."""
@@ -50,16 +55,10 @@ def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: i
     if request.is_direct:
         settle(step, row, _U.FORWARDED)
         return
-    # An acknowledgement, or a NON, is sent once. If it cannot leave now, the answer goes as a message that is repeated.
     is_unacknowledged = state.empty_ack_due.pop(request.id, None) is not None
-    goes_once = (is_unacknowledged or not request.confirmable) and step.carries(row.server)
-    if is_unacknowledged and goes_once:
-        row.coap_type = ACK
-        row.north_mid = request.north_mid
-        datagram = to_server(row)
-        state.exchanges.replied(row, datagram)
-    else:
-        row.coap_type = NON if goes_once else CON
+    datagram = _answer_that_goes_once(step, request, row, is_unacknowledged=is_unacknowledged)
+    if datagram is None:
+        row.coap_type = CON
         row.north_mid = mid = state.north_mids.allocate(state.by_north_mid)
         state.by_north_mid[mid] = row
         datagram = to_server(row)
@@ -68,6 +67,28 @@ def respond(step: Step, request: ServerRequest, row: Response | Verdict, code: i
         state.retransmissions[row.id] = Retransmission.begin(step.mono, step.work.random())
     else:
         settle(step, row, _U.FORWARDED)
+
+
+def _answer_that_goes_once(
+    step: Step, request: ServerRequest, row: Response | Verdict, *, is_unacknowledged: bool
+) -> bytes | None:
+    """Make an answer an acknowledgement, or a NON, and return the datagram.
+
+    None: it must go as a message that is repeated, since the request allows nothing else, or it would not leave now.
+    """
+    state = step.state
+    if request.confirmable and not is_unacknowledged:
+        return None
+    row.coap_type = ACK if is_unacknowledged else NON
+    row.north_mid = mid = request.north_mid if is_unacknowledged else state.north_mids.allocate(state.by_north_mid)
+    datagram = to_server(row)
+    if not step.carries(row.server, datagram):
+        return None
+    if is_unacknowledged:
+        state.exchanges.replied(row, datagram)
+    else:
+        state.by_north_mid[mid] = row
+    return datagram
 
 
 def send_verdict(step: Step, row: Verdict, code: int, body: bytes) -> None:
@@ -230,9 +251,7 @@ def expire(step: Step) -> None:
         if row.expires_at is None or row.expires_at > step.wall:
             continue
         if row.state is _U.RECEIVED:
-            never_left = row.coap_type == NON
-            why = "the link toward the server was down" if never_left else "the server did not acknowledge in time"
-            settle(step, row, _U.EXPIRED, why)
+            settle(step, row, _U.EXPIRED, _COULD_NOT_LEAVE if row.coap_type == NON else _NOT_ACKNOWLEDGED)
         else:
             abandon_response(step, row)
 

@@ -143,11 +143,11 @@ class NetworkActor:
                 },
             )
 
-    def carries(self, placed: Placed, server: str, secure: bool) -> bool:  # as a step calls it
-        """Return whether a message of an endpoint to a server, or to its DTLS port, would leave now."""
+    def carries(self, placed: Placed, server: str, message: bytes, secure: bool) -> bool:  # as a step calls it
+        """Return whether this message of an endpoint to a server, or to its DTLS port, would leave now."""
         if placed.source is None or (self._addresses is not None and not self._addresses.has(placed.endpoint.shard)):
             return False
-        return self._north.carries(placed.source, server, opaque=secure)
+        return self._north.carries(placed.source, server, message, opaque=secure)
 
     def _send(self, placed: Placed, effect: SendToServer, result: Result) -> str:
         """Send a message to a server; return why it was not sent or waits, "" if it was sent."""
@@ -174,7 +174,10 @@ class NetworkActor:
         if sending is Sending.LEFT:
             asyncio.get_running_loop().call_soon(result, placed, ev.LeftForServer(row))
             return ""
-        reason = self._north.link(source, effect.server).reason or "the link is not open yet"
+        reason = (
+            self._north.link(source, effect.server).reason
+            or "the link is not open yet, or the server has not shown its address"
+        )
         return f"{NOT_SENT}{reason}; it is tried again"
 
     def _dropped(self, placed: Placed, server: str, why: str) -> str:

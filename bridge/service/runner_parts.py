@@ -64,8 +64,8 @@ class Actor(Protocol):
         That is the result of a network call, or that a message which no server acknowledges has left.
         """
 
-    def carries(self, placed: Placed, server: str, secure: bool) -> bool:  # as a step calls it
-        """Return whether a message of an endpoint to a server, or to its DTLS port, would leave now."""
+    def carries(self, placed: Placed, server: str, message: bytes, secure: bool) -> bool:  # as a step calls it
+        """Return whether this message of an endpoint to a server, or to its DTLS port, would leave now."""
 
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:
         """Return downlink and attempt whose network call is in flight for an endpoint, or None."""

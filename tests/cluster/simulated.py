@@ -257,7 +257,7 @@ class SimulatedNode:
             done = ev.CancelDone(effect.downlink, effect.number, Cancellation.UNKNOWN)
             self._call(placed, (effect.downlink, effect.number), done, result)
 
-    def carries(self, _placed: Placed, _server: str, _secure: bool) -> bool:
+    def carries(self, _placed: Placed, _server: str, _message: bytes, _secure: bool) -> bool:
         return True
 
     def call_in_flight(self, endpoint: int) -> tuple[int, int] | None:

@@ -98,15 +98,15 @@ MUTATIONS = [
     ),
     Mutation(
         "an answer is sent once over a link that is down",
-        "respond",
-        "step.carries(row.server)",
+        "_answer_that_goes_once",
+        "step.carries(row.server, datagram)",
         "True",
         RELAY + "test_r05_acknowledgements.py",
     ),
     Mutation(
         "a DTLS record is FORWARDED over a link that is down",
         "from_device",
-        "step.carries(server, secure=True)",
+        "step.carries(server, to_send, secure=True)",
         "True",
         RELAY + "test_r26_r27_protected.py",
     ),

@@ -152,13 +152,13 @@ class ConnectionNorth:
         if self._receiver is None or server not in self.servers or opaque:
             self.counted.send_dropped += 1
             return Sending.DROPPED
-        if not may_wait and not self.carries(source, server):
+        if not may_wait and not self.carries(source, server, message):
             self._of((source, server)).open()
             self.counted.send_dropped += 1
             return Sending.DROPPED
         return self._of((source, server)).send(message)
 
-    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
+    def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
         found = None if opaque else self.links.get((source, server))
         return found is not None and found.state is LinkState.OPEN
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bridge.coap import udp
-from bridge.coap.message import ACK, CON, RST
+from bridge.coap.message import ACK, CON, NON, RST
 from bridge.north.contract import Sending
 from bridge.north.udp import peers as limits
 from bridge.north.udp.peers import AMPLIFICATION, PEERS, WAITING, Key, Peers, is_answer
@@ -100,6 +100,34 @@ async def test_an_answer_waits_until_the_server_has_answered_a_ping_and_then_all
         assert await outside.receive() == ANSWER
         assert len(noted.messages) == 1  # the Reset is not the relay's
         assert north.counters().unproven == 0
+
+
+async def test_a_link_carries_only_what_a_server_may_get_before_it_has_shown_its_address() -> None:
+    outside = Outside()
+    small = udp.frame(ACK, 69, 21, b"token", b"\xff20.5")
+    async with transport(outside) as (north, noted, at):
+        assert not north.carries(SOURCE, "one", small)  # nothing came from its address yet
+        outside.send(GET, at)
+        await until(lambda: len(noted.messages) == 1)
+        assert (north.carries(SOURCE, "one", small), north.carries(SOURCE, "one", ANSWER)) == (True, False)
+        assert north.counters().pings == 0  # to ask changes nothing
+        assert north.send(SOURCE, "one", ANSWER) is Sending.WAITS
+        ping = await outside.receive()
+        outside.send(udp.empty(RST, int.from_bytes(ping[2:], "big")), at)
+        assert await outside.receive() == ANSWER
+        assert north.carries(SOURCE, "one", ANSWER)
+
+
+async def test_a_link_carries_no_message_that_a_server_may_take_for_its_ping() -> None:
+    outside = Outside()
+    async with transport(outside) as (north, noted, at):
+        outside.send(GET, at)
+        await until(lambda: len(noted.messages) == 1)
+        north.send(SOURCE, "one", ANSWER)
+        ping = await outside.receive()
+        late = udp.frame(NON, 69, int.from_bytes(ping[2:], "big"), b"token", b"")
+        assert not north.carries(SOURCE, "one", late)
+        assert north.send(SOURCE, "one", late) is Sending.DROPPED
 
 
 async def test_a_small_answer_and_what_the_device_asks_itself_need_no_proof() -> None:

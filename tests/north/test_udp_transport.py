@@ -18,7 +18,7 @@ from bridge.north.udp.prefixes import LOOPBACK_PREFIX, pools
 from bridge.north.udp.servers import ServerName, Servers
 from bridge.north.udp.transport import UdpNorth
 from mock_network.lab import free_ports
-from tests.north.transport_contract import Noted, Server, Stage, TransportContract
+from tests.north.transport_contract import Noted, Server, Stage, TransportContract, request, started
 from tests.waiting import until
 
 
@@ -98,7 +98,21 @@ class UdpStage(Stage):
             server.socket.close()
 
 
-class TestPrefix(TransportContract):
+class UdpContract(TransportContract):
+    async def test_a_link_does_not_carry_what_would_wait_behind_another_datagram(self, stage: Stage) -> None:
+        transport = await started(stage, Noted())
+        source = stage.sources[0]
+        transport.send(source, "one", request(0))
+        assert transport.carries(source, "one", request(1))
+        stage.block(transport)
+        assert transport.send(source, "one", request(1)) is Sending.WAITS
+        assert not transport.carries(source, "one", request(2))
+        stage.unblock(transport)
+        await until(lambda: transport.carries(source, "one", request(2)))
+        await transport.stop()
+
+
+class TestPrefix(UdpContract):
     @pytest.fixture
     async def stage(self) -> AsyncIterator[UdpStage]:
         port = free_ports(1).start
@@ -107,7 +121,7 @@ class TestPrefix(TransportContract):
         made.close()
 
 
-class TestPorts(TransportContract):
+class TestPorts(UdpContract):
     @pytest.fixture
     async def stage(self) -> AsyncIterator[UdpStage]:
         ports = free_ports(3)

@@ -192,18 +192,18 @@ class TransportContract:
     async def test_a_message_that_may_not_wait_leaves_only_over_an_open_link_which_it_opens(self, stage: Stage) -> None:
         transport = await started(stage, Noted())
         source = stage.sources[0]
-        open_already = transport.carries(source, "one")
+        open_already = transport.carries(source, "one", request(1))
         first = transport.send(source, "one", request(1), may_wait=False)
         assert first is (Sending.LEFT if open_already else Sending.DROPPED)
-        await until(lambda: transport.carries(source, "one"))
+        await until(lambda: transport.carries(source, "one", request(1)))
         assert transport.send(source, "one", request(2), may_wait=False) is Sending.LEFT
         got = [content((await heard(stage.servers["one"]))[1])[1] for _ in range(2 if open_already else 1)]
         assert got[-1] == b"\2"
-        assert not transport.carries(source, "nowhere")
+        assert not transport.carries(source, "nowhere", request(1))
         assert transport.send(source, "nowhere", request(3), may_wait=False) is Sending.DROPPED
         await until(lambda: transport.link(source, "nowhere").state is LinkState.FAILING)
-        assert not transport.carries(source, "nowhere")
-        assert not transport.carries(source, "unheard of")
+        assert not transport.carries(source, "nowhere", request(1))
+        assert not transport.carries(source, "unheard of", request(1))
         await transport.stop()
 
     async def test_a_server_that_is_not_configured_is_told_as_that(self, stage: Stage) -> None:

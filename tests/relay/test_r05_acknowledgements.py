@@ -174,3 +174,16 @@ def test_r05_an_answer_that_cannot_leave_now_goes_as_a_message_that_the_server_a
     assert [up["state"] for up in world.uplinks("response")] == ["RECEIVED"]
     world.server_sends(ack(world.last_north()))
     assert [up["state"] for up in world.uplinks("response")] == ["FORWARDED"]
+
+
+@pytest.mark.parametrize("mtype", [Type.CON, Type.NON])
+def test_r05_an_answer_with_more_bytes_than_may_leave_now_goes_as_a_message_that_the_server_acknowledges(mtype: Type):
+    """As toward a server that has not shown its address: the answer is held back, and may be dropped there."""
+    world = World(NIDD)
+    world.server_sends(request(mtype=mtype))
+    world.most_to_server = 100
+    world.device_sends(response(world.last_south(), payload=bytes(300)))
+    assert world.last_north().type is Type.CON
+    assert [up["state"] for up in world.uplinks("response")] == ["RECEIVED"]
+    world.server_sends(ack(world.last_north()))
+    assert [up["state"] for up in world.uplinks("response")] == ["FORWARDED"]

@@ -131,6 +131,7 @@ class World:
         self.wake: float | None = None  # wall time
         self.secure: list[bytes] = []
         self.down: set[str] = set()  # servers for which nothing leaves
+        self.most_to_server = 1 << 16  # bytes that may leave for a server now
         self.limits: Limits = NO_LIMITS
         self.state = EndpointState(self.endpoint, self.policy, Kept(), 0.5)
 
@@ -170,8 +171,8 @@ class World:
         for effect in result.effects:
             self._release(effect)
 
-    def _carries(self, server: str, _secure: bool) -> bool:
-        return server not in self.down
+    def _carries(self, server: str, message: bytes, _secure: bool) -> bool:
+        return server not in self.down and len(message) <= self.most_to_server
 
     def link_fails(self, server: str = "srv") -> None:
         """Let no message leave for a server."""

@@ -44,7 +44,7 @@ class Recorder:
         self.effects.append(effect)
         self.end_call = partial(result, placed)
 
-    def carries(self, _placed: Placed, _server: str, _secure: bool) -> bool:
+    def carries(self, _placed: Placed, _server: str, _message: bytes, _secure: bool) -> bool:
         return True
 
     def call_in_flight(self, endpoint: int) -> int | None:

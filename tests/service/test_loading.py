@@ -110,7 +110,7 @@ class Side:
     def act(self, _placed: Placed, effect: Effect, _result: object) -> None:
         self.effects.append(effect)
 
-    def carries(self, _placed: Placed, _server: str, _secure: bool) -> bool:
+    def carries(self, _placed: Placed, _server: str, _message: bytes, _secure: bool) -> bool:
         return True
 
     def call_in_flight(self, _endpoint: int) -> None:

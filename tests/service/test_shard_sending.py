@@ -99,12 +99,12 @@ async def test_what_no_server_acknowledges_has_left_only_when_the_addresses_are_
     node.actor.act(node.placed, SendToServer("srv", b"@", row=5), lambda _placed, event: told.append(event))
     await asyncio.sleep(0)
     assert (node.left, told) == ([], [])
-    assert not node.actor.carries(node.placed, "srv", False)  # so an answer goes as CON
+    assert not node.actor.carries(node.placed, "srv", b"@", False)  # so an answer goes as CON
     assert node.addresses.came(node.shard) == {ENDPOINT.id}
     node.actor.act(node.placed, SendToServer("srv", b"@", row=5), lambda _placed, event: told.append(event))
     await asyncio.sleep(0)
     assert (node.left, told) == ([b"@"], [ev.LeftForServer(5)])
-    assert node.actor.carries(node.placed, "srv", False)
+    assert node.actor.carries(node.placed, "srv", b"@", False)
 
 
 async def test_what_is_decided_before_a_release_leaves_before_the_addresses_do_and_nothing_after(node: OneNode) -> None:
@@ -114,7 +114,7 @@ async def test_what_is_decided_before_a_release_leaves_before_the_addresses_do_a
     await node.bench.event(SEND)  # its commit has no result yet
     releasing = asyncio.create_task(node.shards.release(node.shard))
     await asyncio.sleep(0)
-    assert not node.actor.carries(node.placed, "srv", False)  # what is decided from now on does not count as sent
+    assert not node.actor.carries(node.placed, "srv", b"@", False)  # what is decided from now on does not count as sent
     assert not node.command.withdrawn.is_set()
     await node.bench.go()
     await releasing

@@ -164,7 +164,7 @@ class SessionNorth:
             return Sending.DROPPED
         return self._of((source, server)).send(message, may_wait=may_wait)
 
-    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
+    def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:  # noqa: ARG002  # any message
         """Return whether a message would leave now: the link is open, and nothing waits for it."""
         found = None if opaque else self.links.get((source, server))
         return found is not None and found.is_free

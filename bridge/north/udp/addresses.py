@@ -58,6 +58,9 @@ class AddressScheme(Protocol):
     def is_open(self, source: int) -> bool:
         """Return whether datagrams can be sent from, and received at, an endpoint's own address."""
 
+    def is_free(self, source: int, destination: SocketAddress) -> bool:
+        """Return whether the socket toward a destination is there, and no datagram waits for it."""
+
     def release(self, source: int) -> None:
         """Release what `open` took."""
 

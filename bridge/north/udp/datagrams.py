@@ -56,6 +56,11 @@ class DatagramSocket:
     def socket(self) -> socket.socket:
         return self._sock
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no datagram waits because the socket would have blocked."""
+        return not self._queue
+
     def send(self, data: bytes, ancillary: Ancillary, destination: SocketAddress) -> Sending:
         """Send now, queue while the socket would block, or drop if the queue is full."""
         if self._queue:

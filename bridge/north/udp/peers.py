@@ -154,6 +154,13 @@ class Peers:
         self._remember(key, peer.ping, now)
         return Outgoing(now=False, ping=udp.empty(CON, peer.ping))
 
+    def allows(self, key: Key, message: bytes) -> bool:
+        """Return whether `answer` would let an answer go now; nothing changes."""
+        peer = self._proven.get(key) or self._peers.get(key)
+        if not self.amplification or (peer is not None and peer.proven):
+            return True
+        return peer is not None and peer.sent + len(message) <= self.amplification * peer.received
+
     def taken(self, key: Key, message: bytes) -> bool:
         """Return whether a server may take a message for a repeated ping, having seen its message ID in one."""
         if not self._pinged:

@@ -77,6 +77,11 @@ class PortsScheme:
         """Return whether the endpoint's port is open."""
         return all(source in sockets for sockets in self._sockets.values())
 
+    def is_free(self, source: int, destination: SocketAddress) -> bool:
+        """Return whether the endpoint's socket toward a destination is there, and no datagram waits for it."""
+        out = self._sockets.get(_family(destination), {}).get(source)
+        return out is not None and out.is_free
+
     def release(self, source: int) -> None:
         """Close the endpoint's sockets."""
         for sockets in self._sockets.values():
@@ -94,8 +99,7 @@ class PortsScheme:
 
     def send(self, source: int, destination: SocketAddress, data: bytes) -> Sending:
         """Send from the endpoint's own port. Raises NorthUnavailable when that is not open."""
-        family = socket.AF_INET if len(destination) == 2 else socket.AF_INET6  # noqa: PLR2004  (IPv4 socket address)
-        out = self._sockets.get(family, {}).get(source)
+        out = self._sockets.get(_family(destination), {}).get(source)
         if out is None:
             raise NorthUnavailable(f"port {source} is not open toward {destination[0]}")
         return out.send(data, [], destination)
@@ -131,6 +135,10 @@ class PortsScheme:
             sock.close()
             raise
         return sock
+
+
+def _family(destination: SocketAddress) -> int:
+    return socket.AF_INET if len(destination) == 2 else socket.AF_INET6  # noqa: PLR2004  (IPv4 socket address)
 
 
 class _Hand:

@@ -97,6 +97,11 @@ class PrefixScheme:
         listens = self._ipv4 is not None or self._ipv6 is not None
         return listens and source in self.sources
 
+    def is_free(self, source: int, destination: SocketAddress) -> bool:  # noqa: ARG002  # one socket for all
+        """Return whether the socket toward a destination is there, and no datagram waits for it."""
+        out = self._ipv4 if len(destination) == 2 else self._ipv6  # noqa: PLR2004  (an IPv4 socket address)
+        return out is not None and out.is_free
+
     def release(self, source: int) -> None:
         """Do nothing: a source has no resources."""
 

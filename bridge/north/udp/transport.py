@@ -146,13 +146,21 @@ class UdpNorth:
                 self._peers.request(key, message)
         return self._send(source, destination, message)
 
-    def carries(self, source: int, server: str, *, opaque: bool = False) -> bool:
-        """Return whether a datagram would leave now: the server's address is known, and the endpoint's own is open."""
-        if self.servers.destination(server, secure=opaque) is None:
+    def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
+        """Return whether a datagram would leave now: `send` would hold it back for no reason that it knows.
+
+        The server's address is known, may get so many bytes, and would not take it for a ping; no other datagram waits.
+        """
+        destination = self.servers.destination(server, secure=opaque)
+        if destination is None:
             return False
+        if not opaque:
+            key = (source, destination[0], destination[1])
+            if (is_answer(message) and not self._peers.allows(key, message)) or self._peers.taken(key, message):
+                return False
         if not self.addresses.is_open(source) and source not in self._failing:
             self._open(source)
-        return self.addresses.is_open(source)
+        return self.addresses.is_open(source) and self.addresses.is_free(source, destination)
 
     def send_record(self, source: int, server: str, datagram: bytes) -> Sending:
         """Send a datagram of a DTLS session of the endpoint with a server, whose address DTLS itself proves."""
