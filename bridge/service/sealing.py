@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 PAUSE = 0.05  # seconds in which other work gets its turn, after each part of the ledger
 
-_CLEAR = b"clear"
+_CLEAR = b"clear"  # some that could be taken for sealed may have no mark: an earlier version stored them
 _FROM_CLEAR, _FROM_SEALED = b"being sealed, from clear", b"being sealed, from another key"
 _DONE = b"sealed"
 _OPENED = b"opened"  # all are in the clear, and those that could be taken for sealed are marked
@@ -55,14 +55,14 @@ async def _seal_bodies(store: Store, notes: SealedNotes) -> int:
     state = _CLEAR if stored is None else open_note(seal, *BODIES, stored)
     if state == _DONE and stored is not None and seal.is_current(stored) and not seal.rotates:
         return 0
-    if state == _CLEAR and not seal.opens:
-        return 0
+    if state in {_CLEAR, _OPENED} and not seal.opens:
+        return 0  # marks stay: other bridges may have keys, and to take them off twice would change a body
     if seal.seals:  # before the first is sealed: whoever goes on after a crash needs this key
         await notes.keep(*BODIES, _FROM_CLEAR if state in {_CLEAR, _FROM_CLEAR} else _FROM_SEALED)
     elif state == _DONE:  # before the first is opened: after a crash some are sealed, and some are not
         await replace(notes, seal=seal.under_former()).keep(*BODIES, _FROM_SEALED)
     changed = await store.reseal_bodies(from_clear=state in {_CLEAR, _FROM_CLEAR})
-    await notes.keep(*BODIES, _DONE if seal.seals else _OPENED if seal.opens else _CLEAR)
+    await notes.keep(*BODIES, _DONE if seal.seals else _OPENED)
     return changed
 
 

@@ -24,7 +24,7 @@ MUTATIONS = [
     Mutation(
         "bodies of messages are stored in the clear whatever the settings say",
         "Transactions._change",
-        "self.bodies.sealed(changes) if self.bodies.changes else changes",
+        "self.bodies.sealed(changes)",
         "changes",
         "tests/store/test_sealing_bodies.py",
     ),

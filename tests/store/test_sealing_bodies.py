@@ -1,6 +1,7 @@
 """Bodies of messages are encrypted in databases under `store_key`, and nobody who uses the store notices."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,40 @@ async def test_what_another_bridge_wrote_in_the_clear_is_encrypted_beside_the_tr
     assert [(await store.reads.downlink(one.id)).body for one in clear] == [SECRETS["body"]] * 5
     assert not [*progress]
     await sealing.seal_the_rest(store, progress)  # nothing is left to do
+
+
+LOOKALIKES = (b"\x00sealed1" + bytes(40), b"\x00inclear" + bytes(40), b"\x00inclear\x00sealed1" + bytes(40))
+
+
+@pytest.mark.parametrize("seal", [NO_SEAL, Seal(None, KEYS[0])], ids=["no key", "only a former key"])
+async def test_a_body_that_begins_as_a_sealed_one_is_read_and_encrypted_by_a_bridge_that_has_the_key(
+    opened, uplink, monkeypatch, seal
+):
+    """A device can send such bytes to a bridge that has no key yet, beside another one that has it."""
+    monkeypatch.setattr(sealing, "PAUSE", 0.0)
+    store = await opened(store_key=KEYS[0].hex())
+    await store.directory.add(DRAFTS, None, lambda: 100.0)
+    store.use_seal(seal)
+    ids = [store.next_id() for _ in LOOKALIKES]
+    for id_, body in zip(ids, LOOKALIKES, strict=True):
+        await store.committed([Insert.of(uplink(id_, body=body, digest=bytes((id_ % 256,))))], endpoint=1)
+    assert [(await store.reads.uplink(id_)).body for id_ in ids] == [*LOOKALIKES]
+    store.use_seal(Seal(KEYS[0]))
+    assert [(await store.reads.uplink(id_)).body for id_ in ids] == [*LOOKALIKES]
+    await sealing.seal_the_rest(store, Progress(lambda: 0.0))
+    assert [(await store.reads.uplink(id_)).body for id_ in ids] == [*LOOKALIKES]
+    stored = await on_disk(store)
+    assert not any(body[8:] in stored for body in LOOKALIKES)
+
+
+async def test_a_crash_after_the_last_key_was_removed_takes_nothing_off_a_body_that_begins_as_a_marked_one(
+    opened, downlink, uplink, monkeypatch
+):
+    monkeypatch.setitem(SECRETS, "body", LOOKALIKES[2])
+    store = await opened(former_store_key=KEYS[0].hex())
+    await fill(store, downlink, uplink)
+    with monkeypatch.context() as patched, suppress(ConfigurationError):
+        patched.setattr(SqlStore, "reseal_bodies", _killed_after_the_downlinks)
+        await opened()
+    assert await is_whole(await opened())
+    assert await is_whole(await opened(store_key=KEYS[0].hex()))

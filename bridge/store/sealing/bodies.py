@@ -18,25 +18,25 @@ R = TypeVar("R", bound=Row)
 SEALED = {Downlink.TABLE: ("body", "split_from"), Uplink.TABLE: ("body", "reply_body")}
 """The columns that are sealed, by table. An empty one stays empty."""
 
+_FIRST = 0  # the first byte of sealed and of marked values
+
 _Places = tuple[int, tuple[tuple[int, str], ...]]
 _places: dict[tuple[type[Change], type[Row]], _Places] = {}
 
 
 class Bodies:
-    """Seals and opens bodies by one seal; without any key it leaves all as it is."""
+    """Seals and opens bodies by one seal; without any key it only marks those that could be taken for sealed ones."""
 
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
         self.seals = seal.seals
         """Whether what is written is sealed."""
-        self.changes = seal.opens
-        """Whether what is written may be stored as something else."""
 
     def sealed(self, changes: Iterable[Change]) -> Iterator[Change]:
         """Yield changes as they are to be stored."""
         for change in changes:
             id_at, columns = _places_of(change)
-            if not columns:
+            if not columns or not (self.seals or _any_to_mark(change, columns)):
                 yield change
                 continue
             values = list(change.values)
@@ -46,28 +46,30 @@ class Bodies:
             yield replace(change, values=tuple(values))
 
     def opened(self, row: R) -> R:
-        """Return a row that was read, with its bodies in the clear. Raises ConfigurationError if no key opens one."""
-        if self._seal.opens:
-            for name in SEALED.get(row.TABLE, ()):
-                stored = getattr(row, name, None)
-                if stored:
-                    setattr(row, name, self._seal.open(stored, context(row.id, name)))  # type: ignore[attr-defined]
+        """Return a row that was read, with its bodies in the clear. Raises ConfigurationError if no key opens one.
+
+        Without any key what begins as a sealed one stays as it is: so it was stored before such bodies were marked.
+        """
+        opens = self._seal.opens
+        for name in SEALED.get(row.TABLE, ()):
+            stored = getattr(row, name, None)
+            if stored and (opens or stored[0] == _FIRST):
+                place = context(row.id, name)  # type: ignore[attr-defined]
+                setattr(row, name, self._seal.open(stored, place) if opens else self._seal.unmarked(stored))
         return row
 
     def anew(self, id_: int, name: str, stored: bytes, *, from_clear: bool) -> bytes | None:
         """Return a stored value as it would be stored now, None if it is so already.
 
-        `from_clear`: nothing was sealed before, so that a value which only looks like one is in the clear. Raises
-        ConfigurationError if no key opens it. Without any key only the marks of values in the clear are taken off.
+        `from_clear`: nothing was sealed before, so that a value which only looks like one is in the clear: earlier
+        versions marked none without a key. Raises ConfigurationError if no key opens it.
         """
-        if not self._seal.opens:
-            unmarked = self._seal.unmarked(stored)
-            return None if unmarked == stored else unmarked
         place = context(id_, name)
         is_sealed = self._seal.is_sealed(stored, place)
         if is_sealed and self._seal.is_current(stored):
             return None
-        clear = stored if from_clear and not is_sealed else self._seal.open(stored, place)
+        is_lookalike = from_clear and not is_sealed and self._seal.looks_sealed(stored)
+        clear = stored if is_lookalike else self._seal.open(stored, place)
         wanted = self._seal.seal(clear, place)
         return None if wanted == stored else wanted
 
@@ -75,12 +77,21 @@ class Bodies:
         """Return a stored value that is in the clear as it would be stored now; None if it is sealed, or none is."""
         if not self.seals or self._seal.looks_sealed(stored):
             return None
-        return self._seal.seal(stored, context(id_, name))
+        return self._seal.seal(self._seal.unmarked(stored), context(id_, name))
 
 
 def context(id_: int, name: str) -> str:
     """Return what binds a sealed body to its row and column."""
     return f"message:{id_}:{name}"
+
+
+def _any_to_mark(change: Change, columns: tuple[tuple[int, str], ...]) -> bool:
+    """Whether a body may need a mark: nearly none begins with that byte."""
+    for at, _ in columns:
+        value = change.values[at]
+        if value and value[0] == _FIRST:
+            return True
+    return False
 
 
 def _places_of(change: Change) -> _Places:

@@ -11,7 +11,7 @@ from bridge.errors import ConfigurationError
 
 KEY_BYTES = 32
 _MAGIC = b"\x00sealed1"  # a sealed value begins with it; then come the id of the key, the nonce, ciphertext and tag
-_CLEAR = b"\x00inclear"  # begins a value in the clear that could be taken for a sealed one, where a key only opens
+_CLEAR = b"\x00inclear"  # begins a value in the clear that could be taken for a sealed one, or for a marked one
 _ID_BYTES = 8
 _NONCE_BYTES = 12
 
@@ -75,17 +75,18 @@ class Seal:
     def seal(self, secret: bytes, context: str) -> bytes:
         """Return a secret sealed for one place in the store: `context` must be the same when it is opened.
 
-        With keys that only open, it stays in the clear, and is marked if it begins as a sealed one does.
+        Without a key to seal under, it stays in the clear, and is marked if it begins as a sealed one does: another
+        bridge on the same store may have a key.
         """
         if self._first is None:
-            return _CLEAR + secret if self._keys and secret.startswith((_MAGIC, _CLEAR)) else secret
+            return self.marked(secret)
         nonce = self._random(_NONCE_BYTES)
         return _MAGIC + self._first + nonce + self._keys[self._first].encrypt(nonce, secret, context.encode())
 
     def open(self, stored: bytes, context: str) -> bytes:
         """Return the secret of a stored value. Raises ConfigurationError if none of the keys opens it."""
         if not stored.startswith(_MAGIC):
-            return self.unmarked(stored) if self._keys else stored
+            return self.unmarked(stored)
         id_, nonce, rest = _parts(stored)
         key = self._keys.get(id_)
         if key is None:
@@ -113,6 +114,11 @@ class Seal:
         except (KeyError, ValueError, InvalidTag):
             return False
         return True
+
+    @staticmethod
+    def marked(secret: bytes) -> bytes:
+        """Return a secret as it is stored in the clear: with a mark before it, if it could be taken for another."""
+        return _CLEAR + secret if secret.startswith((_MAGIC, _CLEAR)) else secret
 
     @staticmethod
     def unmarked(stored: bytes) -> bytes:

@@ -141,7 +141,7 @@ class Transactions:
             self._change(changes)
 
     def _change(self, changes: Iterable[Change]) -> None:
-        self.change(self.bodies.sealed(changes) if self.bodies.changes else changes)
+        self.change(self.bodies.sealed(changes))
 
     def change(self, changes: Iterable[Change]) -> None:
         """Apply changes in order. Raises LookupError if a row to update is not there."""
