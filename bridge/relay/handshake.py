@@ -6,7 +6,8 @@ content of messages stays as it is. Records of later epochs are protected, and a
 
 Each end expects record numbers that rise and do not repeat (§4.1.2.6). So all records of epoch 0 are numbered anew,
 also those that are not cut: record n becomes the records n·256, n·256 + 1 and so on. That needs no memory, so it holds
-over restarts of the bridge.
+over restarts of the bridge, but not over a size that rises to ROOM_OF_ENDS within a handshake: larger networks get
+records with the server's own numbers.
 """
 
 from collections.abc import Iterable, Iterator
