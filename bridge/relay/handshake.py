@@ -6,8 +6,7 @@ content of messages stays as it is. Records of later epochs are protected, and a
 
 Each end expects record numbers that rise and do not repeat (§4.1.2.6). So all records of epoch 0 are numbered anew,
 also those that are not cut: record n becomes the records n·256, n·256 + 1 and so on. That needs no memory, so it holds
-over restarts of the bridge, but not over a size that rises to ROOM_OF_ENDS within a handshake: larger networks get
-records with the server's own numbers.
+over restarts of the bridge. If the network no longer is small, records that are not cut go on so (`renumbered`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -104,6 +103,21 @@ def records_of(datagram: bytes) -> list[Record] | None:
         records.append(Record(head[:3], epoch, number, datagram[at + HEADER : end]))
         at = end
     return records
+
+
+def renumbered(datagram: bytes) -> bytes:
+    """Return a datagram that is not cut, with the numbers of its plain records as `Fitting` makes them.
+
+    Nothing is changed from the first record on that is protected, or has another header (DTLS 1.3).
+    """
+    changed, at = bytearray(datagram), 0
+    while len(datagram) - at >= HEADER and datagram[at + 1 : at + 2] == _DTLS_MAJOR:
+        number = int.from_bytes(datagram[at + 5 : at + 11], "big")
+        if datagram[at + 3 : at + 5] != b"\0\0" or number >= _NUMBERS // _PIECES:
+            break
+        changed[at + 5 : at + 11] = (number * _PIECES).to_bytes(6, "big")
+        at += HEADER + int.from_bytes(datagram[at + 11 : at + HEADER], "big")
+    return bytes(changed)
 
 
 def fragments_of(record: Record) -> list[Fragment] | None:

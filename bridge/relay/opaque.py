@@ -9,7 +9,7 @@ from bridge.delivery.uplinks import OpaqueUplink
 from bridge.enums import members
 from bridge.relay import client_hello, secured
 from bridge.relay.effects import Count, SendToServer, Settled
-from bridge.relay.handshake import HANDSHAKE, HEADER, ROOM_OF_ENDS, Fitting, records_of
+from bridge.relay.handshake import HANDSHAKE, HEADER, ROOM_OF_ENDS, Fitting, records_of, renumbered
 from bridge.relay.model import Server
 from bridge.relay.state import Step
 
@@ -84,6 +84,8 @@ def from_server(step: Step, server: str, data: bytes) -> None:
     if largest is not None and largest < ROOM_OF_ENDS:
         _through_a_small_network(step, server, data, largest)
         return
+    if step.state.renumbers:
+        data = renumbered(data)
     waiting = _waiting(step)
     handshake = _is_plain_handshake(data)
     if handshake:
@@ -112,6 +114,7 @@ def _through_a_small_network(step: Step, server: str, data: bytes, largest: int)
     waiting = _waiting(step)
     pieces = [row for row in waiting if _is_plain_handshake(row.body)]
     records = records_of(data)
+    step.state.renumbers |= records is not None
     if records is None:
         datagrams = [data] if len(data) <= largest else None  # not DTLS 1.2
     else:

@@ -83,6 +83,7 @@ class EndpointState:
         "observations",
         "policy",
         "relay",
+        "renumbers",
         "retired",
         "retransmissions",
         "round_trips",
@@ -141,6 +142,7 @@ class EndpointState:
             maxlen=ROUND_TRIPS
         )  # seconds that the device took for its latest answers
         self.transfers: dict[tuple[str, tuple[str, ...]], float] = {}  # server and path of a write → its first block
+        self.renumbers = False  # DTLS records went through a small network: later ones need higher numbers (R26)
         start = int(random * 65536)
         self.north_mids = MessageIds(start)
         self.south_mids = MessageIds(start)

@@ -101,6 +101,32 @@ class TestAServersHandshake:
         found = numbers(downlinks(world))
         assert found == sorted(set(found))
 
+    @pytest.mark.parametrize(
+        "sizes", [(SMALL, 1280, SMALL), (1280, SMALL, 1280), (None, SMALL, None), (1279, None, 1280)]
+    )
+    def test_numbers_rise_when_the_size_crosses_what_ends_expect_of_a_path(self, sizes: tuple[int | None, ...]) -> None:
+        world = small()
+        flight = (message(SERVER_HELLO, b"h" * 70, 1), message(CERTIFICATE, CONTENT, 2), message(DONE, b"", 3))
+        for number, (size, body) in enumerate(zip(sizes, flight, strict=True), 1):
+            world.south = replace(world.south, max_downlink=size)
+            world.server_sends(record(22, body, number))
+        found = numbers(downlinks(world))
+        assert found == sorted(set(found))
+        assert len(found) >= 3
+
+    def test_after_the_size_rose_what_is_protected_stays_as_it_is(self) -> None:
+        """DTLS 1.3 has protected records with other headers, in the same datagram as a plain one."""
+        world = small()
+        world.server_sends(record(22, message(SERVER_HELLO, b"h", 0), 1))
+        world.south = replace(world.south, max_downlink=1280)
+        plain, raised = (record(20, b"\1", number) for number in (2, 2 * 256))
+        for protected in (
+            record(22, Random(2).randbytes(30), 5, epoch=1),
+            bytes((0x2F, 0, 1, 0, 30)) + Random(3).randbytes(30),
+        ):
+            world.server_sends(plain + protected)
+            assert downlinks(world)[-1] == raised + protected
+
     def test_protected_records_are_never_touched(self) -> None:
         world = small()
         finished = record(22, Random(2).randbytes(30), 0, epoch=1)
