@@ -94,6 +94,8 @@ class Bearers:
             bearer.endpoint.on_given_up = given_up
             bearer.sessions = bearer.endpoint.use_client_sessions(alerted, now, strict=strict)
             bearer.sessions.largest_record = self._options.largest_record
+            if self._options.largest_record is not None:  # patient in CoAP, patient in DTLS: the network is the same
+                bearer.sessions.patience = self._options.tuning.ack_timeout
             if bearer.options.binding == SMS and bearer.options.pipe is not None:
                 bearer.endpoint.announce(bearer.options.pipe)  # a trigger may come before anything was sent
 

@@ -189,7 +189,7 @@ class Client:
             *([f"lt={account.lifetime}"] if task.lifetime else []),
             *([f"b={account.binding}"] if task.binding else []),
         ]
-        payload = self._links() if task.links else b""
+        payload = self._links(self._options.omit) if task.links else b""
         content_format = int(ContentFormat.LINK) if task.links else None
         return Request(POST, registration.location, tuple(query), payload, content_format)
 
@@ -210,10 +210,10 @@ class Client:
             query += ("Q",)
         if "links" in omit:
             return Request(POST, ("rd",), query)
-        return Request(POST, ("rd",), query, self._links(), int(ContentFormat.LINK))
+        return Request(POST, ("rd",), query, self._links(omit), int(ContentFormat.LINK))
 
-    def _links(self) -> bytes:
+    def _links(self, omit: frozenset[str]) -> bytes:
         spoken = (ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR, ContentFormat.TLV)
         formats = " ".join(str(int(number)) for number in spoken)
         root = f"/{self._options.root.strip('/')}" if self._options.root.strip("/") else ""
-        return format_links(registration_links(self._tree, formats, root))
+        return format_links(registration_links(self._tree, formats, root, omit))

@@ -13,13 +13,18 @@ _BOOTSTRAP_SERVER, _SHORT_SERVER_ID, _URI, _SERVER_ID = 1, 10, 0, 0
 ENABLER_VERSION = "1.1"
 
 
-def registration_links(tree: ObjectTree, formats: str, root: str = "") -> list[Link]:
-    """Return objects and instances as Register lists them, below the alternate path `root`; never /0 and /21."""
-    links = [Link(root or "/", {"rt": "oma.lwm2m", "ct": formats})]
+def registration_links(
+    tree: ObjectTree, formats: str, root: str = "", omit: frozenset[str] = frozenset()
+) -> list[Link]:
+    """Return objects and instances as Register lists them, below the alternate path `root`; never /0 and /21.
+
+    `omit` leaves out what a small message has no room for: "root", the link of the root, and "ver", versions.
+    """
+    links = [] if "root" in omit else [Link(root or "/", {"rt": "oma.lwm2m", "ct": formats})]
     for object_id in tree.objects():
         if object_id in _UNLISTED:
             continue
-        version = _version(tree, object_id)
+        version = {} if "ver" in omit else _version(tree, object_id)
         instances = tree.instances((object_id,))
         if version or not instances:
             links.append(Link(f"{root}/{object_id}", version))

@@ -18,7 +18,7 @@ from mock_network.lwm2m.oscore import OscoreKeys
 from mock_network.lwm2m.standard import standard_model
 from mock_network.lwm2m.transport import Address
 
-REGISTER_PARAMETERS = frozenset({"ep", "lt", "lwm2m", "b", "links"})
+REGISTER_PARAMETERS = frozenset({"ep", "lt", "lwm2m", "b", "links", "root", "ver"})
 RESPONSE_TIMEOUT = 247.0  # seconds: EXCHANGE_LIFETIME of RFC 7252 §4.8.2
 DEFAULT_LIFETIME = 86400  # seconds (Core TS 1.1 §6.2.1.1)
 SHORT_SERVER_ID = 101
@@ -85,7 +85,10 @@ class DeviceOptions:
     """How long the device listens after its last message, in queue mode; None: always."""
     version: str = "1.1"
     omit: frozenset[str] = frozenset()
-    """Register parameters left out, of REGISTER_PARAMETERS; "links" is the object list (Transport TS 6.8.4)."""
+    """Register parameters left out, of REGISTER_PARAMETERS; "links" is the object list (Transport TS 6.8.4).
+
+    Of that list, "root" is the link of the root with its content formats, and "ver" the links with objects' versions.
+    """
     root: str = ""
     """Alternate path, as `lwm2m` or `a/b` (§6.2.1): all objects are below it."""
     objects: frozenset[int] = DEFAULT_OBJECTS

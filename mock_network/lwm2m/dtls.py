@@ -26,7 +26,7 @@ _MTU = 1200  # bytes of a datagram
 _WAITING = 16  # messages that wait for a session, at most
 _KEPT = 10  # failures
 _READ = 20_000
-_HANDSHAKE, _CLIENT_HELLO = 22, 1  # RFC 5246 §6.2.1, §7.4
+_CHANGE_CIPHER_SPEC, _HANDSHAKE, _CLIENT_HELLO = 20, 22, 1  # RFC 5246 §6.2.1, §7.4
 
 Peer = tuple[str, int]
 Passed = Callable[[bytes, Peer], None]
@@ -43,8 +43,14 @@ class DtlsSessions(ABC):
         self._sessions: dict[Peer, _Session] = {}
         self.largest_record: int | None = None
         """Bytes of a record of the handshake, for sessions that begin from now on; None: as OpenSSL makes them."""
+        self.patience = 0.0
+        """Seconds after which this end repeats records of the handshake at the earliest; 0: when OpenSSL does.
+
+        OpenSSL does so after a second, which is less than a flight in small records needs on the air, and also when it
+        is given a part of the other end's flight.
+        """
         self.failures: deque[str] = deque(maxlen=_KEPT)
-        """Why the last handshakes failed."""
+        """Why the last handshakes failed, and messages that do not fit `largest_record`."""
         self._shaking: _Session | None = None  # whose handshake goes on in OpenSSL
 
     @abstractmethod
@@ -153,7 +159,7 @@ class DtlsSessions(ABC):
         session.stop()
         due = session.connection.DTLSv1_get_timeout()
         if due is not None:
-            session.timer = asyncio.get_running_loop().call_later(due, self._repeat, session)
+            session.timer = asyncio.get_running_loop().call_later(max(due, self.patience), self._repeat, session)
 
     def _repeat(self, session: "_Session") -> None:
         try:
@@ -172,8 +178,25 @@ class DtlsSessions(ABC):
         except SSL.Error:
             pass  # nothing more
         for record in records_of(data):
+            if self.patience and session.repeats(record, asyncio.get_running_loop().time(), self.patience):
+                continue
             for sent in [record] if session.smaller is None else session.smaller.of(record):
+                self._warn_of_its_size(sent, session)
                 self._send(sent, session.peer)
+
+    def _warn_of_its_size(self, record: bytes, session: "_Session") -> None:
+        """Say so if a record is larger than the network's messages: a protected record cannot be cut."""
+        if session.smaller is None or len(record) <= session.smaller.largest:
+            return
+        why = (
+            f"a message needs a record of {len(record)} bytes, which is more than the {session.smaller.largest} of "
+            "--largest-record: if the network does not carry it, give the device and its server shorter names, leave "
+            "out what Register can do without (--omit root --omit ver), let the device have smaller blocks "
+            "(--block-size), or a larger data rate"
+        )
+        if why not in self.failures:  # each repetition of the message would say it again
+            _log.warning("%s: %s", session.peer, why)
+            self.failures.append(why)
 
     def _end(self, session: "_Session | None") -> None:
         if session is not None:
@@ -253,11 +276,24 @@ class _Session:
     open: bool = False
     timer: asyncio.TimerHandle | None = None
     waiting: deque[bytes] = field(default_factory=lambda: deque(maxlen=_WAITING))
+    sent_at: dict[bytes, float] = field(default_factory=dict)
+    """When each record of the handshake was sent, but for its number."""
 
     def stop(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def repeats(self, record: bytes, now: float, within: float) -> bool:
+        """Return whether a record of the handshake was sent less than `within` seconds ago; if not, it is sent now."""
+        if record[0] not in {_CHANGE_CIPHER_SPEC, _HANDSHAKE}:
+            return False
+        plain = record[3:5] == b"\0\0"
+        key = record[:5] + (record[11:] if plain else record[11:HEADER])  # each Finished is encrypted anew
+        if now - self.sent_at.get(key, -within) < within:
+            return True
+        self.sent_at[key] = now
+        return False
 
 
 def _reason(error: SSL.Error) -> str:

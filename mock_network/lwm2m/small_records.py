@@ -36,7 +36,7 @@ class SmallRecords:
 
     def __init__(self, largest: int) -> None:
         self._room = largest - HEADER - _MESSAGE
-        self._largest = largest
+        self.largest = largest
         self._number = 0
 
     def of(self, record: bytes) -> list[bytes]:
@@ -44,7 +44,7 @@ class SmallRecords:
         if record[3:5] != b"\0\0":
             return [record]
         bodies = [record[HEADER:]]
-        if record[0] == _HANDSHAKE and len(record) > self._largest:
+        if record[0] == _HANDSHAKE and len(record) > self.largest:
             bodies = list(self._pieces(bodies[0]))
         first = self._number
         self._number += len(bodies)
