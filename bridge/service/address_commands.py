@@ -5,6 +5,7 @@ what it did, also when it fails or hangs in the middle. Of a command for one sha
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,21 @@ PROOF = "done "  # begins a line; a prefix follows, as the command got it
 KEPT = 5  # lines of its output that an error shows
 
 
+class Ending:
+    """By this a command that runs is ended before its time."""
+
+    def __init__(self) -> None:
+        self.at = math.inf  # time of the loop
+        self.limit: asyncio.Timeout | None = None  # of the command, while it runs
+        self.came = False  # whether this is what has ended the command
+
+    def within(self, seconds: float) -> None:
+        """Let the command end by itself in so many seconds, then end it."""
+        self.at = min(self.at, asyncio.get_running_loop().time() + seconds)
+        if self.limit is not None and not self.limit.expired():
+            self.limit.reschedule(min(self.at, self.limit.when() or self.at))
+
+
 class AddressCommand:
     """One command of [cluster]; `program` with its arguments may be empty: then nothing is run."""
 
@@ -25,44 +41,62 @@ class AddressCommand:
         self._count = count
 
     async def run(
-        self, prefixes: Sequence[str], proved: Callable[[str], None], *, seconds: float, silent: float | None = None
-    ) -> None:
+        self,
+        prefixes: Sequence[str],
+        proved: Callable[[str], None],
+        *,
+        seconds: float,
+        silent: float | None = None,
+        ending: Ending | None = None,
+    ) -> bool:
         """Run it to its end; `proved` is called with each prefix that it says is done, at once.
 
-        It is ended after `seconds`, or when it has proved nothing more for `silent` seconds. Raises ConfigurationError
-        if it fails, or takes too long.
+        It is ended after `seconds`, or when it has proved nothing more for `silent` seconds. Return whether it has
+        ended with 0; False if it was ended by `ending`. Raises ConfigurationError if it fails, or takes too long.
         """
         if not self.program:
-            return
+            return True
+        ending = ending or Ending()
         try:
-            await self._run(prefixes, proved, seconds, seconds if silent is None else silent)
+            await self._run(prefixes, proved, seconds, seconds if silent is None else silent, ending)
         except ConfigurationError:
+            if ending.came:
+                self._count("address_commands", command=self.name, result="ended")
+                return False
             self._count("address_commands", command=self.name, result="failed")
             raise
         self._count("address_commands", command=self.name, result="done")
+        return True
 
-    async def _run(self, prefixes: Sequence[str], proved: Callable[[str], None], seconds: float, silent: float) -> None:
+    async def _run(
+        self, prefixes: Sequence[str], proved: Callable[[str], None], seconds: float, silent: float, ending: Ending
+    ) -> None:
         asked, said, timer = set(prefixes), deque[str](maxlen=KEPT), asyncio.get_running_loop().time
         end = timer() + seconds
         where = f"[cluster] {self.name}: {self.program[0]}"
         async with started([*self.program, *prefixes], f"[cluster] {self.name}") as process:
             assert process.stdout is not None  # noqa: S101  # it is a pipe
             try:
-                async with asyncio.timeout_at(min(end, timer() + silent)) as limit:
+                async with asyncio.timeout_at(min(end, ending.at, timer() + silent)) as limit:
+                    ending.limit = limit
                     while raw := await _line(process.stdout):
                         line = raw.decode(errors="replace").rstrip()
                         prefix = line.removeprefix(PROOF)
                         if line.startswith(PROOF) and prefix in asked and raw.endswith(b"\n"):
                             proved(prefix)
-                            limit.reschedule(min(end, timer() + silent))
+                            if not limit.expired():
+                                limit.reschedule(min(end, ending.at, timer() + silent))
                         else:
                             said.append(line)
                     status = await process.wait()
             except TimeoutError:
+                ending.came = limit.when() == ending.at
                 took = f"longer than {seconds:g} s" if silent >= seconds else f"{silent:g} s for one prefix"
                 raise ConfigurationError(f"{where} took {took} and was ended") from None
-        if status:
-            raise ConfigurationError(f"{where} ended with {status}: {' / '.join(said)[-500:]}")
+            finally:
+                ending.limit = None
+            if status:  # what it has started ends with it
+                raise ConfigurationError(f"{where} ended with {status}: {' / '.join(said)[-500:]}")
 
 
 async def _line(output: asyncio.StreamReader) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bindings.contract import Binding, LetsDevicesGo, ReadsShards, RunsOnNodes
 from bridge.directory import Directory, Record
+from bridge.errors import StoreUnavailable
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
@@ -15,6 +16,8 @@ from bridge.store.notes import Memories
 
 GATHER = 0.05  # seconds in which shards that are taken together are collected
 PAUSE = 0.02  # seconds between two looks at whether endpoints are still busy
+AFTER_BUG = 10.0  # seconds between attempts to take up shards for which a bug ended that; each time twice as long
+AFTER_BUG_MOST = 640.0  # seconds of that, at most
 
 Came = Callable[[Mapping[str, Collection[int]]], Awaitable[None]]
 """Called with endpoints that were taken up, by their networks."""
@@ -83,20 +86,24 @@ class ShardEndpoints:
         self._networks = networks
         self._progress = progress
         self._begin = begin
-        self._new: set[int] = set()  # shards whose endpoints are not taken up yet
+        self._new: dict[int, int] = {}  # shards whose endpoints are not taken up yet, with their epochs
+        self._failed: set[int] = set()  # shards for which a bug ended that
+        self._tries_alone = False
 
-    async def taken(self, shard: int, _epoch: int) -> None:
+    async def taken(self, shard: int, epoch: int) -> None:
         """Take up the shard's unfinished messages in the background (R32).
 
         A message in SUBMITTING is in doubt, as after a start: the former holder may have submitted it.
         """
+        self._failed.discard(shard)
         if not self._new:
             self._begin(persistently(self._take_up))
-        self._new.add(shard)
+        self._new[shard] = epoch
 
     async def released(self, shard: int) -> None:
         """Wait for the commits and network calls of the shard's endpoints, then drop them."""
-        self._new.discard(shard)
+        self._new.pop(shard, None)
+        self._failed.discard(shard)
         try:
             while any(  # noqa: ASYNC110  # their results come one by one, each to its own step
                 self._runner.is_busy(endpoint) for endpoint in self._runner.of_shard(shard)
@@ -110,19 +117,62 @@ class ShardEndpoints:
     async def _take_up(self) -> None:
         await asyncio.sleep(GATHER)
         while self._new:
-            shards = frozenset(self._new)
-            await load_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
-            came: dict[str, set[int]] = {}
-            async for record in self._directory.of_shards(sorted(shards)):
-                came.setdefault(record.network, set()).add(record.id)
-                if record.enabled:
-                    self._announce_device(record)
-                    await self._provisioning.begin(record)
-            for binding in self._networks.values():
-                if isinstance(binding, ReadsShards):
-                    binding.shards_came()
-            await self._came(came)
-            self._new -= shards
+            shards = dict(self._new)
+            try:
+                await self._take_up_these(frozenset(shards))
+            except StoreUnavailable:
+                raise
+            except Exception:  # a bug, which is logged and counted: shards that come later are taken up nevertheless
+                self._failed |= self._ended(shards)
+                if self._new:
+                    self._begin(persistently(self._take_up))
+                if not self._tries_alone:
+                    self._tries_alone = True
+                    self._begin(self._try_alone(0.0))
+                raise
+            self._ended(shards)
+
+    def _ended(self, shards: Mapping[int, int]) -> set[int]:
+        """Return those of the shards that were not released meanwhile, and note that they are not new any more."""
+        same = {shard for shard, epoch in shards.items() if self._new.get(shard) == epoch}
+        for shard in same:
+            del self._new[shard]
+        return same
+
+    async def _try_alone(self, pause: float) -> None:
+        """Take up each shard by itself for which a bug ended that, after a pause; then, as long as it fails, again.
+
+        Raises one of the errors.
+        """
+        await asyncio.sleep(pause)
+        failure: Exception | None = None
+        for shard in sorted(self._failed):
+            if shard not in self._failed:
+                continue  # it was released meanwhile
+            try:
+                await self._take_up_these(frozenset([shard]))
+            except Exception as error:  # noqa: BLE001  # raised below
+                failure = error
+            else:
+                self._failed.discard(shard)
+        self._tries_alone = bool(self._failed)
+        if self._tries_alone:
+            self._begin(self._try_alone(min(max(AFTER_BUG, 2 * pause), AFTER_BUG_MOST)))
+        if failure is not None and not isinstance(failure, StoreUnavailable):
+            raise failure
+
+    async def _take_up_these(self, shards: frozenset[int]) -> None:
+        await load_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
+        came: dict[str, set[int]] = {}
+        async for record in self._directory.of_shards(sorted(shards)):
+            came.setdefault(record.network, set()).add(record.id)
+            if record.enabled:
+                self._announce_device(record)
+                await self._provisioning.begin(record)
+        for binding in self._networks.values():
+            if isinstance(binding, ReadsShards):
+                binding.shards_came()
+        await self._came(came)
 
     def _announce_device(self, record: Record) -> None:
         for network, binding in self._networks.items():

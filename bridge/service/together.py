@@ -15,6 +15,10 @@ class Group(Generic[T]):
     def __init__(self, waiting: dict[int, list[asyncio.Future[T]]]) -> None:
         """`waiting`: who waits for each shard."""
         self._waiting = waiting
+        self.when_left: Callable[[], None] | None = None  # called when the last one who waited has been cancelled
+        for futures in waiting.values():
+            for future in futures:
+                future.add_done_callback(self._look)
 
     @property
     def left(self) -> list[int]:
@@ -24,6 +28,10 @@ class Group(Generic[T]):
     def waits_for(self, shard: int) -> bool:
         """Return whether a shard of the group has not ended, and somebody still waits for it."""
         return any(not future.done() for future in self._waiting[shard])
+
+    def _look(self, future: asyncio.Future[T]) -> None:
+        if future.cancelled() and self.when_left is not None and not self.left:
+            self.when_left()
 
     def end(self, shard: int, result: T) -> None:
         """Let all who wait for a shard go on."""

@@ -18,7 +18,7 @@ from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Prefix, pools
 from bridge.quota.allotments import Allotments
 from bridge.quota.shared import SharedQuotas
-from bridge.service import shard_addresses
+from bridge.service import commands, shard_addresses
 from bridge.service.address_commands import AddressCommand
 from bridge.service.node import Node
 from bridge.service.node_clock import NodeClock
@@ -150,12 +150,11 @@ async def test_a_shard_is_served_as_soon_as_its_addresses_are_here(tmp_path: Pat
     assert await taking == [7, 8]
 
 
-@pytest.mark.parametrize("then", [ONE, FIRST])
 async def test_a_command_that_knows_one_shard_at_a_time_goes_on_working(
-    tmp_path: Path, then: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What it does not prove is not believed, whatever its exit status: it is called for each shard by itself."""
-    moved = Moved(tmp_path, then)
+    """What it does not prove is not believed, also with exit status 0: it is called for each shard by itself."""
+    moved = Moved(tmp_path, ONE)
     assert await moved.take(7, 8) == [7, 8]
     parts = [" ".join(moved.addresses.prefixes(shard)) for shard in (7, 8)]
     assert moved.done() == [f"take {' '.join(parts)}", f"take {parts[0]}", f"take {parts[1]}"]
@@ -163,6 +162,85 @@ async def test_a_command_that_knows_one_shard_at_a_time_goes_on_working(
     before = len(moved.done())
     assert await moved.take(9, 10) == [9, 10]
     assert len(moved.done()) == before + 2, "it is not asked for several any more"
+
+
+async def test_a_command_that_refuses_several_shards_is_called_for_each(tmp_path: Path) -> None:
+    assert await Moved(tmp_path, FIRST).take(7, 8) == [7, 8]
+
+
+async def test_one_failure_says_nothing_of_how_many_shards_a_command_can_move(tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    moved = Moved(tmp_path, f"if ! test -e {once}; then touch {once}; exit 1; fi; {ALL}")
+    assert await moved.take(7, 8) == [7, 8]
+    before = len(moved.done())
+    assert await moved.take(9, 10, 11) == [9, 10, 11]
+    assert len(moved.done()) == before + 1, "it is asked for several still"
+
+
+async def test_a_release_does_not_wait_for_the_rest_of_a_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that takes many shards gives way, and goes on with the others afterwards, without a call for each."""
+    monkeypatch.setattr(shard_addresses, "YIELD", 0.05)
+    more, hang = tmp_path / "more", f"while ! test -e {tmp_path}/more; do sleep 0.01; done"
+    moved = Moved(tmp_path, f'if test $# -gt 5; then echo "done $1"; echo "done $2"; {hang}; fi; {ALL}')
+    taking = asyncio.create_task(moved.take(6, 7, 8, 9))
+    await until(lambda: moved.shards.serves(6), 10)
+    async with asyncio.timeout(3):  # the command would have been ended after 4 s without a word
+        await moved.shards.release(6)
+    assert moved.addresses.stuck == set()
+    more.touch()
+    assert await taking == [7, 8, 9]
+    parts = {shard: " ".join(moved.addresses.prefixes(shard)) for shard in (6, 7, 8, 9)}
+    rest = f"{parts[7]} {parts[8]} {parts[9]}"
+    assert moved.done() == [f"take {parts[6]} {rest}", f"release {parts[6]}", f"take {rest}"]
+    await until(lambda: moved.counted.total() == 3, 10)
+    assert moved.counted == {"take_command ended": 1, "take_command done": 1, "release_command done": 1}
+
+
+async def test_a_take_that_gives_way_has_moved_a_shard_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a take would never end while releases come."""
+    monkeypatch.setattr(shard_addresses, "YIELD", 0.0)
+    begun, more = tmp_path / "begun", tmp_path / "more"
+    moved = Moved(tmp_path, f"touch {begun}; while ! test -e {more}; do sleep 0.01; done; {ALL}")
+    taking = asyncio.create_task(moved.take(7, 8))
+    await until(begun.exists, 10)
+    releasing = asyncio.create_task(moved.shards.release(6))
+    await asyncio.sleep(0.2)
+    more.touch()
+    assert await taking == [7, 8]
+    await releasing
+    assert [line.split()[0] for line in moved.done()] == ["take", "release"]
+
+
+async def test_a_stop_waits_for_no_command_that_has_moved_nothing_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_addresses, "YIELD", 0.05)
+    begun = tmp_path / "begun"
+    moved = Moved(tmp_path, f"if ! test -e {begun}; then touch {begun}; exec sleep 60; fi; {ALL}")
+    taking = asyncio.create_task(moved.take(7, 8))
+    await until(begun.exists, 10)
+    async with asyncio.timeout(3):
+        await moved.addresses.release_rest([6])
+    assert moved.done()[-1].startswith("release")
+    assert await taking == [7, 8]
+
+
+@pytest.mark.parametrize("shards", [(7,), (7, 8)])
+async def test_a_command_for_which_nobody_waits_any_more_is_ended(tmp_path: Path, shards: tuple[int, ...]) -> None:
+    """So a node that stops does not wait for takes that it has given up."""
+    begun = tmp_path / "begun"
+    hangs = f"if test -e {begun}; then {ALL}; exit 0; fi; touch {begun}; echo begun; exec sleep 60"
+    moved = Moved(tmp_path, hangs)
+    takes = [asyncio.create_task(moved.shards.take(shard, 1)) for shard in shards]
+    await until(begun.exists, 10)
+    async with asyncio.timeout(2):
+        for take in takes:
+            take.cancel()
+        await asyncio.wait(takes)
+        await until(lambda: moved.counted.total() == 1, 2)
+    await moved.addresses.release_rest(shards)
+    assert moved.addresses.stuck == set()
+    assert moved.counted == {"take_command ended": 1, "release_command done": 1}
 
 
 async def test_one_shard_that_cannot_be_taken_does_not_keep_the_others(tmp_path: Path) -> None:
@@ -251,6 +329,47 @@ async def test_what_a_command_that_is_ended_has_started_ends_with_it(
         await until(late.exists, 0.5)
 
 
+async def test_what_a_command_that_fails_has_started_ends_with_it(tmp_path: Path) -> None:
+    late, more = tmp_path / "late", tmp_path / "more"
+    moved = Moved(tmp_path, f"(while ! test -e {more}; do sleep 0.01; done; touch {late}) > /dev/null 2>&1 & exit 1")
+    assert await moved.take(7) == []
+    more.touch()
+    with pytest.raises(pytest.fail.Exception):
+        await until(late.exists, 0.5)
+
+
+async def test_a_command_that_cannot_be_killed_does_not_keep_the_node_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one that runs as another user."""
+
+    asked = list[Any]()
+
+    def refuse(*what: object) -> None:
+        asked.append(what[0])
+        raise PermissionError
+
+    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
+    monkeypatch.setattr(commands, "DIES", 0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.killpg", refuse)
+        patched.setattr("subprocess.Popen.kill", refuse)
+        async with asyncio.timeout(3):
+            assert await Moved(tmp_path, f"while ! test -e {tmp_path}/more; do sleep 0.01; done").take(7) == []
+    (tmp_path / "more").touch()
+    await until(lambda: asked[-1].poll() is not None, 10)
+    assert "could not be killed, and may still act" in caplog.text
+
+
+async def test_a_command_is_over_also_when_a_process_that_it_has_started_escapes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
+    moved = Moved(tmp_path, "setsid sleep 5 & sleep 60")
+    async with asyncio.timeout(3):
+        assert await moved.take(7) == []
+
+
 @given(
     said=st.lists(
         st.sampled_from([b"done a", b"done b", b"done a b", b" done b", b"", b"done", b"\xff\n" + b"x" * 70_000])
@@ -269,6 +388,25 @@ async def test_a_start_releases_what_a_killed_process_left(moved: Moved) -> None
     await moved.addresses.release_all()
     (line,) = moved.done()
     assert len(line.split()) == 1 + 2 * SHARDS
+
+
+async def test_a_start_and_a_stop_release_shard_by_shard_what_a_command_has_not_proved(tmp_path: Path) -> None:
+    """A command that knows one shard has released the first one, although it ends with 0."""
+    moved = Moved(tmp_path, ONE)
+    await moved.addresses.release_all()
+    parts = [" ".join(moved.addresses.prefixes(shard)) for shard in range(SHARDS)]
+    assert moved.done() == [f"release {' '.join(parts)}"] + [f"release {part}" for part in parts]
+    await moved.addresses.release_rest([7, 8])
+    assert moved.done()[-3:] == [f"release {parts[7]} {parts[8]}", f"release {parts[7]}", f"release {parts[8]}"]
+    assert moved.addresses.stuck == set()
+
+
+async def test_a_start_warns_of_addresses_that_were_not_released_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shard_addresses, "FOR_MANY", 0.5)
+    await Moved(tmp_path, "sleep 0.2").addresses.release_all()
+    assert "addresses of an earlier run may still lead to this node: 25" in caplog.text
 
 
 async def test_what_a_node_still_holds_when_it_stops_is_released_at_once(moved: Moved) -> None:

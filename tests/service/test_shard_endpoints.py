@@ -15,6 +15,7 @@ from bridge.service.shard_endpoints import ShardCaches, ShardEndpoints
 from bridge.service.upkeep import provision_all
 from bridge.store.in_memory import Disk, InMemoryStore
 from bridge.store.in_memory.directory import InMemoryDirectory
+from tests.waiting import until
 
 ENDPOINTS = 20
 
@@ -45,8 +46,14 @@ class Provisioning:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.bug = ""  # the endpoint for which there is one
+        self.bugs = 0
 
     async def begin(self, record: Record) -> None:
+        if record.name == self.bug:
+            await asyncio.sleep(0.01)  # other shards may come meanwhile
+            self.bugs += 1
+            raise RuntimeError("a bug")
         self.asked.append(record.name)
 
     async def flush(self) -> None:
@@ -198,3 +205,48 @@ async def test_what_networks_reported_is_stored_before_another_node_has_the_shar
     node.endpoints._runner = cast("Any", NoEndpoints())
     await node.endpoints.released(7)
     assert node.provisioning.asked == ["flush"]
+
+
+async def test_a_bug_with_one_shard_keeps_no_other_from_being_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_endpoints, "GATHER", 0.0)
+    monkeypatch.setattr(shard_endpoints, "AFTER_BUG", 0.01)
+    node = Node()
+    records = await node.add()
+    bad, beside, meanwhile, later = records[0], records[2], records[4], records[6]
+    assert len({bad.shard, beside.shard, meanwhile.shard, later.shard}) == 4, "the test shows nothing"
+    node.provisioning.bug = bad.name
+    await node.endpoints.taken(bad.shard, 1)
+    await node.endpoints.taken(beside.shard, 1)
+    while not node.tasks[0].done() and bad.name not in node.table.read:
+        await asyncio.sleep(0)
+    assert node.provisioning.bugs == 0
+    await node.endpoints.taken(meanwhile.shard, 1)
+    await until(lambda: {beside.name, meanwhile.name} <= {*node.provisioning.asked}, 10)
+    await node.endpoints.taken(later.shard, 1)
+    await until(lambda: later.name in node.provisioning.asked, 10)
+    assert bad.name not in node.provisioning.asked
+    node.provisioning.bug = ""
+    await until(lambda: bad.name in node.provisioning.asked, 10)
+    ended = await asyncio.gather(*node.tasks, return_exceptions=True)
+    assert any(isinstance(error, RuntimeError) for error in ended), "the bug is seen"
+    assert len(node.tasks) < 100, "attempts end when all is taken up"
+
+
+async def test_a_shard_that_comes_back_while_it_is_taken_up_is_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_endpoints, "GATHER", 0.0)
+    node = Node()
+    node.endpoints._runner = cast("Any", NoEndpoints())
+    records = await node.add()
+    times = 0
+
+    async def came(_came: Mapping[str, Collection[int]]) -> None:
+        nonlocal times
+        times += 1
+        if times == 1:
+            await node.endpoints.released(records[0].shard)
+            await node.endpoints.taken(records[0].shard, 2)
+
+    node.endpoints._came = came
+    await node.endpoints.taken(records[0].shard, 1)
+    await until(lambda: times > 1, 10)
+    await asyncio.gather(*node.tasks)
