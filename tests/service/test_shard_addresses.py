@@ -180,11 +180,12 @@ async def test_one_failure_says_nothing_of_how_many_shards_a_command_can_move(tm
 async def test_a_release_does_not_wait_for_the_rest_of_a_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that takes many shards gives way, and goes on with the others afterwards, without a call for each."""
     monkeypatch.setattr(shard_addresses, "YIELD", 0.05)
+    monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     more, hang = tmp_path / "more", f"while ! test -e {tmp_path}/more; do sleep 0.01; done"
     moved = Moved(tmp_path, f'if test $# -gt 5; then echo "done $1"; echo "done $2"; {hang}; fi; {ALL}')
     taking = asyncio.create_task(moved.take(6, 7, 8, 9))
     await until(lambda: moved.shards.serves(6), 10)
-    async with asyncio.timeout(3):  # the command would have been ended after 4 s without a word
+    async with asyncio.timeout(20):  # the command would have been ended after 50 s without a word
         await moved.shards.release(6)
     assert moved.addresses.stuck == set()
     more.touch()
@@ -205,39 +206,43 @@ async def test_a_take_that_gives_way_has_moved_a_shard_before(tmp_path: Path, mo
     await until(begun.exists, 10)
     releasing = asyncio.create_task(moved.shards.release(6))
     await asyncio.sleep(0.2)
+    assert len(moved.done()) == 1, "the take goes on"
     more.touch()
     assert await taking == [7, 8]
     await releasing
-    assert [line.split()[0] for line in moved.done()] == ["take", "release"]
 
 
 async def test_a_stop_waits_for_no_command_that_has_moved_nothing_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_addresses, "YIELD", 0.05)
+    monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     begun = tmp_path / "begun"
     moved = Moved(tmp_path, f"if ! test -e {begun}; then touch {begun}; exec sleep 60; fi; {ALL}")
     taking = asyncio.create_task(moved.take(7, 8))
     await until(begun.exists, 10)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await moved.addresses.release_rest([6])
     assert moved.done()[-1].startswith("release")
     assert await taking == [7, 8]
 
 
 @pytest.mark.parametrize("shards", [(7,), (7, 8)])
-async def test_a_command_for_which_nobody_waits_any_more_is_ended(tmp_path: Path, shards: tuple[int, ...]) -> None:
+async def test_a_command_for_which_nobody_waits_any_more_is_ended(
+    tmp_path: Path, shards: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So a node that stops does not wait for takes that it has given up."""
+    monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     begun = tmp_path / "begun"
     hangs = f"if test -e {begun}; then {ALL}; exit 0; fi; touch {begun}; echo begun; exec sleep 60"
     moved = Moved(tmp_path, hangs)
     takes = [asyncio.create_task(moved.shards.take(shard, 1)) for shard in shards]
     await until(begun.exists, 10)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         for take in takes:
             take.cancel()
         await asyncio.wait(takes)
-        await until(lambda: moved.counted.total() == 1, 2)
+        await until(lambda: moved.counted.total() == 1, 20)
     await moved.addresses.release_rest(shards)
     assert moved.addresses.stuck == set()
     assert moved.counted == {"take_command ended": 1, "release_command done": 1}
@@ -354,7 +359,7 @@ async def test_a_command_that_cannot_be_killed_does_not_keep_the_node_waiting(
     with monkeypatch.context() as patched:
         patched.setattr("os.killpg", refuse)
         patched.setattr("subprocess.Popen.kill", refuse)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert await Moved(tmp_path, f"while ! test -e {tmp_path}/more; do sleep 0.01; done").take(7) == []
     (tmp_path / "more").touch()
     await until(lambda: asked[-1].poll() is not None, 10)
@@ -365,8 +370,8 @@ async def test_a_command_is_over_also_when_a_process_that_it_has_started_escapes
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
-    moved = Moved(tmp_path, "setsid sleep 5 & sleep 60")
-    async with asyncio.timeout(3):
+    moved = Moved(tmp_path, "setsid sleep 30 & sleep 60")
+    async with asyncio.timeout(20):
         assert await moved.take(7) == []
 
 
