@@ -21,6 +21,7 @@ _CANNOT_LEAVE = (
     "the server cannot be reached on its DTLS port: its name is not resolved, the endpoint's own address is closed, or "
     "the bridge itself has the sessions with this server; DTLS sends it again"
 )
+_PART = "a part of a ClientHello: the whole goes to the server once all are there, and nothing if they do not all come"
 PIECES = 8  # pieces of handshakes that may wait for each other record that may
 _ON_THE_WAY = {_S.QUEUED, _S.SUBMITTING, _S.BUFFERED}
 
@@ -52,7 +53,7 @@ def from_device(
     part = client_hello.part_of(data)
     to_send = data if part is None else client_hello.whole(part, _earlier_parts(step, server))
     if to_send is None:
-        row.move(_U.REPLACED, step.wall, "a part of a ClientHello, which goes to the server when all parts are there")
+        row.move(_U.REPLACED, step.wall, _PART)
         step.effect(Count("hello_parts"))
     elif step.carries(server, to_send, secure=True):
         step.effect(SendToServer(server, to_send, secure=True))

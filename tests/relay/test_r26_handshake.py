@@ -268,6 +268,16 @@ class TestADevicesClientHello:
         assert world.secure == [record(22, message(HELLO, self.hello, 0), 10)]
         assert [row["state"] for row in world.uplinks("opaque")] == ["REPLACED"] * 3 + ["FORWARDED"]
 
+    def test_if_the_rest_does_not_come_nothing_goes_and_the_ledger_does_not_say_that_it_did(self) -> None:
+        world = small()
+        for one in self.parts()[:2]:
+            world.device_sends(one)
+        world.passes(500)
+        assert world.secure == []
+        rows = world.uplinks("opaque")
+        assert [row["state"] for row in rows] == ["REPLACED"] * 2
+        assert all("and nothing if they do not all come" in row["reason"] for row in rows)
+
     def test_they_are_still_there_after_a_restart(self) -> None:
         world = small()
         for one in self.parts():
