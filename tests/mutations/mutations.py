@@ -61,14 +61,14 @@ MUTATIONS = [
         "CallbackListener._passed_on",
         "await pass_on(...)",
         "pass",
-        "tests/nidd/test_other_nodes.py::test_what_cannot_be_passed_on_is_not_acknowledged",
+        "tests/nidd/test_nidd_other_nodes.py::test_what_cannot_be_passed_on_is_not_acknowledged",
     ),
     Mutation(
         "a device that cannot be reached is seen to by a node that does not serve it",
         "Notifications._reported",
         "await $self._events.deliver($report)",
         "pass",
-        "tests/nidd/test_other_nodes.py",
+        "tests/nidd/test_nidd_other_nodes.py",
     ),
     Mutation(
         "events that come directly do not wait for earlier posts",

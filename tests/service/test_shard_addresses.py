@@ -74,6 +74,12 @@ class Moved:
         return self._log.read_text().splitlines()
 
 
+@pytest.fixture(autouse=True)
+def _killed_processes_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However loaded the machine is: none is left to another test."""
+    monkeypatch.setattr(commands, "DIES", 25.0)
+
+
 @pytest.fixture
 def moved(tmp_path: Path) -> Moved:
     return Moved(tmp_path)
