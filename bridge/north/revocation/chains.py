@@ -8,6 +8,7 @@ from itertools import pairwise
 from cryptography import x509
 
 from bridge.north.revocation.contract import Checked, Verdict
+from bridge.north.revocation.judging import Judging
 from bridge.north.revocation.responders import LONGEST, Kept, Responders
 from bridge.tls import ocsp
 from bridge.tls.ocsp import Answer, Standing
@@ -35,7 +36,7 @@ class OcspRevocation:
         self._server = server
         self._responder = responder
         self._accept_unproven = accept_unproven
-        self._checks: set[asyncio.Task[Verdict]] = set()
+        self._judging = Judging()
 
     @property
     def checked(self) -> Checked:
@@ -44,16 +45,11 @@ class OcspRevocation:
 
     def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> Future[Verdict]:
         """Return a future of whether a verified chain is accepted; it never raises. See the contract."""
-        task = asyncio.get_running_loop().create_task(self._verdict(chain, is_open=is_open))
-        self._checks.add(task)
-        task.add_done_callback(self._checks.discard)
-        return task
+        return self._judging.begin(self._verdict(chain, is_open=is_open))
 
     async def stop(self) -> None:
         """Ask no more."""
-        for task in list(self._checks):
-            task.cancel()
-        await asyncio.gather(*self._checks, return_exceptions=True)
+        await self._judging.stop()
         await self._responders.stop()
 
     async def _verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool) -> Verdict:

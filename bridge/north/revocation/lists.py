@@ -11,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from bridge.errors import ConfigurationError
 from bridge.north.revocation.contract import Checked, Revocation, Verdict
+from bridge.north.revocation.judging import Judging
 from bridge.tls.verification import revocation_lists
 
 _log = logging.getLogger("bridge.north")
@@ -48,7 +49,7 @@ class ListRevocation:
         self._lists: tuple[x509.CertificateRevocationList, ...] = ()
         self._read_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._checks: set[asyncio.Task[Verdict]] = set()
+        self._judging = Judging()
 
     @property
     def checked(self) -> Checked:
@@ -57,17 +58,14 @@ class ListRevocation:
 
     def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> Future[Verdict]:
         """Return a future of whether a verified chain is accepted; it never raises. See the contract."""
-        task = asyncio.get_running_loop().create_task(self._verdict(chain, is_open=is_open))
-        self._checks.add(task)
-        task.add_done_callback(self._checks.discard)
-        return task
+        return self._judging.begin(self._verdict(chain, is_open=is_open))
 
     async def stop(self) -> None:
         """Judge no more."""
-        tasks = [*self._checks, *([] if self._reading is None else [self._reading])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._judging.stop()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
         if self._then is not None:
             await self._then.stop()
 
