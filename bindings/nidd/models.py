@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bindings.contract import NetworkState, Refusal
-from bindings.t8.reading import UNREADABLE, decode_data
+from bindings.t8.reading import UNREADABLE, decode_data, explained
 from bridge.errors import NotificationError
 
 LARGEST_RDS_PORT = 15  # TS 24.250 §6.2.2: four bits
@@ -151,8 +151,7 @@ _WORDS = {
 
 def delivery_words(status: str) -> str:
     """Return a DeliveryStatus in words, the value itself in parentheses; as it is if it is none of the standard."""
-    words = _WORDS.get(status)
-    return status[:100] if words is None else f"{words} ({status})"
+    return explained(status, _WORDS)
 
 
 def delivery_outcome(status: str) -> tuple[NetworkState | Refusal, bool]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bindings.contract import NetworkState, Refusal
-from bindings.t8.reading import UNREADABLE
+from bindings.t8.reading import UNREADABLE, explained
 from bridge.errors import NotificationError
 
 
@@ -76,8 +76,7 @@ _WORDS = {
 
 def result_words(result: str) -> str:
     """Return a DeliveryResult in words, the value itself in parentheses; as it is if it is none of the standard."""
-    words = _WORDS.get(result)
-    return result[:100] if words is None else f"{words} ({result})"
+    return explained(result, _WORDS)
 
 
 def delivery_result(result: str, *, is_proof: bool) -> tuple[NetworkState | Refusal | None, bool]:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from codecs import BOM_UTF8
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -69,3 +70,9 @@ def decode_data(text: object) -> bytes | None:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def explained(value: str, words: Mapping[str, str]) -> str:
+    """Return a value of an enumeration in words, the value itself in parentheses; as it is if it has no words."""
+    known = words.get(value)
+    return value[:100] if known is None else f"{known} ({value})"
