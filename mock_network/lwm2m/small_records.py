@@ -14,7 +14,7 @@ _HANDSHAKE = 22  # RFC 5246 §6.2.1
 
 
 def records_of(data: bytes) -> Iterator[bytes]:
-    """Return the records of a datagram."""
+    """Yield the records of a datagram."""
     while data:
         end = HEADER + int.from_bytes(data[11:HEADER], "big")
         yield data[:end]
@@ -52,7 +52,7 @@ class SmallRecords:
         return [head + len(body).to_bytes(2, "big") + body for head, body in zip(heads, bodies, strict=True)]
 
     def _pieces(self, body: bytes) -> Iterator[bytes]:
-        """Return the fragments of the one in `body`: OpenSSL puts no two messages into a record."""
+        """Yield the fragments of the one in `body`: OpenSSL puts no two messages into a record."""
         head, start, content = body[:6], int.from_bytes(body[6:9], "big"), body[_MESSAGE:]
         for at in range(0, len(content), self._room):
             piece = content[at : at + self._room]

@@ -134,7 +134,7 @@ class LorawanCluster:
 async def with_lorawan(
     cluster: Cluster, *, mqtt: str = "", history: int = 200, lines: str = "", listens_at: str = "127.0.0.1"
 ) -> LorawanCluster:
-    """Give a cluster, before its nodes are started, a network of LoRaWAN.
+    """Configure a network of LoRaWAN in a cluster whose nodes are not started yet.
 
     `mqtt`: the broker of the events, HOST:PORT; else they are posted. `listens_at`: the address at which each node
     takes its posts.
