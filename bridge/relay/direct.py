@@ -53,7 +53,7 @@ def _makes_way(step: Step, event: DirectRequest) -> frozenset[int]:
 
 
 def _may_be_replaced(row: Downlink) -> bool:
-    """Whether it waits in the bridge, and certainly never left it."""
+    """Return whether a request waits in the bridge, and certainly never left it."""
     return row.state is _S.QUEUED and not row.cancel_asked and nobody_has_it(row.attempts)
 
 

@@ -83,7 +83,7 @@ def message(step: Step, event: DeviceMessage) -> None:
 
 
 def _is_repeat(step: Step, known: DeviceUplink) -> bool:
-    """Whether the same bytes are a repetition, or a new exchange that happens to be equal (R13).
+    """Return whether the same bytes are a repetition, or a new exchange that happens to be equal (R13).
 
     Most devices register after a restart, and use the same message IDs as before. So a Register is new if
     the device certainly got the answer to the last one; then it ends all earlier exchanges.
@@ -99,7 +99,7 @@ def _is_repeat(step: Step, known: DeviceUplink) -> bool:
 
 
 def _has_sent_since(step: Step, known: DeviceRequest, row: int, operation: str = "") -> bool:
-    """Whether the device has sent the same server another request since a row, if given, of this operation."""
+    """Return whether the device has sent the same server another request since a row, if given, of this operation."""
     return any(
         type(other) is DeviceRequest
         and other.id > row
@@ -111,7 +111,7 @@ def _has_sent_since(step: Step, known: DeviceRequest, row: int, operation: str =
 
 
 def note_delivered_reply(step: Step, row: Answer) -> None:
-    """An answer that certainly reached the device ends its exchange: the same Register again is a new one (R13)."""
+    """End an exchange whose answer certainly reached the device: the same Register again is a new one (R13)."""
     if row.answers is None or row.state is not _S.DELIVERED:
         return
     up = step.state.uplink(row.answers)
@@ -124,7 +124,7 @@ def _empty(step: Step, coap: Message) -> None:
     if coap.type is ACK or coap.type is RST:
         row = step.state.by_south_mid.get(coap.mid)
         if type(row) is ServerRequest and row.attempts:
-            _settled_by_device(step, row, coap.type)
+            _acknowledged_or_reset(step, row, coap.type)
             return
         step.effect(Count("acknowledgements_without_message", "south"))
     elif coap.type is CON and not step.south.empty_is_poll:
@@ -135,8 +135,8 @@ def _empty(step: Step, coap: Message) -> None:
         awake.reachable(step, step.heard_at)
 
 
-def _settled_by_device(step: Step, row: ServerRequest, kind: Type) -> None:
-    """The device's Empty ACK stops resends; its Reset makes the bridge refuse the request, too (R18)."""
+def _acknowledged_or_reset(step: Step, row: ServerRequest, kind: Type) -> None:
+    """Process an Empty ACK, after which nothing is sent again, or a Reset, which the server gets, too (R18)."""
     if kind is ACK:
         words.delivered(step.state.deliveries, row, step.work, step.south)
         return
@@ -261,7 +261,7 @@ def _answer_for_server(step: Step, row: DeviceRequest, refused: identity.Message
 
 
 def _replace_older(step: Step, new: DeviceRequest) -> None:
-    """A Register replaces older Registers and Updates; an Update replaces only an Update without parameters (R15)."""
+    """End what this one replaces: a Register ends older Registers and Updates, an Update bare Updates (R15)."""
     if new.operation not in ("Register", "Update"):
         return
     for row in list(step.state.uplinks.values()):

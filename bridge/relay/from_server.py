@@ -84,7 +84,7 @@ def _empty(step: Step, server: str, message: Message) -> None:
 
 
 def _may_ask(step: Step, server: str) -> bool:
-    """Whether the endpoint has this server in the directory. Another server may only answer messages that it got."""
+    """Return whether the endpoint has this server in the directory. Another may only answer messages that it got."""
     if step.state.server(server) is not None:
         return True
     text = f"server {server} asked endpoint {step.state.endpoint.name}, which is not one of its servers: dropped"
@@ -123,7 +123,7 @@ def _reset(step: Step, server: str, mid: int) -> None:
 
 
 def _cancel_observation(step: Step, observation: Observation) -> None:
-    """The server cancelled an observation: drop stored notifications, and answer the next one with a Reset (R19)."""
+    """Cancel an observation for its server: drop stored notifications, and answer the next one with a Reset (R19)."""
     observations.cancel(step, observation)
     for row in list(step.state.uplinks.values()):
         if type(row) is Notification and row.south_token == observation.south_token:
@@ -137,11 +137,11 @@ def _request(step: Step, server: str, message: Message) -> None:
     if known is not None:
         _repeat(step, known)
         return
-    if state.exchanges.faded and _is_answered_before(step, key, message):
+    if state.exchanges.faded and _repeat_acknowledgement(step, key, message):
         return
     if not _may_ask(step, server):
         return
-    if state.exchanges.refused and _is_refused(step, key, message):
+    if state.exchanges.refused and _repeat_refusal(step, key, message):
         return
     observe = message.uint(OptionNumber.OBSERVE)
     refused = _refuse(step, server, message, observe)
@@ -157,14 +157,14 @@ def _request(step: Step, server: str, message: Message) -> None:
 
 
 def needs_piggybacking(step: Step, row: ServerRequest) -> bool:
-    """Whether the server accepts the answer to a block only inside the acknowledgement, however late (R5)."""
+    """Return whether the server accepts the answer to a block only inside the acknowledgement, however late (R5)."""
     if not profile_of(step, row.server).piggybacked_blocks:
         return False
     return block_of(transfers.parsed(row), OptionNumber.BLOCK1) is not None
 
 
 def _repeat(step: Step, row: ServerRequest) -> None:
-    """A server's retransmission gets the latest answer of its row again, and never reaches the radio (R4)."""
+    """Answer a server's retransmission with its row's latest answer; it never reaches the radio (R4)."""
     step.effect(Count("server_retransmissions"))
     if not row.confirmable or row.id in step.state.empty_ack_due:
         return
@@ -172,8 +172,8 @@ def _repeat(step: Step, row: ServerRequest) -> None:
     step.effect(SendToServer(row.server, empty(ACK, row.north_mid) if reply is None else reply))
 
 
-def _is_answered_before(step: Step, key: Key, message: Message) -> bool:
-    """Whether it repeats a request of which only the IDs are remembered; its acknowledgement is sent again."""
+def _repeat_acknowledgement(step: Step, key: Key, message: Message) -> bool:
+    """Acknowledge a retransmission of a request of which only the IDs are remembered; return whether it is one."""
     reply = step.state.exchanges.answered_before(key, step.wall)
     if reply is None:
         return False
@@ -183,14 +183,14 @@ def _is_answered_before(step: Step, key: Key, message: Message) -> bool:
     return True
 
 
-def _is_refused(step: Step, key: Key, message: Message) -> bool:
-    """Whether it repeats a refused request: its server gets the same refusal, even if there is room now."""
-    told = step.state.exchanges.refusal(key, step.wall)
-    if told is None:
+def _repeat_refusal(step: Step, key: Key, message: Message) -> bool:
+    """Refuse a retransmission of a refused request again, even if there is room now; return whether it is one."""
+    refusal = step.state.exchanges.refusal(key, step.wall)
+    if refusal is None:
         return False
     step.effect(Count("server_retransmissions"))
     if message.type is CON:
-        step.effect(SendToServer(key[0], told))
+        step.effect(SendToServer(key[0], refusal))
     return True
 
 

@@ -62,7 +62,7 @@ def _request_of(step: Step, message: Message) -> ServerRequest | None:
 
 
 def _notifies_after_the_end(row: ServerRequest, message: Message) -> bool:
-    """Whether a device still notifies an ended observation: it did not get the Reset, or nobody waited (R12, R19, R20).
+    """Return whether a device notifies an ended observation: the Reset was lost, or nobody waited (R12, R19, R20).
 
     The device's repeat of its first response was recognised by its digest before.
     """
@@ -95,7 +95,7 @@ def _take(step: Step, row: ServerRequest, message: Message, digest: bytes, dupli
 
 
 def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
-    """A response makes any state that is not an outcome RESPONDED (R7)."""
+    """Record that the device responded: any state that is not an outcome becomes RESPONDED (R7)."""
     if row.answered:
         _late(step, row, message, digest, duplicate_key)
         return

@@ -218,7 +218,7 @@ class EndpointState:
 
     @property
     def registrations(self) -> list[Registration]:
-        """The endpoint's registrations, one for each server at most."""
+        """Return the endpoint's registrations, one for each server at most."""
         return self.relay.registrations if self.relay is not None else []
 
     def server(self, key: str) -> Server | None:
@@ -295,7 +295,7 @@ class EndpointState:
         self.on_its_way_no_longer(row)
 
     def on_its_way_no_longer(self, row: CoapUplink) -> None:
-        """The server has the message, or will not get it: it is not sent again, and the next one may be sent (R17)."""
+        """Let the next message be sent: the server has this one, or will not get it, and it is not sent again (R17)."""
         self.retransmissions.pop(row.id, None)
         if self.active.get(row.server) == row.id:
             del self.active[row.server]
@@ -338,12 +338,12 @@ class EndpointState:
                 del self.by_duplicate_key[row.duplicate_key]
 
     def _used_other_ids_since(self, since: Uplink) -> bool:
-        """Whether the device has used other message IDs since (R13); it has not since its latest request."""
+        """Return whether the device has used other message IDs since (R13); it has not since its latest request."""
         return since.id != self.last_request
 
     @property
     def remembered(self) -> int:
-        """The number of finished messages that are remembered."""
+        """Return the number of finished messages that are remembered."""
         return len(self.deliveries.kept) + len(self.kept_uplinks) + len(self.kept_others)
 
     def is_in_transfer(self, now: float) -> bool:
@@ -356,7 +356,7 @@ class EndpointState:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing waits: the state can be unloaded, and loaded again at the next event."""
+        """Return whether nothing waits: the state can be unloaded, and loaded again at the next event."""
         d = self.deliveries
         return not (d.live or self.uplinks or d.call is not None or self.empty_ack_due or self.hold_due)
 

@@ -203,7 +203,7 @@ def _started(at: Step, _event: ev.Event) -> None:
 
 
 def _tick(_at: Step, _event: ev.Event) -> None:
-    """A Tick does nothing itself: `_time_passes` does."""
+    """Do nothing: every step does what is due, in `_time_passes`."""
 
 
 def _submitted(at: Step, event: ev.Submitted) -> None:
@@ -244,7 +244,7 @@ def _reachable(at: Step, event: ev.DeviceReachable) -> None:
 
 
 def _joined(at: Step, event: ev.DeviceJoined) -> None:
-    """The device's message IDs start again: equal messages from now on are new ones (R13)."""
+    """Forget earlier messages: the device's message IDs start again, so that equal messages are new ones (R13)."""
     at.state.by_digest.clear()
     at.relay_row().joined_at = at.wall
     if not event.queue_kept:
@@ -256,7 +256,7 @@ def _flushed(at: Step, event: ev.NetworkFlushed) -> None:
 
 
 def _north_changed(at: Step, _event: ev.NorthChanged) -> None:
-    """The server knew another address: end observations, and make the device register anew (R24)."""
+    """End observations, and make the device register anew: the server knew another address (R24)."""
     observations.end_all(at, None)
     removed_servers.end_what_waits(at)
     at.relay_row().refuse_update = True
@@ -279,7 +279,7 @@ def _give_up_downlinks(at: Step, why: str) -> None:
 
 
 def _removed(at: Step, event: ev.EndpointRemoved) -> None:
-    """Nothing goes to the device or to a server any more."""
+    """End everything of the endpoint: nothing goes to the device or to a server any more."""
     _give_up_downlinks(at, event.why)
     for up in list(at.state.uplinks.values()):
         if up.state is _U.RECEIVED:

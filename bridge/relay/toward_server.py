@@ -159,7 +159,7 @@ def left(step: Step, event: LeftForServer) -> None:
 
 
 def _may_overtake(step: Step, row: CoapUplink) -> bool:
-    """Whether a registration message may be sent before one that its server ignores.
+    """Return whether a registration message may be sent before one that its server ignores.
 
     After MAX_RETRANSMIT a message no longer counts as outstanding (RFC 7252 §4.2, §4.7). A server that drops one
     notification in silence must not block the device's registration while the notification is stored.
@@ -213,7 +213,7 @@ def repeat_due(step: Step) -> None:
 
 
 def resume(step: Step) -> None:
-    """After a restart, send responses and verdicts again, with their message ID (R5); `pump` sends the queue."""
+    """Send responses and verdicts again after a restart, with their message ID (R5); `pump` sends the queue."""
     state = step.state
     for row in state.uplinks.values():
         awaited = isinstance(row, Response | Verdict) and row.state is _U.RECEIVED
@@ -223,7 +223,7 @@ def resume(step: Step) -> None:
 
 
 def hasten(step: Step, server: str) -> None:
-    """The server was heard: shorten long retransmission intervals."""
+    """Shorten long retransmission intervals, since the server was heard."""
     for row_id, timer in step.state.retransmissions.items():
         if timer.is_long and step.state.uplinks[row_id].server == server:
             timer.hasten(step.mono)

@@ -368,7 +368,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a copy of a refused request is accepted after all",
-        "_is_refused",
+        "_repeat_refusal",
         "if $refusal is None:\n    ...",
         "if $refusal is not None:\n    ...",
         RELAY + "test_r03_r04_accepting.py",
