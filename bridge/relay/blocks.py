@@ -42,7 +42,7 @@ class Block(msgspec.Struct, frozen=True):
 
     @property
     def offset(self) -> int:
-        """Where the block begins, in bytes."""
+        """Return where the block begins, in bytes."""
         return self.number << self.szx + 4
 
     def value(self) -> bytes:
@@ -97,7 +97,7 @@ def asking_smaller(request: Message, largest: int) -> bytes | None:
 
 
 def _ends_transfer(request: Message) -> bool:
-    """Whether a request has no Block1, or the final one."""
+    """Return whether a request has no Block1, or the final one."""
     block1 = request.uint(OptionNumber.BLOCK1)
     return block1 is None or not block1 & 8
 
@@ -164,7 +164,7 @@ def part_at(request: Message, offset: int, szx: int, fits: Fits = anything_fits)
 
 
 def is_splittable(request: Message) -> bool:
-    """Whether a request is a block in mid-transfer that smaller blocks can replace (RFC 7959 §2.3)."""
+    """Return whether a request is a block in mid-transfer that smaller blocks can replace (RFC 7959 §2.3)."""
     whole = block_of(request, OptionNumber.BLOCK1)
     if whole is None or not whole.number or not request.payload:
         return False

@@ -22,7 +22,7 @@ class Part:
     fragment: Fragment
 
     def follows(self, earlier: "Part") -> bool:
-        """Whether both can be of one ClientHello, of which the device sent the other one first."""
+        """Return whether this part and an earlier one of the device can be of one ClientHello."""
         is_same = earlier.fragment.message == self.fragment.message
         return is_same and earlier.record.number < self.record.number
 

@@ -59,7 +59,7 @@ class Exchanges:
         return told if now - at < EXCHANGE_LIFETIME else None
 
     def is_refusing(self, now: float) -> bool:
-        """Whether a retransmission of a refused request may still come: only memory knows of it, no row."""
+        """Return whether a retransmission of a refused request may still come: only memory knows of it, no row."""
         return bool(self.refused) and now - next(reversed(self.refused.values()))[0] < EXCHANGE_LIFETIME
 
     def answered_before(self, key: Key, now: float) -> bytes | None:
@@ -101,7 +101,7 @@ class Exchanges:
         return rows
 
     def _makes_room(self, row: ServerRequest) -> bool:
-        """Whether dropping a row makes room for another exchange: an earlier part of a block does not."""
+        """Return whether dropping a row makes room for another exchange: an earlier part of a block does not."""
         return may_fade(row) and self.requests.get(_key(row)) is row
 
     def _drop(self, rows: list[ServerRequest]) -> None:
@@ -133,7 +133,7 @@ class Exchanges:
 
 
 def may_fade(row: ServerRequest) -> bool:
-    """Whether executing a request again would change nothing, and its answer is on its way."""
+    """Return whether executing a request again would change nothing, and its answer is on its way."""
     return row.state is _S.RESPONDED and row.repeatable
 
 

@@ -39,12 +39,12 @@ class Record:
 
     @property
     def size(self) -> int:
-        """Its bytes."""
+        """Return the record's size in bytes."""
         return HEADER + len(self.body)
 
     @property
     def is_plain_handshake(self) -> bool:
-        """Whether it carries messages of the handshake, not protected."""
+        """Return whether the record carries messages of the handshake, not protected."""
         return self.epoch == 0 and self.kind[0] == HANDSHAKE
 
     def encode(self) -> bytes:
@@ -67,7 +67,7 @@ class Fragment:
 
     @property
     def total(self) -> int:
-        """Bytes of the whole message."""
+        """Return the size of the whole message in bytes."""
         return int.from_bytes(self.message[1:4], "big")
 
     def without(self, others: Iterable["Fragment"]) -> Iterator["Fragment"]:
@@ -162,7 +162,7 @@ class Fitting:
 
     @property
     def datagrams(self) -> list[bytes]:
-        """What is to be sent, in order."""
+        """Return what is to be sent, in order."""
         return [*self._done, self._open] if self._open else self._done
 
     def add(self, record: Record) -> bool:
@@ -212,7 +212,7 @@ class Fitting:
 
     @property
     def _room(self) -> int:
-        """Bytes of a message for which the open datagram has room."""
+        """Return for how many bytes of a message the open datagram has room."""
         return self._largest - len(self._open) - HEADER - _MESSAGE
 
     def _end(self) -> None:

@@ -53,12 +53,12 @@ def refusal(message: Message, operation: str, endpoint: Endpoint, own: list[Regi
 
 
 def asks_a_proxy(message: Message) -> bool:
-    """Whether a request is for a forward proxy (RFC 7252 §5.10.2)."""
+    """Return whether a request is for a forward proxy (RFC 7252 §5.10.2)."""
     return message.option(OptionNumber.PROXY_URI) is not None or message.option(OptionNumber.PROXY_SCHEME) is not None
 
 
 def is_plain(path: tuple[bytes, ...]) -> bool:
-    """Whether all servers read these segments as the same path. One empty segment at the end is a final slash."""
+    """Return whether all servers read these segments as one path. One empty segment at the end is a final slash."""
     if path and not path[-1]:
         path = path[:-1]
     for segment in path:

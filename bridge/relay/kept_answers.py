@@ -19,7 +19,7 @@ _U = members(UplinkState)
 
 
 def asks_later_block(message: Message) -> bool:
-    """Whether a device asks for a later block of an answer."""
+    """Return whether a device asks for a later block of an answer."""
     asked = block_of(message, OptionNumber.BLOCK2)
     return asked is not None and asked.number > 0
 

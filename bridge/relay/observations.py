@@ -121,7 +121,7 @@ def what_is_asked(request: Message) -> bytes:
 
 
 def _has_room(step: Step, pending: int) -> bool:
-    """Whether there is room for one more observation.
+    """Return whether there is room for one more observation.
 
     The oldest cancelled one is replaced, then the one without a notification for longest, if that is long enough.
     """

@@ -27,7 +27,7 @@ _ON_THE_WAY = {_S.QUEUED, _S.SUBMITTING, _S.BUFFERED}
 
 
 def is_record(data: bytes) -> bool:
-    """Whether a datagram is DTLS, judged by its first byte."""
+    """Return whether a datagram is DTLS, judged by its first byte."""
     return bool(data) and FIRST <= data[0] <= LAST
 
 
@@ -179,5 +179,5 @@ def _is_plain_handshake(data: bytes) -> bool:
 
 
 def _same_handshake(one: bytes, other: bytes) -> bool:
-    """Whether two datagrams differ in nothing but the record number."""
+    """Return whether two datagrams differ in nothing but the record number."""
     return len(one) == len(other) and one[:5] == other[:5] and one[11:] == other[11:]

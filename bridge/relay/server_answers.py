@@ -54,7 +54,7 @@ def _answered(step: Step, row: DeviceRequest, message: Message) -> None:
 
 
 def _is_unwanted(row: DeviceRequest, message: Message) -> bool:
-    """Whether the device asked not to be sent such a response (No-Response, RFC 7967 §2.1)."""
+    """Return whether the device asked not to be sent such a response (No-Response, RFC 7967 §2.1)."""
     unwanted = row.no_response
     return unwanted is not None and bool(unwanted >> (message.code >> 5) - 1 & 1)
 

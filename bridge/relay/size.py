@@ -45,7 +45,7 @@ def block_room(message: Message, south_size: int, largest: int) -> int:
 
 
 def fits_soon(south: SouthProfile, size: int) -> bool:
-    """Whether a message that does not fit now will fit after a few more messages of the device."""
+    """Return whether a message that does not fit now will fit after a few more messages of the device."""
     return south.max_downlink_soon is not None and size <= south.max_downlink_soon
 
 

@@ -148,5 +148,5 @@ def _make_room(step: Step) -> bool:
 
 
 def is_delivered(row: Answer, uplink: DeviceRequest) -> bool:
-    """Whether the answer to a device's request certainly reached the device."""
+    """Return whether the answer to a device's request certainly reached the device."""
     return row.state is _S.DELIVERED and uplink.reply_downlink == row.id

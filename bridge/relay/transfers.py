@@ -57,7 +57,7 @@ def uplink_changed(step: Step) -> None:
 
 
 def can_be_split(step: Step, message: Message, operation: str, largest: int) -> bool:
-    """Whether a request that does not fit is a block in mid-transfer that can be split into parts that fit."""
+    """Return whether a request that does not fit is a block in mid-transfer that can be split into parts that fit."""
     block = block_of(message, OptionNumber.BLOCK1)
     if block is None or operation == "OSCORE" or not is_splittable(message):
         return False
@@ -114,7 +114,7 @@ def _part(row: ServerRequest, fits: Fits) -> bytes | None:
 
 
 def is_later_part(row: ServerRequest) -> bool:
-    """Whether a row is a part of a block of which the device has other parts."""
+    """Return whether a row is a part of a block of which the device has other parts."""
     if row.split_from is None:
         return False
     part = block_of(parsed(row), OptionNumber.BLOCK1)
@@ -141,7 +141,7 @@ def next_part(row: ServerRequest, message: Message) -> bytes | None:
 
 
 def ends_early(row: ServerRequest, message: Message) -> bool:
-    """Whether the device answers a part with success although bytes of the whole are missing: it did not get them."""
+    """Return whether the device answers a part with success although it did not get all bytes of the block."""
     if row.split_from is None or message.code >> 5 != 2:  # noqa: PLR2004
         return False
     part, whole = parsed(row), parse(row.code, row.split_from)
@@ -152,7 +152,7 @@ def ends_early(row: ServerRequest, message: Message) -> bool:
 
 
 def is_of_last_block(row: ServerRequest) -> bool:
-    """Whether a part is one of the last block of a server's transfer: success for it says that the whole arrived."""
+    """Return whether a part is of the last block of a server's transfer: success for it says that the whole arrived."""
     whole = None if row.split_from is None else block_of(parse(row.code, row.split_from), OptionNumber.BLOCK1)
     return whole is not None and not whole.more
 

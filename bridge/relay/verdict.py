@@ -92,7 +92,7 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
 
 
 def _knows_it_sleeps(step: Step, server: str) -> bool:
-    """Whether a server knows that the device sleeps: then it handles silence itself (queue mode, R21)."""
+    """Return whether a server knows that the device sleeps: then it handles silence itself (queue mode, R21)."""
     return any(one.queue_mode for one in step.state.registrations if one.server == server)
 
 

@@ -52,7 +52,7 @@ def consider(step: Step) -> float | None:
 
 
 def _sleeps(row: ServerRequest, now: float) -> bool:
-    """Whether a request waits because its device sleeps: the network holds it, or the network said so."""
+    """Return whether a request waits because its device sleeps: the network holds it, or the network said so."""
     if row.deliver_by <= now or row.cancel_asked:
         return False
     if row.state is _S.BUFFERED:
@@ -61,7 +61,7 @@ def _sleeps(row: ServerRequest, now: float) -> bool:
 
 
 def _is_trigger(row: Downlink) -> bool:
-    """Whether a server asks for a trigger itself: then the bridge sends none."""
+    """Return whether a server asks for a trigger itself: then the bridge sends none."""
     if type(row) is not ServerRequest or row.operation != "Execute":
         return False
     path = parse(row.code, row.body).strings(OptionNumber.URI_PATH)
