@@ -44,7 +44,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def is_empty(self) -> bool:
-        """Whether this is an Empty message: a poll or ping, a bare acknowledgement, or a Reset."""
+        """Return whether this is an Empty message: a poll or ping, a bare acknowledgement, or a Reset."""
         return self.code == 0
 
     @property
@@ -63,7 +63,7 @@ class Message(msgspec.Struct, frozen=True):
         return None
 
     def has_option_from(self, number: int) -> bool:
-        """Whether there may be an option with this number or a higher one; options are in order."""
+        """Return whether there may be an option with this number or a higher one; options are in order."""
         return bool(self.options) and self.options[-1][0] >= number
 
     def uint(self, number: int) -> int | None:

@@ -33,7 +33,7 @@ class Retransmission(msgspec.Struct):
         self.at = now + self.interval
 
     def hasten(self, now: float) -> None:
-        """The peer was heard: shorten a long interval."""
+        """Shorten a long interval, since the peer was heard."""
         if self.is_long and self.at > now:
             self.at, self.interval = now, ACK_TIMEOUT
 
@@ -43,5 +43,5 @@ class Retransmission(msgspec.Struct):
 
     @property
     def is_long(self) -> bool:
-        """Whether the interval is longer than RFC 7252 has it."""
+        """Return whether the interval is longer than RFC 7252 has it."""
         return self.interval > LONGEST

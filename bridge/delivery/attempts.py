@@ -47,12 +47,12 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def is_certain(self) -> bool:
-        """Whether this attempt certainly did not reach the device."""
+        """Return whether the attempt certainly did not reach the device."""
         return self.known is _K.REFUSED or self.known is _K.TAKEN_BACK
 
     @property
     def counts(self) -> bool:
-        """Whether a refused attempt counts toward `SouthProfile.max_attempts`: the network had accepted it."""
+        """Return whether a refused attempt counts toward `SouthProfile.max_attempts`: the network had accepted it."""
         return self.why is _R.FAILED and self.handle is not None
 
 
@@ -106,7 +106,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def nobody_has_it(self) -> bool:
-        """Whether certainly no attempt reached the device."""
+        """Return whether certainly no attempt reached the device."""
         return self.latest is None
 
 
@@ -147,7 +147,7 @@ def facts_of(attempts: Sequence[Attempt]) -> Facts:
 
 
 def nobody_has_it(attempts: Sequence[Attempt]) -> bool:
-    """Whether certainly no attempt reached the device."""
+    """Return whether certainly no attempt reached the device."""
     for one in attempts:  # noqa: SIM110  # a third of the time that all() takes
         if not one.is_certain:
             return False

@@ -29,7 +29,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the network counts as down: it is paused, or on trial."""
+        """Return whether the network counts as down: it is paused, or on trial."""
         return self._pauses > 0
 
     def pause(self, now: float) -> float:

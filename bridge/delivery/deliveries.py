@@ -209,7 +209,7 @@ class Deliveries:
             work.update(row)
 
     def _has_turn(self, turn: Turn, network: NetworkCondition) -> bool:
-        """Whether a call can begin now; if not, the endpoint waits for its turn."""
+        """Return whether a call can begin now; if not, the endpoint waits for its turn."""
         if network.takes(turn):
             return True
         self.waits_for_call = turn
@@ -427,12 +427,12 @@ _WHY = {
 
 
 def is_out_of_reach(row: Downlink) -> bool:
-    """Whether the network's latest report says that the device cannot be reached."""
+    """Return whether the network's latest report says that the device cannot be reached."""
     return _is_refused(row, Refusal.UNREACHABLE)
 
 
 def is_failing(row: Downlink) -> bool:
-    """Whether the network failed to handle the latest attempt, or let it expire."""
+    """Return whether the network failed to handle the latest attempt, or let it expire."""
     return _is_refused(row, Refusal.FAILED) or _is_refused(row, Refusal.EXPIRED)
 
 
@@ -441,5 +441,5 @@ def _is_refused(row: Downlink, why: Refusal) -> bool:
 
 
 def _precedes(row: ServerRequest, other: Downlink) -> bool:
-    """Whether a request is sent before one that was accepted earlier."""
+    """Return whether a request is sent before one that was accepted earlier."""
     return isinstance(other, ServerRequest) and row.priority > other.priority

@@ -27,5 +27,5 @@ class DirectNote(Row):
 
     @property
     def north_token(self) -> bytes:
-        """The north token of all messages of its exchange."""
+        """Return the north token of all messages of its exchange."""
         return token_of(self.id)

@@ -52,7 +52,7 @@ class Downlink(Row):
 
     @property
     def own_mid(self) -> int | None:
-        """Its message ID if the bridge chose it; the bridge must not use it again soon (R1)."""
+        """Return the message ID if the bridge chose it: the bridge must not use it again soon (R1)."""
         return None
 
 
@@ -92,12 +92,12 @@ class ServerRequest(CoapDownlink):
 
     @property
     def is_direct(self) -> bool:
-        """Whether it came by the API: whoever asked finds the answer in the ledger."""
+        """Return whether the request came by the API: whoever asked finds the answer in the ledger."""
         return self.server == DIRECT
 
     @property
     def confirmable(self) -> bool:
-        """Whether the server sent it as CON; it is sent to the device in the same way (R1)."""
+        """Return whether the server sent it as CON; it is sent to the device in the same way (R1)."""
         return self.coap_type == CON
 
     @classmethod

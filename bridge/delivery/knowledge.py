@@ -54,7 +54,7 @@ def grow(known: Known, said: Known) -> Known:
 
 
 def is_certain(known: Known) -> bool:
-    """Whether the attempt certainly did not reach the device."""
+    """Return whether the attempt certainly did not reach the device."""
     return known is _K.REFUSED or known is _K.TAKEN_BACK
 
 
@@ -62,5 +62,5 @@ _LEFT = int(Known.LEFT)  # from this number on, the message was transmitted
 
 
 def was_transmitted(known: Known) -> bool:
-    """Whether the attempt was certainly transmitted toward the device."""
+    """Return whether the attempt was certainly transmitted toward the device."""
     return known >= _LEFT

@@ -120,7 +120,7 @@ class Pace:
 
     @property
     def is_refusing(self) -> bool:
-        """Whether the latest message was refused: then one is tried at a time."""
+        """Return whether the latest message was refused: then one is tried at a time."""
         return self._in_a_row > 0
 
     def wait(self, now: float, under_way: int = 0) -> float:
@@ -232,7 +232,7 @@ class Pace:
         self._proven = self.most
 
     def _correct(self, now: float, count: int) -> None:
-        """A message was refused after `count` others in the period: see what that says of the limit."""
+        """Correct the limit, since a message was refused after `count` others in the period."""
         if self.most > self._proven:  # windows of the network let a try for more pass that was beyond its limit
             self.most = self._proven
         elif now >= self._try_at:
@@ -244,7 +244,7 @@ class Pace:
         self._try_again(now, self._try_every * 4)
 
     def _learn(self, now: float) -> None:
-        """The network takes messages again: what it took before it refused some is what it takes in a period.
+        """Learn the limit, since the network takes messages again: it takes in a period what it took before it refused.
 
         The period is at least as long as the network refused, and not many times as long as it ever did lately.
         """

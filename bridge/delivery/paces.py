@@ -64,12 +64,12 @@ class Paces:
 
     @property
     def is_active(self) -> bool:
-        """Whether anything was refused for a limit lately."""
+        """Return whether anything was refused for a limit lately."""
         return bool(self._devices) or self._network is not None or self._shared is not None
 
     @property
     def tries_one(self) -> bool:
-        """Whether the network refused what came last: then one message at a time finds out whether it still does."""
+        """Return whether the network refused the latest message: then one at a time finds out whether it still does."""
         return self._space > 0 or (self._network is not None and self._network.is_refusing)
 
     def network(self, now: float, under_way: int) -> Limited | None:

@@ -65,7 +65,7 @@ def possible_outcomes(facts: Facts) -> frozenset[DownlinkState]:
 
 
 def is_the_devices_word(outcome: DownlinkState) -> bool:
-    """Whether a message of the device itself leads to this outcome, whatever else is known."""
+    """Return whether a message of the device itself leads to this outcome, whatever else is known."""
     return outcome is _S.RESPONDED or outcome is _S.REJECTED
 
 
@@ -104,7 +104,7 @@ def state_of(row: Downlink, facts: Facts, now: float, profile: SouthProfile) -> 
 
 
 def may_go_again(row: Downlink, facts: Facts, profile: SouthProfile) -> bool:
-    """Whether another attempt is allowed, whatever the time (R8, R9)."""
+    """Return whether another attempt is allowed, whatever the time (R8, R9)."""
     if not row.attempts:
         return True
     if row.cancel_asked or row.no_further_copy or facts.failed >= profile.max_attempts:
@@ -154,7 +154,7 @@ def _copied_at(facts: Facts) -> float:
 
 
 def wants_confirmation(row: Downlink, options: Mapping[str, str], *, always: bool) -> bool:
-    """Whether the network is asked to confirm delivery: set per endpoint, operation or request; never for an answer."""
+    """Return whether the network is to confirm delivery: by endpoint, operation or request; never for an answer."""
     if type(row) is Answer:
         return False
     if always or (type(row) is ServerRequest and row.confirmed):
@@ -167,7 +167,7 @@ def wants_confirmation(row: Downlink, options: Mapping[str, str], *, always: boo
 
 
 def holds_slot(row: ServerRequest, now: float, profile: SouthProfile) -> bool:
-    """Whether a request holds the device's one request slot, so that the next request waits (R6).
+    """Return whether a request holds the device's one request slot, so that the next request waits (R6).
 
     It does while the network is called or has it; while it is in doubt, until the device is heard; and after it was
     transmitted, for the network's response time, or until nobody waits for the answer and the device is heard.
@@ -186,7 +186,7 @@ def holds_slot(row: ServerRequest, now: float, profile: SouthProfile) -> bool:
 
 
 def is_under_way(row: ServerRequest) -> bool:
-    """Whether a request without an outcome is part of an exchange of several messages that goes on after it.
+    """Return whether a request without an outcome is part of an exchange of several messages that goes on after it.
 
     No other request goes in between: a device joins whatever blocks it gets one after another (RFC 7959 §2.5).
     """
@@ -196,7 +196,7 @@ def is_under_way(row: ServerRequest) -> bool:
 
 
 def is_released_by_hearing(row: ServerRequest, one: Attempt) -> bool:
-    """Whether an attempt no longer holds the slot because the device was heard."""
+    """Return whether an attempt no longer holds the slot because the device was heard."""
     if one.released or one.look_up_at is not None:
         return False
     known = one.known
@@ -214,7 +214,7 @@ def latest_delivery(row: Downlink) -> float:
 
 
 def cancel_is_due(row: Downlink, held: Attempt | None, now: float, profile: SouthProfile) -> bool:
-    """Whether the network is to be asked now to remove what it holds (R11).
+    """Return whether the network is to be asked now to remove what it holds (R11).
 
     That is so after the deadline, and as soon as the device has another copy of a message that it must not get twice:
     then the network took back that it had refused that copy.

@@ -45,7 +45,7 @@ class Together:
 
     @property
     def is_active(self) -> bool:
-        """Whether `taken` has to be called."""
+        """Return whether `taken` has to be called."""
         return bool(self._refused or self._were_refused)
 
     def refused(self, endpoint: int, now: float) -> None:

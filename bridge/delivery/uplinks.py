@@ -66,7 +66,7 @@ class CoapUplink(Uplink):
 
     @property
     def own_mid(self) -> int | None:
-        """Its message ID if the bridge chose it: a piggybacked answer and a Reset have the server's message ID."""
+        """Return the message ID if the bridge chose it: a piggybacked answer and a Reset have the server's."""
         return None if self.coap_type is None or self.coap_type > NON else self.north_mid
 
 

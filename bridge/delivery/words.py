@@ -164,7 +164,7 @@ def reported(
 
 
 def flushed(d: Deliveries, detail: str, work: Work, profile: SouthProfile, handle: str | None = None) -> None:
-    """The network's queue was emptied, or only `handle` removed (R31); it may have been transmitted just before."""
+    """Record that the network's queue was emptied, or `handle` removed (R31): each may have been transmitted before."""
     for row in d.live.values():
         for one in row.attempts:
             if one.known is _K.HELD and handle in (None, one.handle):
@@ -236,7 +236,7 @@ def _backoff(row: Downlink) -> float:
 
 
 def _waits_for_no_named_time(row: Downlink, not_before: float) -> bool:
-    """Whether a row that the network failed to handle, or let expire early, waits for a time that the bridge chose."""
+    """Return whether a row that the network failed to handle, or let expire early, waits for a time of the bridge's."""
     if not is_failing(row):
         return False
     chosen = row.attempts[-1].at + min(_backoff(row), BACKOFF_CAP)
@@ -244,7 +244,7 @@ def _waits_for_no_named_time(row: Downlink, not_before: float) -> bool:
 
 
 def _is_too_large_for_binding(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
-    """Whether the binding has learned from the refusal: its limit is smaller now, and `pump` acts on that."""
+    """Return whether the binding has learned from the refusal: its limit is smaller now, and `pump` acts on that."""
     return profile.max_downlink is not None and d.carrier.size(row) > profile.max_downlink
 
 
@@ -264,7 +264,7 @@ def _attempt(row: Downlink, number: int) -> Attempt | None:
 
 
 def _may_still_get_handle(d: Deliveries) -> bool:
-    """Whether an attempt may still get its handle."""
+    """Return whether an attempt may still get its handle."""
     return any(
         one.known is _K.PENDING or (one.known is _K.IN_DOUBT and one.handle is None)
         for row in d.live.values()
@@ -295,14 +295,14 @@ def _attribute(
 
 
 def delivered(d: Deliveries, row: Downlink, work: Work, profile: SouthProfile) -> None:
-    """The device acknowledged the message itself."""
+    """Record that the device acknowledged the message itself."""
     one = at.last_uncertain(row.attempts) or row.attempts[-1]
     if one.learn(_K.DELIVERED, work.now.wall):
         d.changed(row, work, profile)
 
 
 def heard(d: Deliveries, work: Work, profile: SouthProfile, heard_at: float) -> None:
-    """The device sent something, or its network says that it can be reached: messages that waited for that may be sent.
+    """Let messages be sent that waited for the device: it sent something, or its network says that it can be reached.
 
     `heard_at`: the wall time of that. Where it comes late, such as out of the inbox, it says nothing of what was
     learned after it.
@@ -329,7 +329,7 @@ def heard(d: Deliveries, work: Work, profile: SouthProfile, heard_at: float) -> 
 
 
 def cancel_asked(d: Deliveries, downlink: int, work: Work, profile: SouthProfile) -> None:
-    """A person asks to cancel a message: the wish is stored, and carried out as soon as its attempts allow (R11)."""
+    """Store a person's request to cancel a message; it is carried out as soon as the attempts allow (R11)."""
     row = d.live.get(downlink)
     if row is None or row.cancel_asked:
         return
@@ -342,7 +342,7 @@ def cancel_asked(d: Deliveries, downlink: int, work: Work, profile: SouthProfile
 
 
 def restarted(d: Deliveries, work: Work, profile: SouthProfile) -> None:
-    """After a restart, pending attempts are in doubt, and the network is asked (start and stop, R32)."""
+    """Record a restart: pending attempts are in doubt, and the network is asked (start and stop, R32)."""
     for row in d.live.values():
         if downlink_from_the_future(row, work.now.wall):
             d.changed(row, work, profile)
