@@ -47,12 +47,12 @@ class CombinedNorth:
 
     @property
     def opens_each(self) -> bool:
-        """Whether `open` does anything."""
+        """Return whether `open` does anything."""
         return any(one.opens_each for one in self._all)
 
     @property
     def descriptor_each(self) -> bool:
-        """Whether every endpoint, or its every link, takes a file descriptor."""
+        """Return whether every endpoint, or its every link, takes a file descriptor."""
         return self._udp.descriptor_each or bool(self._stream_servers)
 
     def open(self, source: int, servers: Iterable[str]) -> None:

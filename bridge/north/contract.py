@@ -104,11 +104,11 @@ class NorthTransport(Protocol):
 
     @property
     def opens_each(self) -> bool:
-        """Whether `open` does anything. False: servers reach every endpoint without it."""
+        """Return whether `open` does anything. False: servers reach every endpoint without it."""
 
     @property
     def descriptor_each(self) -> bool:
-        """Whether every endpoint, or its every link, takes a file descriptor."""
+        """Return whether every endpoint, or its every link, takes a file descriptor."""
 
     def open(self, source: int, servers: Iterable[str]) -> None:
         """Let servers reach an endpoint before it has sent a message; harmless when called twice.

@@ -69,11 +69,11 @@ class Session(Protocol):
 
     @property
     def heard(self) -> bool:
-        """Whether the server has sent anything valid."""
+        """Return whether the server has sent anything valid."""
 
     @property
     def proven(self) -> bool:
-        """Whether the whole handshake was sent: if only silence follows, the server could not read its Finished."""
+        """Return whether the whole handshake was sent: if nothing follows, the server could not read its Finished."""
 
     @property
     def suite(self) -> str:
@@ -81,7 +81,7 @@ class Session(Protocol):
 
     @property
     def resumed(self) -> bool:
-        """Whether the OPEN session was resumed from an earlier one."""
+        """Return whether the OPEN session was resumed from an earlier one."""
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:

@@ -145,7 +145,7 @@ def _is_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, at: Now) -
 
 
 def _may_sign(one: x509.Certificate, issuer: x509.Certificate, at: Now) -> bool:
-    """Whether a responder's certificate is of the same authority and for this purpose (RFC 6960 §4.2.2.2)."""
+    """Return whether a responder's certificate is of the same authority and for this purpose (RFC 6960 §4.2.2.2)."""
     try:
         one.verify_directly_issued_by(issuer)
         uses = one.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -185,7 +185,7 @@ def _standing(response: ocsp.OCSPResponse, at: Now, *, fresh: bool) -> Answer:
 
 
 def _is_final(response: ocsp.OCSPResponse) -> bool:
-    """Whether a response says that a certificate is revoked for good, and not on hold."""
+    """Return whether a response says that a certificate is revoked for good, and not on hold."""
     revoked = response.certificate_status is ocsp.OCSPCertStatus.REVOKED
     healing = {x509.ReasonFlags.certificate_hold, x509.ReasonFlags.remove_from_crl}
     return revoked and response.revocation_reason not in healing

@@ -14,7 +14,7 @@ class NoResponse(Exception):
 
 
 def is_url(text: str) -> bool:
-    """Whether it is the URL of a responder that `post` can ask."""
+    """Return whether a text is the URL of a responder that `post` can ask."""
     try:
         parts = urlsplit(text)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -42,7 +42,7 @@ class ChannelUser(Protocol):
         """Continue sending: the system accepts more again."""
 
     def ended(self, end: End) -> None:
-        """The channel ended: it could not be opened, or no longer works."""
+        """Record that the channel ended: it could not be opened, or no longer works."""
 
 
 class Channel(Protocol):
@@ -53,7 +53,7 @@ class Channel(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether messages should wait for `writable`."""
+        """Return whether messages should wait for `writable`."""
 
     def close(self, *, in_order: bool) -> None:
         """End it without an event. `in_order`: notify the server; else a later process may resume it."""

@@ -76,7 +76,7 @@ class SessionLink:
 
     @property
     def is_free(self) -> bool:
-        """Whether a message would leave now."""
+        """Return whether a message would leave now."""
         channel = self._channel
         return self._state is LinkState.OPEN and channel is not None and not channel.is_full and not self._waiting
 
@@ -220,7 +220,7 @@ class SessionLink:
         self._becomes(LinkState.FAILING, end.text)
 
     def _unheard(self, text: str) -> None:
-        """The server does not answer any link: its gate tries again, also for this link."""
+        """Wait for the gate, since the server answers no link: the gate tries again, for this link too."""
         self._lose_waiting()
         self._state = LinkState.CLOSED
         if self.wanted:

@@ -75,7 +75,7 @@ class SessionNorth:
 
     @property
     def opens_each(self) -> bool:
-        """Whether there are servers whose links have to be opened."""
+        """Return whether there are servers whose links have to be opened."""
         return bool(self._servers)
 
     def change(self, servers: Mapping[str, LinkSettings], anew: Collection[str]) -> None:

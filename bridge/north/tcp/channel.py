@@ -46,7 +46,7 @@ class StreamChannel(asyncio.Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether messages should wait: the server accepts none, or wants no more."""
+        """Return whether messages should wait: the server accepts none, or wants no more."""
         return self._paused or self._messages.released is not None
 
     def send(self, message: bytes) -> Sending:

@@ -31,23 +31,23 @@ class AddressScheme(Protocol):
 
     @property
     def scheme(self) -> str:
-        """`prefix` or `ports`; sources of the two are unrelated."""
+        """Return `prefix` or `ports`; sources of the two are unrelated."""
 
     @property
     def sources(self) -> range:
-        """Numbers that an endpoint may have."""
+        """Return the numbers that an endpoint may have."""
 
     @property
     def division(self) -> Division | None:
-        """How sources are divided among shards; None: they are not."""
+        """Return how sources are divided among shards; None: they are not."""
 
     @property
     def families(self) -> frozenset[int]:
-        """Address families (socket.AF_INET, socket.AF_INET6) of the servers that can be reached."""
+        """Return the address families (socket.AF_INET, socket.AF_INET6) of the servers that can be reached."""
 
     @property
     def opens_each(self) -> bool:
-        """Whether `open` does anything."""
+        """Return whether `open` does anything."""
 
     def listen(self, receiver: DatagramReceiver) -> None:
         """Begin to receive, on the running event loop. Raises NorthUnavailable, with the cure."""

@@ -58,7 +58,7 @@ class DatagramSocket:
 
     @property
     def is_free(self) -> bool:
-        """Whether no datagram waits because the socket would have blocked."""
+        """Return whether no datagram waits because the socket would have blocked."""
         return not self._queue
 
     def send(self, data: bytes, ancillary: Ancillary, destination: SocketAddress) -> Sending:

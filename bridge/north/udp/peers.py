@@ -226,10 +226,10 @@ def token_of(message: bytes) -> bytes:
 
 
 def is_request(message: bytes) -> bool:
-    """Whether a CoAP message over UDP is a request (RFC 7252 §5.2)."""
+    """Return whether a CoAP message over UDP is a request (RFC 7252 §5.2)."""
     return b"\x00" < message[1:2] < b"\x20"
 
 
 def is_answer(message: bytes) -> bool:
-    """Whether a CoAP message is a response: what a peer can cause. Empty messages are as long as the smallest cause."""
+    """Return whether a CoAP message is a response. No Empty message is longer than the message that caused it."""
     return message[1:2] >= _RESPONSE

@@ -73,7 +73,7 @@ class Prefix:
 
     @property
     def is_divisible(self) -> bool:
-        """Whether there are enough addresses to divide them among shards."""
+        """Return whether there are enough addresses to divide them among shards."""
         return self._size >= _DIVISIBLE
 
     def part(self, shard: int) -> range:
@@ -149,7 +149,7 @@ class Pool:
 
     @property
     def is_divisible(self) -> bool:
-        """Whether every prefix has enough addresses to divide them among shards."""
+        """Return whether every prefix has enough addresses to divide them among shards."""
         return all(prefix.is_divisible for prefix in self.prefixes)
 
     def part(self, shard: int) -> Sequence[range]:

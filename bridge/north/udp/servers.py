@@ -85,7 +85,7 @@ class Servers:
 
     @property
     def unresolved(self) -> bool:
-        """Whether the name of a server was never resolved."""
+        """Return whether the name of a server was never resolved."""
         return any(known.plain is None for known in self.known.values())
 
     def __contains__(self, key: str) -> bool:

@@ -81,12 +81,12 @@ class UdpNorth:
 
     @property
     def opens_each(self) -> bool:
-        """Whether each endpoint has a socket of its own."""
+        """Return whether each endpoint has a socket of its own."""
         return self.addresses.opens_each
 
     @property
     def descriptor_each(self) -> bool:
-        """Whether each endpoint has a socket of its own."""
+        """Return whether each endpoint has a socket of its own."""
         return self.addresses.opens_each
 
     def open(self, source: int, servers: Iterable[str]) -> None:  # noqa: ARG002  # one socket toward all of them
