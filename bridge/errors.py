@@ -40,7 +40,7 @@ class BridgeError(Exception):
 
     @property
     def text(self) -> str:
-        """What is wrong, as UTF-8 can carry it: a byte of a header or path that is no UTF-8 is shown as `\\udcff`."""
+        """Return what is wrong, in valid UTF-8: a byte of a header or path that is no UTF-8 is shown as `\\udcff`."""
         return str(self).encode("utf-8", "backslashreplace").decode()
 
 

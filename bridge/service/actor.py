@@ -124,7 +124,7 @@ class NetworkActor:
 
     @property
     def busy(self) -> bool:
-        """Whether a network call is in flight."""
+        """Return whether a network call is in flight."""
         return bool(self._tasks)
 
     def _settled(self, placed: Placed, effect: Settled) -> None:

@@ -16,7 +16,7 @@ class CallTaps:
 
     @property
     def tap(self) -> Tap | None:
-        """Whoever sees the calls; None: nobody."""
+        """Return whoever sees the calls; None: nobody."""
         return self._tap
 
     @tap.setter

@@ -51,7 +51,7 @@ class Changes:
             self._tasks.begin(self._provisioning.begin(after))
 
     def _options_differ(self, before: Record, after: Record) -> bool:
-        """Whether the network has to know of other options; those can depend on the endpoint's servers."""
+        """Return whether the network has to know of other options; those can depend on the endpoint's servers."""
         return self._provisioning.options(before) != self._provisioning.options(after)
 
     async def remove(self, name: str) -> Record:

@@ -47,7 +47,7 @@ class SteadyClock:
 
     @property
     def ahead(self) -> float:
-        """How many seconds this clock is ahead of the machine's wall clock, since that was set back."""
+        """Return how many seconds this clock is ahead of the machine's wall clock, since that was set back."""
         return max(self._offset - self._seen, 0.0)
 
     def wall(self) -> float:

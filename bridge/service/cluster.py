@@ -42,17 +42,17 @@ class ClusterWork:
 
     @property
     def alive(self) -> list[str]:
-        """The names of the nodes whose lease went on, lately."""
+        """Return the names of the nodes whose lease went on, lately."""
         return [] if self.view is None else [node.name for node in self.view.nodes.values() if node.is_alive]
 
     @property
     def unserved(self) -> int:
-        """The number of shards that no living node held, lately."""
+        """Return the number of shards that no living node held, lately."""
         return 0 if self.view is None else sum(not self.view.holder(shard) for shard in self.view.shards)
 
     @property
     def to_move(self) -> int:
-        """The number of shards that another node should have than the one that held them lately, if any did."""
+        """Return the number of shards that another node should have than the one that held them lately, if any did."""
         return 0 if self.view is None else misplaced(self.view)
 
     def holder(self, shard: int) -> str | None:

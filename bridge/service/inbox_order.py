@@ -27,7 +27,7 @@ class InboxOrder:
 
     @property
     def is_open(self) -> bool:
-        """Whether no event has to wait."""
+        """Return whether no event has to wait."""
         return not self._closed
 
     def close(self, shards: Iterable[int]) -> None:

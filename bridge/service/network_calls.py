@@ -49,17 +49,17 @@ class NetworkCalls:
 
     @property
     def waiting(self) -> int:
-        """The number of endpoints that wait for their turn."""
+        """Return the number of endpoints that wait for their turn."""
         return len(self._answers) + len(self._others)
 
     @property
     def are_turns_soon(self) -> bool:
-        """Whether few endpoints wait."""
+        """Return whether few endpoints wait."""
         return len(self._answers) + len(self._others) <= NEAR
 
     @property
     def is_full(self) -> bool:
-        """Whether the network is up, and no call can begin before one ends."""
+        """Return whether the network is up, and no call can begin before one ends."""
         return self._is_up and self._free() <= 0
 
     def condition(self, endpoint: int, now: Now) -> NetworkCondition:
@@ -132,7 +132,7 @@ class NetworkCalls:
         self._look_round()
 
     def _is_known(self, endpoint: int) -> bool:
-        """Whether an endpoint waits, or has its turn."""
+        """Return whether an endpoint waits, or has its turn."""
         return endpoint in self._turns or endpoint in self._others or endpoint in self._answers
 
     def not_stepped(self, endpoint: int) -> None:

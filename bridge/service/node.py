@@ -80,7 +80,7 @@ class Node:
 
     @property
     def served(self) -> list[int]:
-        """The shards that this node serves."""
+        """Return the shards that this node serves."""
         return [shard for shard in self.shards.held if self.shards.serves(shard)]
 
     def status(self, counts: FleetCounts) -> NodeStatus:

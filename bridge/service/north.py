@@ -55,7 +55,7 @@ class North:
 
     @property
     def transport(self) -> NorthTransport:
-        """All ways as one."""
+        """Return one transport for all servers, over all transports."""
         return self._combined
 
     async def change(self, after: Config, renewed: frozenset[str]) -> None:

@@ -133,7 +133,7 @@ class Runner:
 
     @property
     def is_loading(self) -> bool:
-        """Whether an event waits for the store."""
+        """Return whether an event waits for the store."""
         return len(self._waiting) > 0
 
     async def take_up(self, endpoint: int) -> None:
@@ -242,7 +242,7 @@ class Runner:
         return True
 
     def _found(self, key: Key, found: Found | None, error: BridgeError | None) -> None:
-        """The store has read an endpoint: run its waiting events."""
+        """Run the waiting events of an endpoint that the store has read."""
         waiting = self._waiting.take(key)
         if error is not None:
             log.warning("%r cannot be loaded: %s", key, error, extra={"sample": "not loaded"})
@@ -261,7 +261,7 @@ class Runner:
             self._step_all(found, waiting)
 
     def _brought(self, done: FoundNote, note: bytes | None, found: Found | None, error: BridgeError | None) -> None:
-        """The store has read a note and the endpoint of its device."""
+        """Run the waiting events of an endpoint that the store has read with a note."""
         if found is not None:
             self.directory.keep(found.record)
             if not self.stopping and self._accepts(found.record.shard):
@@ -365,7 +365,7 @@ class Runner:
             self.turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
-        """A step, its events or its charges raised by a bug: drop its changes, and load the endpoint again."""
+        """Drop the changes of a step that failed by a bug, in its effects or charges too; load the endpoint again."""
         name = loaded.placed.endpoint.name
         extra = {"sample": "step failed"}
         log.error(

@@ -256,7 +256,7 @@ class Service:
 
     @property
     def parts(self) -> Parts:
-        """All parts of the service. Raises NotRunning before they are made, and after a stop."""
+        """Return all parts of the service. Raises NotRunning before they are made, and after a stop."""
         if self._parts is None:
             raise NotRunning(f"the service is {self.summary()}; ask again later")
         return self._parts
@@ -268,12 +268,12 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether messages of servers and networks are accepted."""
+        """Return whether messages of servers and networks are accepted."""
         return self._phase is Phase.RUNNING
 
     @property
     def store(self) -> Store:
-        """The ledger. Raises NotRunning before it is open."""
+        """Return the ledger. Raises NotRunning before it is open."""
         if self._store is None:
             raise NotRunning("the ledger is not open yet; ask again later")
         return self._store

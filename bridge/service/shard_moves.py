@@ -21,12 +21,12 @@ class ShardMoves:
 
     @property
     def under_way(self) -> frozenset[int]:
-        """The shards that are being taken or released."""
+        """Return the shards that are being taken or released."""
         return frozenset(self._tasks)
 
     @property
     def taken(self) -> frozenset[int]:
-        """The shards that are being taken."""
+        """Return the shards that are being taken."""
         return frozenset(self._taken)
 
     def begin(self, shard: int, work: Coroutine[Any, Any, None], *, takes: bool) -> None:

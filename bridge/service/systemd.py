@@ -56,7 +56,7 @@ class Systemd:
 
 
 def _is_watched(environment: Mapping[str, str]) -> bool:
-    """Whether the watchdog is for this process, not for the one that started it."""
+    """Return whether the watchdog is for this process, not for the one that started it."""
     return environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
 
 

@@ -22,7 +22,7 @@ class Group(Generic[T]):
 
     @property
     def left(self) -> list[int]:
-        """The shards that have not ended, and for which somebody still waits, in order."""
+        """Return the shards that have not ended, and for which somebody still waits, in order."""
         return [shard for shard in sorted(self._waiting) if self.waits_for(shard)]
 
     def waits_for(self, shard: int) -> bool:
