@@ -117,11 +117,11 @@ class Ledger(Protocol):
 
     @property
     def backlog(self) -> int:
-        """The number of commits without a result yet."""
+        """Return the number of commits without a result yet."""
 
     @property
     def is_failing(self) -> bool:
-        """Whether every commit of the latest transaction failed."""
+        """Return whether every commit of the latest transaction failed."""
 
     def status(self) -> Mapping[str, int]:
         """Return the numbers of `bridge.operations.types.state.StoreStatus`, by name."""
@@ -230,11 +230,11 @@ class Store(Ledger, ReadOnlyStore, Protocol):
 
     @property
     def memories(self) -> Memories:
-        """The notes of all network instances."""
+        """Return the notes of all network instances."""
 
     @property
     def inbox(self) -> Inbox | None:
-        """Posts that wait for the bridge that serves; None if no other bridge can reach the store."""
+        """Return the posts that wait for the bridge that serves; None if no other bridge can reach the store."""
 
     async def reseal_bodies(self, *, from_clear: bool) -> int:
         """Store the bodies that are there as they would be stored now (`use_seal`); return how many were changed.

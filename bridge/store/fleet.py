@@ -116,7 +116,7 @@ class FleetCounts:
 
     @property
     def total(self) -> int:
-        """The number of endpoints."""
+        """Return the number of endpoints."""
         return sum(self.shards.values())
 
     def of_shards(self, shards: Iterable[int]) -> int:

@@ -14,7 +14,7 @@ class Followers:
         self._failing = 0  # groups with a failure so far, reported or not
 
     def __bool__(self) -> bool:
-        """Whether there can be any."""
+        """Return whether there can be followers of a failure."""
         return bool(self._failed)
 
     def failed(self, endpoint: int | None) -> None:

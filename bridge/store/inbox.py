@@ -37,7 +37,7 @@ class InboxRow(Row):
 
     @property
     def post(self) -> Post:
-        """The post as it came."""
+        """Return the post as it came."""
         return Post(self.door, self.query, self.body)
 
 

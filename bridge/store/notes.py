@@ -210,7 +210,7 @@ class Memories:
 
     @property
     def table(self) -> NoteTable:
-        """The table of the notes. Another can be set before the first call of `of`."""
+        """Return the table of the notes. Another can be set before the first call of `of`."""
         return self._table
 
     @table.setter

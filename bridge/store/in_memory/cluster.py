@@ -168,7 +168,7 @@ class InMemoryNode(InMemoryStore):
         return answer
 
     async def agree(self, agreement: Agreement) -> None:
-        """Nothing: nodes in memory are not compared."""
+        """Do nothing: nodes in memory are not compared."""
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self.readable()

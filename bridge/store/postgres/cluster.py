@@ -205,7 +205,7 @@ class NodeStore(PostgresStore):
         self.write(work, done)
 
     def _give_mark(self, next_id: int) -> None:
-        """Nothing: the blocks of all nodes are reserved in the ledger."""
+        """Do nothing: the blocks of all nodes are reserved in the ledger."""
 
     def _renew(self, lease: Lease) -> None:
         if self._ended.is_set():

@@ -59,12 +59,12 @@ class PostgresConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a session, as far as is known."""
+        """Return whether there is a session, as far as is known."""
         return self._raw is not None and not self._raw.closed
 
     @property
     def backend(self) -> int:
-        """The process of the server that serves this session."""
+        """Return the process of the server that serves this session."""
         return self.raw().info.backend_pid
 
     def raw(self) -> psycopg.Connection:

@@ -20,7 +20,7 @@ class NodeIds:
 
     @property
     def next(self) -> int:
-        """The next id: no smaller one is given any more."""
+        """Return the next id: no smaller one is given any more."""
         return self._next
 
     def give(self) -> int:

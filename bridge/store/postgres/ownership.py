@@ -43,7 +43,7 @@ class Ownership:
 
     @property
     def holds(self) -> bool:
-        """Whether the session that is open now has the lock, as far as is known. If not, `renew` comes first."""
+        """Return whether the session that is open now has the lock, as far as is known. If not, `renew` comes first."""
         return self._connection.is_open and self._connection.backend == self._holder
 
     def lock(self, wait: float = WAIT) -> None:

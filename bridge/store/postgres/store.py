@@ -129,7 +129,7 @@ class PostgresStore(SqlStore):
             self._loop.call_later(lease.pause, self._renew, lease)
 
     def _watch(self, lease: Lease) -> None:
-        """In a thread of its own: also when the event loop is held up, or the process was stopped for a while."""
+        """Watch the lease in a thread, also while the event loop is held up or after the process was stopped."""
         while not self._ended.wait(lease.pause / 4):
             if lease.is_over(lease_clock()):
                 self._lost()

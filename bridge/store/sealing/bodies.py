@@ -86,7 +86,7 @@ def context(id_: int, name: str) -> str:
 
 
 def _any_to_mark(change: Change, columns: tuple[tuple[int, str], ...]) -> bool:
-    """Whether a body may need a mark: nearly none begins with that byte."""
+    """Return whether a body may need a mark: nearly none begins with that byte."""
     for at, _ in columns:
         value = change.values[at]
         if value and value[0] == _FIRST:

@@ -40,27 +40,27 @@ class Seal:
 
     @property
     def seals(self) -> bool:
-        """Whether there is a key under which secrets are sealed."""
+        """Return whether there is a key under which secrets are sealed."""
         return self._first is not None
 
     @property
     def opens(self) -> bool:
-        """Whether there is any key."""
+        """Return whether there is any key."""
         return bool(self._keys)
 
     @property
     def seals_under(self) -> str:
-        """The id of the key under which secrets are sealed; "" if there is none."""
+        """Return the id of the key under which secrets are sealed; "" if there is none."""
         return "" if self._first is None else self._first.hex()
 
     @property
     def opens_under(self) -> tuple[str, ...]:
-        """The ids of all keys."""
+        """Return the ids of all keys."""
         return tuple(one.hex() for one in self._keys)
 
     @property
     def rotates(self) -> bool:
-        """Whether there is a key that only opens."""
+        """Return whether there is a key that only opens."""
         return len(self._keys) > self.seals
 
     def under_former(self) -> "Seal":
@@ -105,7 +105,7 @@ class Seal:
             ) from None
 
     def is_sealed(self, stored: bytes, context: str) -> bool:
-        """Whether one of the keys has sealed this value for this place."""
+        """Return whether one of the keys has sealed this value for this place."""
         if not stored.startswith(_MAGIC):
             return False
         id_, nonce, rest = _parts(stored)
@@ -127,11 +127,11 @@ class Seal:
 
     @staticmethod
     def looks_sealed(stored: bytes) -> bool:
-        """Whether a value begins as a sealed one does."""
+        """Return whether a value begins as a sealed one does."""
         return stored.startswith(_MAGIC)
 
     def is_current(self, stored: bytes) -> bool:
-        """Whether a stored value is as `seal` would make it now: under the first key, or clear if there is none."""
+        """Return whether a stored value is as `seal` makes it now: under the first key, or clear if there is none."""
         if self._first is None:
             return not stored.startswith(_MAGIC)
         return stored.startswith(_MAGIC) and _parts(stored)[0] == self._first

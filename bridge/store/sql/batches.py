@@ -33,7 +33,7 @@ class Batch(msgspec.Struct, eq=False):
 
     @property
     def failed(self) -> bool:
-        """Whether it should have been kept, and is not."""
+        """Return whether the batch should have been committed, and was not."""
         return self.error is not None and not self.refused
 
     def forget(self) -> None:

@@ -176,7 +176,7 @@ class SqlStore:
 
     @property
     def backlog(self) -> int:
-        """How many commits are not yet told."""
+        """Return the number of commits without a result yet."""
         return self._writer.waiting
 
     @property
