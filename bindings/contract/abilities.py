@@ -66,7 +66,7 @@ class ReceivesPosts(Protocol):
 
     @property
     def posts(self) -> PostListener | None:
-        """The listener for posts; None if the network posts nothing to this instance."""
+        """Return the listener for posts; None if the network posts nothing to this instance."""
 
     async def receive(self, note: ReadNote) -> bool:
         """Open the listener of `posts`, whose `keep` is set; `start` then goes on with it.
@@ -122,7 +122,7 @@ class Succeeds(Protocol):
 
     @property
     def runs(self) -> bool:
-        """Whether it takes messages now."""
+        """Return whether the network instance takes messages now."""
 
 
 @runtime_checkable
@@ -198,7 +198,7 @@ class KnowsReachability(Protocol):
 
     @property
     def up(self) -> bool | None:
-        """Whether the latest call of the network's API was answered; None before the first one."""
+        """Return whether the latest call of the network's API was answered; None before the first one."""
 
 
 class DeviceState(msgspec.Struct, frozen=True):

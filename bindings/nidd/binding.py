@@ -198,7 +198,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
 
     @property
     def up(self) -> bool | None:
-        """Whether the network's API answered the latest call; None before the first one."""
+        """Return whether the network's API answered the latest call; None before the first one."""
         return self._client.up
 
     def counters(self) -> Mapping[str, str]:

@@ -127,7 +127,7 @@ class DownlinkCalls:
         return refused
 
     def _is_reliable(self, attempt: Attempt, record: DeviceNote) -> bool:
-        """Whether the modem's acknowledgement is requested (RDS): not if it was refused recently."""
+        """Return whether the modem's acknowledgement is requested (RDS): not if it was refused recently."""
         refused_at = self._without_rds_since.get(attempt.device)
         if refused_at is not None and 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER:
             return False
@@ -248,7 +248,7 @@ class DownlinkCalls:
         return Lookup(Presence.ABSENT)
 
     def can_cancel(self, record: DeviceNote) -> bool:
-        """Whether a cancel may succeed, by the negotiated features, or else by the SCEF's earlier behaviour."""
+        """Return whether a cancel may succeed, by the negotiated features, or else by the SCEF's earlier behaviour."""
         if record.features >= 0:
             return bool(record.features & self._cancellation)
         refused_at = self._refused_cancel_at
@@ -286,5 +286,5 @@ class DownlinkCalls:
 
 
 def _may_have_port(pending: Delivery, port: str | None) -> bool:
-    """Whether a pending delivery has these RDS ports, or the SCEF does not say which."""
+    """Return whether a pending delivery has these RDS ports, or the SCEF does not say which."""
     return port is None or read_port(pending.rdsPort) in (None, port)

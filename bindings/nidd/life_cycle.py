@@ -272,7 +272,7 @@ class LifeCycle:
             await self._make(device, now_lost)
 
     async def _is_there(self, device: str, record: DeviceNote, body: Configuration) -> None:
-        """The configuration exists: the doubt came from a proxy's answer, or a notification that was not the SCEF's."""
+        """Record that the configuration exists: the doubt came from what was not the SCEF's own word."""
         self._events.count("nidd_configurations_doubted_wrongly")
         current = await self._records.get(device) or record
         here = body.notificationDestination in (None, self._destination) and _has_ports(body, current)
@@ -281,7 +281,7 @@ class LifeCycle:
         await self._records.put(device, msgspec.structs.replace(current, due=due, **changes))
 
     async def lost(self, device: str, record: DeviceNote, why: str) -> None:
-        """A configuration is gone: report it to the core (R31), and create it again. Raises StoreUnavailable.
+        """Report to the core that a configuration is gone (R31), and create it again. Raises StoreUnavailable.
 
         After a brief life as that of the one before, there is a pause first: a SCEF that ends each one must not
         cause a loop.
@@ -392,14 +392,14 @@ class LifeCycle:
 
 
 def bridge_keeps(record: DeviceNote, settings: NiddSettings) -> bool:
-    """Whether downlinks for a sleeping device wait in the bridge, and the SCEF must not buffer."""
+    """Return whether downlinks for a sleeping device wait in the bridge, and the SCEF must not buffer."""
     if record.buffer or settings.downlinks.buffer:
         return (record.buffer or settings.downlinks.buffer) == "bridge"
     return not settings.quirks.resolved.keeps_downlinks
 
 
 def _has_ports(body: Configuration, record: DeviceNote) -> bool:
-    """Whether a configuration has the endpoint's RDS ports, as far as the SCEF says."""
+    """Return whether a configuration has the endpoint's RDS ports, as far as the SCEF says."""
     return {*ports_there(body)}.issuperset(ports_of(record))
 
 

@@ -48,7 +48,7 @@ class Delivery(msgspec.Struct, gc=False):
 
     @property
     def is_one(self) -> bool:
-        """Whether it is a delivery, judged by its members; JSON of a gateway may have a `status`, too."""
+        """Return whether this is a delivery, judged by the members; JSON of a gateway may have a `status`, too."""
         return bool(self.self or self.data or self.deliveryStatus) or delivery_outcome(self.status or "")[1]
 
 

@@ -46,7 +46,7 @@ class Pace:
         return max(0.0, self._not_before - now, self._resting_until - now)
 
     def is_resting(self, now: float) -> bool:
-        """Whether requests pause after an overload."""
+        """Return whether requests pause after an overload."""
         return now < self._resting_until
 
     def began(self, now: float) -> None:

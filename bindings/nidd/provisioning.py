@@ -185,7 +185,7 @@ class Provisioning:
 
     @property
     def is_resting(self) -> bool:
-        """Whether requests to the SCEF pause, so that no configuration is created now."""
+        """Return whether requests to the SCEF pause, so that no configuration is created now."""
         return self._pace.is_resting(asyncio.get_running_loop().time())
 
     async def settled(self, device: str | None) -> None:
@@ -195,7 +195,7 @@ class Provisioning:
             await asyncio.wait([job])
 
     async def claims(self, device: str, name: str) -> bool:
-        """Whether the SCEF confirms that an unknown configuration is the device's; then it replaces the recorded one.
+        """Return whether the SCEF confirms an unknown configuration of the device, which the record names from now on.
 
         So a second configuration that was created by mistake, by the bridge or a proxy, loses no uplink and does not
         leak. The device is served here. Raises StoreUnavailable.

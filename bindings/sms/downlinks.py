@@ -127,7 +127,7 @@ class TriggerCalls:
 
     @property
     def can_recall(self) -> bool:
-        """Whether a recall may succeed, judged by the SCEF's earlier answers."""
+        """Return whether a recall may succeed, judged by the SCEF's earlier answers."""
         refused_at = self._refused_recall_at
         return refused_at is None or not 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER
 

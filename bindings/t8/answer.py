@@ -29,7 +29,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def own(self) -> bool:
-        """Whether this is from the SCEF itself, judged by its form: JSON of T8, or a success without content."""
+        """Return whether the answer is the SCEF's own, judged by its form: JSON of T8, or a success without content."""
         if self.status == _NO_CONTENT:
             return True
         if self.streamed and self._success:
@@ -42,7 +42,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether it is a success, and from the SCEF itself."""
+        """Return whether the answer is a success, and the SCEF's own."""
         return self._success and self.own
 
     @property
@@ -52,7 +52,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def asks_for_credentials(self) -> bool:
-        """Whether it refuses the credentials (RFC 9110 §11.6.1): then nothing was carried out."""
+        """Return whether the answer refuses the credentials (RFC 9110 §11.6.1): then nothing was carried out."""
         return self.status == _UNAUTHORISED and ("www-authenticate" in self.headers or self.own)
 
     @property

@@ -38,7 +38,7 @@ class ArrayReader:
             self._parse(piece)
 
     def _begins(self, piece: bytes) -> bool:
-        """Whether the bytes so far may be an array, which may have no items."""
+        """Return whether the bytes so far may be an array, which may have no items."""
         if self._head != b"[":
             self._head = (self._head + piece.removeprefix(BOM_UTF8)).lstrip()[:1]
         return self._head in (b"", b"[")

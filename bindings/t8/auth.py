@@ -75,7 +75,7 @@ class Authorization:
 
     @property
     def is_due(self) -> bool:
-        """Whether a token must be requested or renewed before the next request to the SCEF."""
+        """Return whether a token must be requested or renewed before the next request to the SCEF."""
         return self._settings.kind == "oauth2" and not self._is_before(self._renew_at)
 
     @property
@@ -124,7 +124,7 @@ class Authorization:
         return time is not None and self._clock() < time
 
     def _is_within(self, seconds: float, time: float | None) -> bool:
-        """Whether less than some seconds have passed since a time."""
+        """Return whether less than some seconds have passed since a time."""
         return time is not None and self._clock() - time < seconds
 
     async def _renewed(self, client: HttpClient) -> None:

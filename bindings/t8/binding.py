@@ -96,7 +96,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
 
     @property
     def _longest_call(self) -> float:
-        """Seconds that a call may take."""
+        """Return how many seconds a call may take."""
         return self._settings.http.request_timeout
 
     async def _end(self) -> None:
@@ -123,7 +123,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
 
     @property
     def posts(self) -> PostListener:
-        """The listener for notifications: see `bindings.contract.ReceivesPosts`."""
+        """Return the listener for notifications: see `bindings.contract.ReceivesPosts`."""
         return self.listener
 
     async def receive(self, note: ReadNote) -> bool:
@@ -181,12 +181,12 @@ class T8Binding(ABC, Generic[Settings, Calls]):
 
     @property
     def runs(self) -> bool:
-        """Whether messages are taken now."""
+        """Return whether the network instance takes messages now."""
         return self._calls.open
 
     @property
     def calls_seen(self) -> Seen | None:
-        """What shows calls about a device: see `bindings.contract.ShowsCalls`."""
+        """Return what shows calls about a device: see `bindings.contract.ShowsCalls`."""
         return self._client.seen
 
     @calls_seen.setter

@@ -82,7 +82,7 @@ def _name(segment: str) -> str | None:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is the same with and without percent-encoding."""
+    """Return whether a name is the same with and without percent-encoding."""
     return name.isalnum() and name.isascii()
 
 

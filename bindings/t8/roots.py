@@ -43,7 +43,7 @@ class Roots:
         return self._all[0]
 
     def knows(self, origin: Origin) -> bool:
-        """Whether credentials may be sent there."""
+        """Return whether credentials may be sent there."""
         return origin in self._origins
 
     def in_order(self, now: float) -> list[Root]:

@@ -40,7 +40,7 @@ def _whose(answer: Answer) -> Whose:
 
 
 def is_passing(answer: Answer, failures: int) -> bool:
-    """Whether an answer is a temporary failure, not caused by the request.
+    """Return whether an answer is a temporary failure, not caused by the request.
 
     Some SCEFs answer 500 to unknown requests, so that a 500 counts as a refusal after a second attempt.
     """
