@@ -256,7 +256,7 @@ class CallbackListener:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """Return the address on which the listener listens."""
         return self.server.address or (self.terms.place.bind, self.terms.place.port)
 
     async def stop(self) -> None:

@@ -17,7 +17,7 @@ def _codings(header: str) -> list[str]:
 
 
 def is_known(header: str) -> bool:
-    """Whether a Content-Encoding can be undone."""
+    """Return whether a Content-Encoding can be undone."""
     codings = _codings(header)
     return not codings or (len(codings) == 1 and codings[0] in _GZIP)
 

@@ -88,12 +88,12 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether it had a request before, and no request is being read or answered."""
+        """Return whether the connection had a request before, and none is being read or answered."""
         return self.due is None and self._answering is None
 
     @property
     def has_asked(self) -> bool:
-        """Whether a request, or a part of one, is being read or waits for its answer."""
+        """Return whether a request, or a part of one, is being read or waits for its answer."""
         return self._in_head or self._in_body or self._answering is not None or bool(self._pipelined)
 
     # -- asyncio -------------------------------------------------------------------------------------------------

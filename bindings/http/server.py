@@ -86,7 +86,7 @@ class HttpServer:
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Its address, while it listens."""
+        """Return the server's address while it listens; else None."""
         if self._server is None:
             return None
         host, port = self._server.sockets[0].getsockname()[:2]

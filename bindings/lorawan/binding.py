@@ -142,7 +142,7 @@ class LorawanBinding:
 
     @property
     def posts(self) -> PostListener | None:
-        """The listener for events that are posted: see `bindings.contract.ReceivesPosts`."""
+        """Return the listener for events that are posted: see `bindings.contract.ReceivesPosts`."""
         return self.provider.posts
 
     async def receive(self, note: ReadNote) -> bool:
@@ -208,7 +208,7 @@ class LorawanBinding:
 
     @property
     def calls_seen(self) -> Seen | None:
-        """What shows calls about a device: see `bindings.contract.ShowsCalls`."""
+        """Return what shows calls about a device: see `bindings.contract.ShowsCalls`."""
         return self.provider.calls_seen
 
     @calls_seen.setter
@@ -217,7 +217,7 @@ class LorawanBinding:
 
     @property
     def runs(self) -> bool:
-        """Whether messages are taken now."""
+        """Return whether the network instance takes messages now."""
         return self._calls.open
 
     # Devices
@@ -426,7 +426,7 @@ class LorawanBinding:
 
     @property
     def up(self) -> bool | None:
-        """Whether the network's API answered the latest call; None before the first one."""
+        """Return whether the network's API answered the latest call; None before the first one."""
         return self.provider.up
 
     def counters(self) -> Mapping[str, str]:

@@ -132,7 +132,7 @@ class Inbound:
         return event.dev_addr == record.former and self._events.now() - record.session_at < OVERTAKEN
 
     def _expect_reset(self, event: net.CounterReset, record: DeviceNote) -> None:
-        """An uplink was refused because of its low counter: one that is accepted with a low counter from now on is new.
+        """Remember that an uplink was refused for its low counter: one that is accepted with a low counter is new.
 
         It does not end an exchange: anybody can cause it by sending a recorded frame again.
         """

@@ -106,7 +106,7 @@ class Provider(Protocol):
 
     @property
     def up(self) -> bool | None:
-        """Whether the last call was answered; None: no call was made."""
+        """Return whether the last call was answered; None: no call was made."""
 
     calls_seen: Seen | None
     """Shows calls about a device: see `bindings.contract.ShowsCalls`."""
@@ -130,7 +130,7 @@ class Provider(Protocol):
 
     @property
     def posts(self) -> PostListener | None:
-        """The listener for events that are posted; None if events come in another way."""
+        """Return the listener for events that are posted; None if events come in another way."""
 
     async def receive(self, note: ReadNote) -> bool:
         """Open the listener of `posts`: see `bindings.contract.ReceivesPosts`; False if there is none."""

@@ -206,7 +206,7 @@ class Records:
 
     @property
     def is_shared(self) -> bool:
-        """Whether other nodes serve devices of this network, too."""
+        """Return whether other nodes serve devices of this network, too."""
         return self._memory.is_shared
 
     async def get(self, device: str) -> DeviceNote | None:

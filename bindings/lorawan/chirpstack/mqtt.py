@@ -148,12 +148,12 @@ class MqttEvents:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an event is being committed."""
+        """Return whether an event is being committed."""
         return bool(self._tasks)
 
     @property
     def is_shared(self) -> bool:
-        """Whether nodes share the subscription."""
+        """Return whether nodes share the subscription."""
         return self._is_shared
 
     def status(self) -> dict[str, Any]:

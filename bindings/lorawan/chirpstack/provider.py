@@ -53,7 +53,7 @@ class ChirpStack:
 
     @property
     def up(self) -> bool | None:
-        """Whether the last call was answered; None: no call was made."""
+        """Return whether the last call was answered; None: no call was made."""
         return self.client.up
 
     @property
