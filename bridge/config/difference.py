@@ -85,7 +85,7 @@ def in_force(before: Config, after: Config) -> Config:
 
 
 def _keeps_events(config: Config) -> bool:
-    """Whether there are events at all: then everything is built with them."""
+    """Return whether events are kept: then every part is built with them."""
     return config.events.keep > 0
 
 

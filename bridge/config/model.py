@@ -323,7 +323,7 @@ class Network:
 
     @property
     def where(self) -> str:
-        """File and section, for the beginning of error texts."""
+        """Return file and section, with which error texts begin."""
         return f"{self.file}: [networks.{self.name}]".removeprefix(": ")
 
 
@@ -353,7 +353,7 @@ class Config:
 
     @property
     def idle(self) -> str:
-        """Why a bridge with this configuration does nothing; empty if it does something."""
+        """Return why a bridge with this configuration does nothing; empty if it does something."""
         return "" if self.servers and self.networks else "has nothing to do without a server and a network"
 
     @property
@@ -362,7 +362,7 @@ class Config:
 
     @property
     def database(self) -> Path | str:
-        """The ledger: an SQLite file, or the URI of a PostgreSQL database."""
+        """Return the ledger: an SQLite file, or the URI of a PostgreSQL database."""
         name = self.service.database
         return name if name.startswith(("postgresql://", "postgres://")) else self.state_directory / name
 
@@ -387,7 +387,7 @@ class Config:
 
     @property
     def default_servers(self) -> tuple[str, ...]:
-        """Servers of endpoints that name none; empty if several are possible."""
+        """Return the servers of endpoints that name none; empty if several are possible."""
         if self.service.default_servers:
             return tuple(self.service.default_servers)
         return tuple(self.servers) if len(self.servers) == 1 else ()

@@ -84,5 +84,5 @@ class Cluster(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     @property
     def name(self) -> str:
-        """The name of this node."""
+        """Return the name of this node."""
         return self.node or os.environ.get(NODE, "") or socket.gethostname()

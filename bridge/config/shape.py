@@ -25,12 +25,12 @@ class Field:
 
     @property
     def struct(self) -> type[msgspec.Struct] | None:
-        """The settings type of a nested section, if it is one."""
+        """Return the settings type of a nested section, if it is one."""
         return self.kind if is_struct(self.kind) else None
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words that are allowed, if they are few."""
+        """Return the words that are allowed, if they are few."""
         if isinstance(self.kind, type) and issubclass(self.kind, Enum):
             return tuple(str(member.value) for member in self.kind)
         if get_origin(self.kind) is Literal:

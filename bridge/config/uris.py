@@ -24,12 +24,12 @@ class Place:
 
     @property
     def secure(self) -> bool:
-        """Whether messages go through sessions of DTLS or TLS."""
+        """Return whether messages go through sessions of DTLS or TLS."""
         return self.scheme.startswith("coaps")
 
     @property
     def stream(self) -> bool:
-        """Whether messages go through connections."""
+        """Return whether messages go through connections."""
         return self.scheme.endswith("+tcp")
 
 

@@ -21,7 +21,7 @@ class DirectoryTable(Protocol):
 
     @property
     def size(self) -> int:
-        """The number of endpoints, without a wait."""
+        """Return the number of endpoints, without a wait."""
 
     def find(self, key: Key, done: FoundRecord) -> None:
         """Call `done` in the event loop with the endpoint that has this key.

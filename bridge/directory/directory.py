@@ -69,7 +69,7 @@ class Directory:
 
     @property
     def size(self) -> int:
-        """The number of endpoints."""
+        """Return the number of endpoints."""
         return self.table.size
 
     def cached(self, key: Key) -> Record | Miss:

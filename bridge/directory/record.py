@@ -78,7 +78,7 @@ class DirectoryChange:
 
     @property
     def north_changed(self) -> bool:
-        """Whether the endpoint needs a NorthChanged event (R24): another server, or another address of its own."""
+        """Return whether the endpoint needs a NorthChanged event: another server, or another address (R24)."""
         if self.before is None or self.after is None:
             return False
         before, after = self.before, self.after
@@ -88,7 +88,7 @@ class DirectoryChange:
 
     @property
     def server_knew(self) -> bool:
-        """Whether a server may know the endpoint by an address, or at a server, that is no longer its own (R24)."""
+        """Return whether the endpoint may be known by an address, or at a server, that is no longer its own (R24)."""
         return self.before is not None and self.before.source is not None and self.north_changed
 
 

@@ -21,7 +21,7 @@ class Sources:
 
     @property
     def divided(self) -> bool:
-        """Whether each number belongs to one shard."""
+        """Return whether each number belongs to one shard."""
         return self.division is not None
 
     def part(self, shard: int) -> Sequence[range]:

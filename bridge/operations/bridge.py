@@ -68,52 +68,52 @@ class Bridge(Protocol):
 
     @property
     def networks(self) -> Mapping[str, Binding]:
-        """All configured network instances; they work only while the service runs."""
+        """Return all configured network instances; they work only while the service runs."""
 
     def now(self) -> float:
         """Return wall-clock seconds."""
 
     @property
     def reads(self) -> Reads:
-        """Queries of the ledger."""
+        """Return the queries of the ledger."""
 
     @property
     def fleet(self) -> Fleet:
-        """Queries over all endpoints."""
+        """Return the queries over all endpoints."""
 
     async def fleet_counts(self) -> FleetCounts:
         """Return numbers of all endpoints; they may be some seconds old. Raises StoreUnavailable."""
 
     @property
     def access(self) -> AccessTable:
-        """Keys of the API, and the audit log."""
+        """Return the keys of the API and the audit log."""
 
     @property
     def outbox(self) -> Outbox:
-        """Events and webhooks."""
+        """Return the events and webhooks."""
 
     @property
     def known_direct(self) -> DirectTable:
-        """Requests that came by the API, by their keys."""
+        """Return the requests that came by the API, by their keys."""
 
     @property
     def direct(self) -> Direct:
-        """What accepts requests by the API."""
+        """Return what accepts requests by the API."""
 
     @property
     def has_events(self) -> bool:
-        """Whether events are kept at all."""
+        """Return whether events are kept at all."""
 
     def newer_events(self) -> asyncio.Event:
         """Return an asyncio event that is set when there may be newer events."""
 
     @property
     def traces(self) -> Traces:
-        """Running traces of endpoints."""
+        """Return the running traces of endpoints."""
 
     @property
     def codes(self) -> Codes:
-        """Codes that sign a browser in, once each."""
+        """Return the codes that sign a browser in, once each."""
 
     def minutes(self) -> Minutes:
         """Return by how much counters rose, minute by minute."""
@@ -155,7 +155,7 @@ class Bridge(Protocol):
 
     @property
     def node(self) -> str:
-        """The name of this node of a cluster."""
+        """Return the name of this node of a cluster."""
 
     def holder(self, shard: int) -> str | None:
         """Return the name of the node that serves a shard, "" if none does, as this node saw the cluster last.
@@ -165,7 +165,7 @@ class Bridge(Protocol):
 
     @property
     def cluster(self) -> ClusterLedger:
-        """The nodes that share the ledger. Raises NotPossible without [cluster]."""
+        """Return the nodes that share the ledger. Raises NotPossible without [cluster]."""
 
     def check_served(self, record: Record) -> None:
         """Return if this node serves an endpoint, or there is no cluster. Raises NotServedHere."""

@@ -29,7 +29,7 @@ def values_of(message: Message, path: str) -> tuple[ValueView, ...]:
 
 
 def _is_a_part(message: Message) -> bool:
-    """Whether there are blocks beside this one: a number above 0, or the bit that says so (RFC 7959 2.2)."""
+    """Return whether there are blocks beside this one: a number above 0, or the bit that says so (RFC 7959 2.2)."""
     blocks = (message.uint(OptionNumber.BLOCK1), message.uint(OptionNumber.BLOCK2))
     return any(block is not None and block >> 3 for block in blocks)
 

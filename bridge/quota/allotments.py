@@ -43,17 +43,17 @@ class Allotment:
 
     @property
     def is_current(self) -> bool:
-        """Whether the period that the ledger spoke of goes on."""
+        """Return whether the period of the ledger's latest answer goes on."""
         return self._now() < self._ends
 
     @property
     def here(self) -> Pair:
-        """What this node used in the present period."""
+        """Return what this node used in the present period."""
         return added(self._used, self._later) if self.is_current else self._later
 
     @property
     def used(self) -> Pair:
-        """What all nodes used in the present period, as this one knows."""
+        """Return what all nodes used in the present period, as this one knows."""
         return added(self.here, self._elsewhere) if self.is_current else self._later
 
     def limit(self, quota: Quota) -> None:

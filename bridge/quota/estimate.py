@@ -30,7 +30,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def fits(self) -> bool:
-        """Whether the rest of this period is enough."""
+        """Return whether the rest of this period is enough."""
         return self.periods == 1
 
 

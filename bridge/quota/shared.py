@@ -70,7 +70,7 @@ class SharedQuota:
 
     @property
     def key(self) -> str:
-        """The name of its budget in the ledger."""
+        """Return the name of its budget in the ledger."""
         return "" if self.allotment is None else self.allotment.key
 
     def used(self, period: Period, wall: float) -> Amount:
@@ -128,7 +128,7 @@ class SharedQuotas:
 
     @property
     def needs_sums(self) -> bool:
-        """Whether any quota is shared: then the sums of this week are needed at the start."""
+        """Return whether any quota is shared: then the sums of this week are needed at the start."""
         return any(quota.per is not Per.ENDPOINT for quota in self.quotas)
 
     def limits(self, network: str, group: str) -> Limits:
