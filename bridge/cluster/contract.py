@@ -48,11 +48,11 @@ class Shards(Protocol):
 
     @property
     def node(self) -> str:
-        """The name of this node."""
+        """Return the name of this node."""
 
     @property
     def held(self) -> Mapping[int, int]:
-        """The epochs of all shards whose rows this node may change, by shard; do not change it."""
+        """Return the epochs of all shards whose rows this node may change, by shard; do not change it."""
 
     def epoch(self, shard: int) -> int | None:
         """Return the epoch with which this node may change rows of a shard, or None if it may not."""

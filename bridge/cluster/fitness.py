@@ -19,7 +19,7 @@ class Fitness:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether so many shards in a row have failed that only one at a time should be tried, until one is served."""
+        """Return whether so many shards in a row failed that only one at a time is to be tried, until one is served."""
         return self._in_a_row >= FAILURES
 
     def served(self) -> None:

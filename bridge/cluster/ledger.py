@@ -16,7 +16,7 @@ class ClusterLedger(Protocol):
 
     @property
     def owner_requests(self) -> OwnerRequests:
-        """Operations that were asked of one node, and that another one carries out."""
+        """Return the operations that were asked of one node and that another node carries out."""
 
     async def view(self) -> ClusterView:
         """Return all nodes and shards."""

@@ -80,7 +80,7 @@ class Site:
 
     @cached_property
     def _files(self) -> Mapping[str, bytes]:
-        """All files, read at the first request, so that they cost nothing without a browser."""
+        """Return all files, read at the first request, so that they cost nothing without a browser."""
         folder = resources.files(__package__) / "pages"
         return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
 

@@ -25,7 +25,7 @@ class Reader:
 
     @cached_property
     def _fields(self) -> Mapping[str, Any]:
-        """The fields' schemas, made for the first request: those of all routes would delay each start of a bridge."""
+        """Return the fields' schemas, made at the first request: those of all routes would delay each start."""
         return {name: in_text(schema) for name, schema in fields_of(self._route).items()}
 
     def request(

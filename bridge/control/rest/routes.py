@@ -57,7 +57,7 @@ class Route:
 
     @property
     def in_query(self) -> bool:
-        """Whether the other fields are in the query; else they are in the body."""
+        """Return whether the other fields are in the query; else they are in the body."""
         return self.method in {"GET", "DELETE"}
 
     @property

@@ -93,7 +93,7 @@ class RestApi:
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """The TLS context that new connections get; None: there is none."""
+        """Return the TLS context that new connections get; None: there is none."""
         return self._listening.context
 
     def allow_origins(self, origins: Collection[str]) -> None:

@@ -36,7 +36,7 @@ class Files:
 
     @property
     def mark(self) -> int:
-        """The number that `bridge.store.sqlite.wal` keeps in the header of the database's file."""
+        """Return the number that `bridge.store.sqlite.wal` keeps in the header of the database's file."""
         return _mark(self._header())
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class Files:
 
     @property
     def size(self) -> int:
-        """Bytes of the database and its WAL."""
+        """Return the size of the database and its WAL in bytes."""
         return os.fstat(self._fd).st_size + os.fstat(self._wal_fd).st_size
 
     def check(self, wal: Wal) -> None:

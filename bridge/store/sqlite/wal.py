@@ -50,7 +50,7 @@ class Wal:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is time for a checkpoint."""
+        """Return whether a checkpoint is due."""
         return self.pages - self._emptied >= self._limits.pages
 
     def empty(self) -> bool:
