@@ -137,7 +137,7 @@ class LorawanTour:
         return waiting.result()
 
     async def _at_rest(self) -> bool:
-        """Whether the client knows that it is registered, and its device says nothing more by itself."""
+        """Return whether the client knows that it is registered, and its device says nothing more by itself."""
         if not (await self._devices().get(f"/devices/{ENDPOINT}"))["registered"]:
             await self.chirpstack.post(f"/radio/devices/{DEV_EUI}/poll")  # the answer came too late for its window
             await real_sleep(HASTE)

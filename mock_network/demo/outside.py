@@ -41,7 +41,7 @@ class Outside:
 
     @property
     def server(self) -> Api:
-        """The control API of the server. Raises StepFailed if it was not started."""
+        """Return the control API of the server. Raises StepFailed if it was not started."""
         if self._server not in self.lab.servers:
             raise StepFailed("there is no server")
         return self.lab.servers[self._server].api

@@ -137,7 +137,7 @@ class Tour:
         return "the server got 5.04, and the air log has no trace of it even after wake-up"
 
     async def patience(self) -> str:
-        """The same for a server with the usual patience."""
+        """Show a request that expires at a server with the usual patience."""
         if self.lab.devices is None:
             raise StepFailed("there is no device")
         outside = Outside(self.lab, SECOND_ENDPOINT, SECOND_UE, SECOND_SERVER)

@@ -36,7 +36,7 @@ class AccessControl:
 
     @property
     def active(self) -> bool:
-        """Whether this device has object 2."""
+        """Return whether this device has object 2."""
         return ACCESS_CONTROL in self._tree.objects()
 
     def check(self, server: int, path: Path, right: Right) -> None:

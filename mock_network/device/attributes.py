@@ -25,7 +25,7 @@ class Attributes:
 
     @property
     def thresholds(self) -> bool:
-        """Whether a change alone is not enough for a notification."""
+        """Return whether a change alone is not enough for a notification."""
         return self.gt is not None or self.lt is not None or self.st is not None
 
 

@@ -39,7 +39,7 @@ class Bearer:
 
     @property
     def up(self) -> CoapEndpoint:
-        """The CoAP endpoint; Closed while the device is down."""
+        """Return the CoAP endpoint. Raises Closed while the device is down."""
         if self.endpoint is None:
             raise Closed("the device is down")
         return self.endpoint

@@ -37,5 +37,5 @@ class DeviceClock:
 
     @property
     def known(self) -> bool:
-        """Whether the device knows the time."""
+        """Return whether the device knows the time."""
         return self._offset is not None

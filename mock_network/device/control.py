@@ -73,7 +73,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 def make_app(fleet: Fleet, defaults: DeviceOptions) -> web.Application:
-    """The application; devices added through it take over `defaults`."""
+    """Return the application; devices added through it take over `defaults`."""
     app = web.Application(middlewares=[errors_as_json, outcomes_as_json], client_max_size=MAX_BODY)
     app[_FLEET] = fleet
     app[_DEFAULTS] = defaults

@@ -248,22 +248,22 @@ class Device:
 
     @property
     def running(self) -> bool:
-        """Whether its sockets are open."""
+        """Return whether the device's sockets are open."""
         return self.bearers.all[0].endpoint is not None
 
     @property
     def endpoint(self) -> CoapEndpoint:
-        """The CoAP endpoint of the first bearer; Closed while the device is down."""
+        """Return the CoAP endpoint of the first bearer. Raises Closed while the device is down."""
         return self.bearers.all[0].up
 
     @property
     def address(self) -> Address:
-        """The local address and port of the first bearer, the same for the whole life of the device."""
+        """Return the local address and port of the first bearer, the same for the whole life of the device."""
         return self.bearers.all[0].address
 
     @property
     def muted(self) -> bool:
-        """While set, the device receives and sends nothing, but otherwise continues."""
+        """Return whether the device receives and sends nothing, but otherwise continues."""
         return self.endpoint.muted
 
     @muted.setter
@@ -273,22 +273,22 @@ class Device:
 
     @property
     def asleep(self) -> bool:
-        """Whether the device does not listen, in queue mode."""
+        """Return whether the device does not listen, in queue mode."""
         return self.running and self.endpoint.asleep
 
     @property
     def operations(self) -> OperationLog:
-        """The operations that it executed for servers."""
+        """Return the operations that it executed for servers."""
         return self._serving.log
 
     @property
     def observed(self) -> list[Path]:
-        """The paths under observation; with Observe-Composite several for one observation."""
+        """Return the paths under observation; with Observe-Composite several for one observation."""
         return sorted(path for watch in self._serving.watches for path in watch.observation.paths)
 
     @property
     def registration(self) -> Registration:
-        """The registration with the server of the lowest Short Server ID; one of its own while there is none."""
+        """Return the registration with the server of the lowest Short Server ID; one of its own while there is none."""
         found = self.lifecycle.registrations
         return found[min(found)] if found else Registration(keep=False)
 

@@ -50,12 +50,12 @@ class Lifecycle:
 
     @property
     def bootstrap_phase(self) -> BootstrapPhase:
-        """The phase of bootstrap."""
+        """Return the phase of bootstrap."""
         return self._bootstrap.phase
 
     @property
     def in_session(self) -> bool:
-        """Whether the bootstrap server may be at work: its first request may overtake the answer that announces it."""
+        """Return whether bootstrap requests are expected; the first may come before the Bootstrap-Request's answer."""
         return self._bootstrap.phase in {BootstrapPhase.REQUESTING, BootstrapPhase.SESSION}
 
     # Events.

@@ -96,7 +96,7 @@ class Observation:
 
     @property
     def paths(self) -> list[Path]:
-        """The observed paths."""
+        """Return the observed paths."""
         return [watched.path for watched in self.watched]
 
     def observes(self, path: Path) -> bool:

@@ -75,7 +75,7 @@ class Operations:
 
     @property
     def prefix(self) -> str:
-        """The alternate path as names and links begin with it."""
+        """Return the alternate path as names and links begin with it."""
         return "".join(f"/{segment}" for segment in self.root)
 
     def perform(self, request: Request, server: int) -> Outcome:

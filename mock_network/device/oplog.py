@@ -46,11 +46,11 @@ class OperationLog:
         )
 
     def times(self, operation: str, path: str | None = None) -> int:
-        """How often an operation was executed, on one path or on all."""
+        """Return how often an operation was executed, on one path or on all."""
         return sum(
             count for (name, where, _), count in self._times.items() if name == operation and path in {None, where}
         )
 
     def to_json(self) -> list[Mapping[str, Any]]:
-        """All entries as JSON objects."""
+        """Return all entries as JSON objects."""
         return [asdict(entry) for entry in self.entries]

@@ -57,7 +57,7 @@ class Registration:
 
     @property
     def registered(self) -> bool:
-        """Whether the server answered 2.01 and has not been left since."""
+        """Return whether the server answered 2.01 and has not been left since."""
         return self.location is not None
 
     # Events.

@@ -56,5 +56,5 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """2.xx."""
+        """Return whether the response is a success (2.xx)."""
         return self.code is not None and self.code.startswith("2.")

@@ -32,7 +32,7 @@ class Watch:
 
     @property
     def peer(self) -> Address:
-        """Where the notifications go."""
+        """Return where the notifications go."""
         return self.request.peer
 
     def changed(self, path: Path) -> None:
