@@ -100,7 +100,7 @@ class Answers:
         return self._observe_number
 
     def _assemble(self, message: Any, context: Any) -> Request | None:
-        """The request with its whole body, None while blocks are to come."""
+        """Return the request with its whole body, None while blocks are to come."""
         payload: bytes | None = message.payload
         block = block_of(message.opt.block1)
         if block is not None:

@@ -21,7 +21,7 @@ class Block:
 
     @property
     def size(self) -> int:
-        """Bytes of a full block."""
+        """Return the size of a full block in bytes."""
         return int(2 ** (min(self.exponent, LARGEST_EXPONENT) + 4))
 
 
@@ -67,7 +67,7 @@ class Transfers:
         return body if body is not None and self.clock() - since <= LIFETIME else None
 
     def take_block1(self, key: Hashable, block: Block, payload: bytes) -> bytes | None:
-        """The whole body once its last block is there, None while more are to come; Incomplete, TooLarge."""
+        """Return the whole body once its last block is there, None before. Raises Incomplete and TooLarge."""
         body = b"" if block.number == 0 else self._get((1, key))
         if body is None or len(body) != block.number * block.size or (block.more and len(payload) != block.size):
             raise Incomplete
@@ -83,7 +83,7 @@ class Transfers:
     def first_block2(
         self, key: Hashable, wanted: Block | None, body: bytes, head: Any = None
     ) -> tuple[bytes, Block | None]:
-        """The part of `body` in the response, and its Block2 if it does not fit whole.
+        """Return the part of `body` in the response, and its Block2 if it does not fit whole.
 
         `head` is kept for the later blocks, which have the same code and Content-Format (RFC 7959 §2.4).
         """
@@ -95,7 +95,7 @@ class Transfers:
         return body[:size], Block(0, more=True, exponent=exponent)
 
     def later_block2(self, key: Hashable, wanted: Block) -> tuple[bytes, Block, Any]:
-        """A later block and the head of a response that `first_block2` began; Incomplete if it is not kept."""
+        """Return a later block, and the head of a response from `first_block2`. Raises Incomplete if it is not kept."""
         body = self._get((2, key))
         start = wanted.number * wanted.size
         if body is None or start >= len(body):

@@ -10,7 +10,7 @@ MAX_BODY = 4 << 20  # bytes: a firmware package in base64
 
 
 def failure(problem: Exception) -> str | None:
-    """The name of an outcome without a response, None if `problem` is no such outcome."""
+    """Return the name of an outcome without a response, None if `problem` is no such outcome."""
     for kind, name in ((NotAcknowledged, "not acknowledged"), (NoAnswer, "no answer"), (Reset, "reset")):
         if isinstance(problem, kind):
             return name

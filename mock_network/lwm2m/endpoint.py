@@ -91,12 +91,12 @@ class CoapEndpoint:
 
     @property
     def address(self) -> Address:
-        """The bound address and port."""
+        """Return the bound address and port."""
         return self._transport.address
 
     @property
     def muted(self) -> bool:
-        """While set, nothing is received and nothing sent."""
+        """Return whether nothing is received and nothing sent."""
         return self._transport.muted
 
     @muted.setter
@@ -105,7 +105,7 @@ class CoapEndpoint:
 
     @property
     def asleep(self) -> bool:
-        """While set, nothing is received; whatever is sent ends it."""
+        """Return whether nothing is received; whatever is sent ends that."""
         return self._transport.asleep
 
     @asleep.setter
@@ -120,7 +120,7 @@ class CoapEndpoint:
 
     @property
     def unparsable(self) -> int:
-        """Count of datagrams that were no CoAP message."""
+        """Return the number of datagrams that were no CoAP message."""
         return self._transport.unparsable
 
     async def shutdown(self) -> None:

@@ -48,7 +48,7 @@ SENML = frozenset({ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR})
 
 
 def parse_format(number: int) -> ContentFormat:
-    """The content format with this number; UnsupportedFormat if there is none."""
+    """Return the content format with this number. Raises UnsupportedFormat if there is none."""
     try:
         return ContentFormat(number)
     except ValueError:
@@ -145,7 +145,7 @@ def encode_text(value: Value, data_type: DataType) -> bytes:
 
 
 def decode_text(payload: bytes, data_type: DataType) -> Value:  # one branch for each data type
-    """The value that the text says; FormatError if it says none of this type."""
+    """Return the value that the text says. Raises FormatError if it says none of this type."""
     try:
         text = payload.decode()
         if data_type in TEXTS:

@@ -9,14 +9,14 @@ from mock_network.lwm2m.values import DataType, FormatError, ObjectLink, Value, 
 
 
 def to_json(value: Value | None) -> Any:
-    """The JSON form of a value."""
+    """Return the JSON form of a value."""
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     return str(value) if isinstance(value, ObjectLink) else value
 
 
 def from_json(data: Any, data_type: DataType) -> Value:
-    """The value of this type that the JSON form means; FormatError."""
+    """Return the value of this type that the JSON form means. Raises FormatError."""
     if data_type is DataType.OPAQUE:
         try:
             return base64.b64decode(data["base64"], validate=True)
@@ -28,7 +28,7 @@ def from_json(data: Any, data_type: DataType) -> Value:
 
 
 def format_from_json(data: Any, default: ContentFormat) -> ContentFormat:
-    """A content format by number or by name (`senml_cbor`), `default` for None; UnsupportedFormat."""
+    """Return a content format by number or by name (`senml_cbor`), `default` for None. Raises UnsupportedFormat."""
     if data is None:
         return default
     try:

@@ -22,7 +22,7 @@ _SEPARATOR = re.compile(r"\s*(,|$)")
 
 
 def format_links(links: Iterable[Link]) -> bytes:
-    """The links as a CoRE link payload. Numbers stay bare, other values are quoted, as OMA's examples do."""
+    """Return the links as a CoRE link payload. Numbers stay bare, other values are quoted, as OMA's examples do."""
     return ",".join(_format_link(link) for link in links).encode()
 
 
@@ -39,7 +39,7 @@ def _format_link(link: Link) -> str:
 
 
 def parse_links(payload: bytes) -> list[Link]:
-    """The links in a CoRE link payload; FormatError if it is none. An empty payload holds no link."""
+    """Return the links in a CoRE link payload. Raises FormatError if it is none. An empty payload holds no link."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:

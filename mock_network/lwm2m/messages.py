@@ -45,7 +45,7 @@ class Tuning:
         return self.max_transmit_span + 2 * MAX_LATENCY + self.ack_timeout
 
     def for_aiocoap(self, *, confirmable: bool | None = None) -> TransportTuning:
-        """The same for aiocoap; `confirmable` decides CON or NON, None leaves it to aiocoap."""
+        """Return the same for aiocoap; `confirmable` decides CON or NON, None leaves it to aiocoap."""
         tuning = TransportTuning()
         tuning.ACK_TIMEOUT = self.ack_timeout
         tuning.ACK_RANDOM_FACTOR = self.ack_random_factor
@@ -115,7 +115,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """2.xx."""
+        """Return whether the response is a success (2.xx)."""
         return self.code.startswith("2.")
 
 

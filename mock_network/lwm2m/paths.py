@@ -15,7 +15,7 @@ class PathError(ValueError):
 
 
 def parse_segments(segments: Sequence[str]) -> Path:
-    """The path that these URI path segments name; PathError if they name none."""
+    """Return the path that these URI path segments name. Raises PathError if they name none."""
     if len(segments) > RESOURCE_INSTANCE_LEVEL:
         raise PathError(f"an LwM2M path has at most four levels, not {len(segments)}")
     path = []
@@ -30,17 +30,17 @@ def parse_segments(segments: Sequence[str]) -> Path:
 
 
 def parse_path(text: str) -> Path:
-    """The path written as `/3/0/9` (or `/` for the root); PathError otherwise."""
+    """Return the path written as `/3/0/9` (or `/` for the root). Raises PathError for anything else."""
     if not text.startswith("/"):
         raise PathError(f"a path starts with '/': {text[:40]!r}")
     return ROOT if text == "/" else parse_segments(text[1:].split("/"))
 
 
 def format_path(path: Iterable[int]) -> str:
-    """`/3/0/9` for (3, 0, 9); `/` for the root."""
+    """Return `/3/0/9` for (3, 0, 9); `/` for the root."""
     return "/" + "/".join(str(identifier) for identifier in path)
 
 
 def covers(base: Path, path: Path) -> bool:
-    """Whether `path` is `base` or lies below it."""
+    """Return whether `path` is `base` or lies below it."""
     return path[: len(base)] == base

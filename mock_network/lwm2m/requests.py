@@ -298,7 +298,7 @@ def response_of(message: Any, payload: bytes | None = None) -> Response:
 
 
 def _translate(problem: Any) -> Exception:
-    """aiocoap's exceptions, some given as classes, as ours."""
+    """Raise aiocoap's exceptions, some given as classes, as ours."""
     kind = problem if isinstance(problem, type) else type(problem)
     if issubclass(kind, error.ConRetransmitsExceeded):
         return NotAcknowledged("no acknowledgement after all retransmissions")

@@ -126,7 +126,7 @@ def decode_cbor(payload: bytes, type_of: TypeOf, root: str = "") -> list[Record]
 
 
 def load_cbor(payload: bytes) -> Any:
-    """The one CBOR item that the payload is; FormatError for malformed bytes or bytes left over."""
+    """Return the one CBOR item that the payload is. Raises FormatError for malformed bytes or bytes left over."""
     stream = io.BytesIO(payload)
     try:
         item = cbor2.CBORDecoder(stream).decode()

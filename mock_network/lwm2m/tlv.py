@@ -25,7 +25,7 @@ _INTEGER_WIDTHS = (1, 2, 4, 8)  # Appendix C: an integer has 8, 16, 32 or 64 bit
 
 
 def encode_value(value: Value, data_type: DataType) -> bytes:
-    """The value field for a value of this type, integers in the fewest bytes (Appendix C, TLV column)."""
+    """Return the value field for a value of this type, integers in the fewest bytes (Appendix C, TLV column)."""
     if data_type in TEXTS and isinstance(value, str):
         return value.encode()
     if data_type is DataType.BOOLEAN:
@@ -50,7 +50,7 @@ def encode_value(value: Value, data_type: DataType) -> bytes:
 
 
 def decode_value(raw: bytes, data_type: DataType) -> Value:
-    """The value in a value field; FormatError if it is none of this type."""
+    """Return the value in a value field. Raises FormatError if it is none of this type."""
     if data_type in TEXTS:
         try:
             return raw.decode()
@@ -70,7 +70,7 @@ def decode_value(raw: bytes, data_type: DataType) -> Value:
 
 
 def pack(kind: Kind, identifier: int, value: bytes) -> bytes:
-    """One TLV entry."""
+    """Return one TLV entry."""
     if len(value) > _MAX_LENGTH:
         raise FormatError("longer than a TLV length can say")
     type_byte = kind << 6 | (_WIDE_IDENTIFIER if identifier > 0xFF else 0)  # noqa: PLR2004 one byte
@@ -100,7 +100,7 @@ def unpack(payload: bytes) -> Iterator[tuple[Kind, int, bytes]]:
 
 
 def _resource(records: list[Record], type_of: TypeOf) -> bytes:
-    """A RESOURCE entry, or a MULTIPLE_RESOURCE entry with its instances."""
+    """Return a RESOURCE entry, or a MULTIPLE_RESOURCE entry with its instances."""
     identifier = records[0].path[2]
     if len(records[0].path) == RESOURCE_LEVEL:
         return pack(Kind.RESOURCE, identifier, _value(records[0], type_of))
@@ -120,7 +120,7 @@ def _instance(records: Iterable[Record], type_of: TypeOf) -> bytes:
 
 
 def encode(base: Path, records: Iterable[Record], type_of: TypeOf, *, instances: Iterable[Path] = ()) -> bytes:
-    """The payload for `base`: an object (entries for instances), an object instance, a resource or resource instance.
+    """Return the payload for `base`: an object (entries for instances), object instance, resource or resource instance.
 
     `instances` names object instances that are to appear even if they hold no resource.
     """
@@ -136,7 +136,7 @@ def encode(base: Path, records: Iterable[Record], type_of: TypeOf, *, instances:
 
 
 def decode(base: Path, payload: bytes, type_of: TypeOf) -> list[Record]:
-    """The values in a payload for `base`; FormatError if an entry does not belong there.
+    """Return the values in a payload for `base`. Raises FormatError if an entry does not belong there.
 
     Resources that `type_of` does not know are skipped, as §7.4.3 foresees.
     """

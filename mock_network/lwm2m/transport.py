@@ -54,7 +54,7 @@ class Datagram:
 
     @property
     def empty(self) -> bool:
-        """An Empty message: a bare ACK or RST, or a ping (RFC 7252 §4.1)."""
+        """Return an Empty message: a bare ACK or RST, or a ping (RFC 7252 §4.1)."""
         return self.code == "0.00"
 
 
@@ -131,7 +131,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
 
     @property
     def address(self) -> Address:
-        """What the socket is bound to."""
+        """Return what the socket is bound to."""
         host, port = self._socket.getsockname()[:2]
         return host, port
 
@@ -240,7 +240,7 @@ class UdpTransport(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoa
 
 
 def _local_address(ancillary: list[tuple[int, int, bytes]]) -> bytes | None:
-    """The address a datagram was sent to, from its packet information."""
+    """Return the address a datagram was sent to, from its packet information."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
             return cast(bytes, _IN_PKTINFO.unpack_from(data)[1])
@@ -250,7 +250,7 @@ def _local_address(ancillary: list[tuple[int, int, bytes]]) -> bytes | None:
 
 
 def bind(address: Address) -> socket.socket:
-    """A socket for UdpTransport; port 0 lets the system choose. OSError if the address cannot be used."""
+    """Return a socket for UdpTransport; port 0 lets the system choose. Raises OSError if the address cannot be used."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_DGRAM)
     try:

@@ -16,7 +16,7 @@ class ObjectLink(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "ObjectLink":
-        """The link written as `object:instance`; ValueError otherwise."""
+        """Return the link written as `object:instance`. Raises ValueError for anything else."""
         object_text, separator, instance_text = text.partition(":")
         if not separator or not (object_text.isascii() and object_text.isdigit()):
             raise ValueError(f"not an object link: {text[:40]!r}")
@@ -86,7 +86,7 @@ _INT64 = 1 << 63
 
 
 def _integer(value: object, data_type: DataType) -> int | None:
-    """`value` if it is a 64-bit integer of this type. A JSON writer may spell 1 as 1.0; bool is none to LwM2M."""
+    """Return `value` if it is a 64-bit integer of this type. JSON may have 1 as 1.0; bool is none to LwM2M."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -96,7 +96,7 @@ def _integer(value: object, data_type: DataType) -> int | None:
 
 
 def check(value: object, data_type: DataType) -> Value:
-    """`value` as the Python value of `data_type`, FormatError if it is none."""
+    """Return `value` as the Python value of `data_type`. Raises FormatError if it is none."""
     if data_type in TEXTS:
         if isinstance(value, str):
             return value
