@@ -92,7 +92,7 @@ class Faults:
 
     @property
     def any_armed(self) -> bool:
-        """Whether any fault may happen."""
+        """Return whether any fault may happen."""
         return bool(self._armed)
 
     def add(self, fault: Fault) -> int:

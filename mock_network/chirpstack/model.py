@@ -123,7 +123,7 @@ class Session:
 
     @property
     def a_f_cnt_down(self) -> int:
-        """The next counter of an application downlink: LoRaWAN 1.0.x has one counter for both kinds."""
+        """Return the next counter of an application downlink: LoRaWAN 1.0.x has one counter for both kinds."""
         return self.n_f_cnt_down if self.is_1_0 else self.a_f_cnt_down_1_1
 
     @a_f_cnt_down.setter
@@ -152,12 +152,12 @@ class Device(Row[bytes, api.Device]):
 
     @property
     def dev_eui(self) -> bytes:
-        """The DevEUI, the key of a device."""
+        """Return the DevEUI, the key of a device."""
         return self.id
 
     @property
     def eui(self) -> str:
-        """The DevEUI as the server prints it: 16 lower-case hexadecimal digits."""
+        """Return the DevEUI as the server prints it: 16 lower-case hexadecimal digits."""
         return self.dev_eui.hex()
 
 

@@ -124,22 +124,22 @@ class Lab:
 
     @property
     def scef(self) -> Api | None:
-        """The control API of the SCEF that was started without a name."""
+        """Return the control API of the SCEF that was started without a name."""
         return self.scefs["scef"].api if "scef" in self.scefs else None
 
     @property
     def scef_ready(self) -> dict[str, Any]:
-        """The ready line of that SCEF."""
+        """Return the ready line of that SCEF."""
         return self.scefs["scef"].ready if "scef" in self.scefs else {}
 
     @property
     def server(self) -> Api | None:
-        """The control API of the server that was started without a name."""
+        """Return the control API of the server that was started without a name."""
         return self.servers["server"].api if "server" in self.servers else None
 
     @property
     def server_ready(self) -> dict[str, Any]:
-        """The ready line of that server."""
+        """Return the ready line of that server."""
         return self.servers["server"].ready if "server" in self.servers else {}
 
     async def _start(self, name: str, *arguments: str) -> tuple[LabProcess, dict[str, Any]]:

@@ -29,7 +29,7 @@ class Joining:
 
     @property
     def _root_key(self) -> bytes:
-        """The key of requests and accepts: NwkKey in 1.1, AppKey in 1.0.x."""
+        """Return the key of requests and accepts: NwkKey in 1.1, AppKey in 1.0.x."""
         return self._otaa.nwk_key or self._otaa.app_key
 
     def request(self, now: float) -> tuple[JoinRequest, bytes]:

@@ -120,7 +120,7 @@ class Outbox:
         return self._load(head or EMPTY, options)
 
     def _load(self, outgoing: Outgoing, options: list[Command]) -> Load:
-        """What an empty uplink was wanted for goes with this one."""
+        """Take what an empty uplink was wanted for into this one."""
         load = Load(outgoing, encode(options), self.ack_f_cnt)
         self.ack_f_cnt = self._empty_at = None
         return load

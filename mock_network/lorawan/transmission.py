@@ -40,7 +40,7 @@ class Transmission:
 
     @property
     def rx2_open(self) -> float:
-        """RECEIVE_DELAY2 is always one second later (TS001 §3.3)."""
+        """Return when RX2 opens: RECEIVE_DELAY2 is always one second after RECEIVE_DELAY1 (TS001 §3.3)."""
         return self.rx1_open + 1
 
     def window(self, frequency: int, data_rate: DataRate, at: float) -> Window | None:

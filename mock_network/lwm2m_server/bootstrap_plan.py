@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def needs_discovery(self) -> bool:
-        """Whether `steps` needs the used Security instances."""
+        """Return whether `steps` needs the used Security instances."""
         return bool(self.servers)
 
     def steps(self, taken: frozenset[int]) -> list[Step]:

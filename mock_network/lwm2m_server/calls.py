@@ -88,7 +88,7 @@ def _record(server: LwM2mServer, path: Path, data: Any) -> Record:
 
 
 def _content(server: LwM2mServer, body: Body, *, needed: bool = True) -> list[Record]:
-    """{"value": …} for the path itself, or {"values": {path: value}}."""
+    """Return {"value": …} for the path itself, or {"values": {path: value}}."""
     if "values" in body:
         return [_record(server, parse_path(path), data) for path, data in body["values"].items()]
     if "value" in body:

@@ -12,7 +12,7 @@ from mock_network.lwm2m_server.results import Result
 
 
 class Operations(abc.ABC):
-    """What a server asks of a client. All raise what `request` raises, and hand `call` on to it."""
+    """What a server asks of a client. All pass `call` to `request`, and raise what `request` raises."""
 
     _type_of: TypeOf
 
@@ -106,7 +106,7 @@ class Operations(abc.ABC):
 
 
 def as_records(path: Path, content: Value | Sequence[Record]) -> list[Record]:
-    """One value as its record; records as they are."""
+    """Return one value as a record of its own; records as they are."""
     if isinstance(content, str | int | float | bytes | ObjectLink):
         return [Record(path, content)]
     return list(content)

@@ -39,7 +39,7 @@ class Client:
 
     @property
     def root(self) -> tuple[str, ...]:
-        """The alternate path, as the link with `rt="oma.lwm2m"` names it (§6.2.1); empty for none."""
+        """Return the alternate path, as the link with `rt="oma.lwm2m"` names it (§6.2.1); empty for none."""
         for link in self.links:
             if "oma.lwm2m" in (link.attributes.get("rt") or "").split():
                 return tuple(segment for segment in link.target.split("/") if segment)

@@ -26,22 +26,22 @@ class Result:
 
     @property
     def code(self) -> str:
-        """`2.05` and the like."""
+        """Return the response code, such as `2.05`."""
         return self.response.code
 
     @property
     def ok(self) -> bool:
-        """2.xx."""
+        """Return whether the response is a success (2.xx)."""
         return self.response.ok
 
     @property
     def records(self) -> list[Record]:
-        """The values in the payload; FormatError, UnsupportedFormat if there are none."""
+        """Return the values in the payload. Raises FormatError or UnsupportedFormat if there are none."""
         return records_of(self.response, self.path, self.type_of, self.root)
 
     @property
     def value(self) -> Value | None:
-        """The value, where there is exactly one; FormatError otherwise."""
+        """Return the value if there is exactly one. Raises FormatError if there is none, or several."""
         records = self.records
         if len(records) != 1:
             raise FormatError(f"{len(records)} values, not one")
@@ -49,12 +49,12 @@ class Result:
 
     @property
     def links(self) -> list[Link]:
-        """The links of a Discover."""
+        """Return the links of a Discover."""
         return parse_links(self.response.payload)
 
 
 def records_of(response: Response, path: Path, type_of: TypeOf, root: str = "") -> list[Record]:
-    """Return the values in a response to a request for `path`; FormatError, UnsupportedFormat if there are none."""
+    """Return the values in a response to a request for `path`. Raises FormatError or UnsupportedFormat if none."""
     if response.content_format is None:
         raise FormatError("a payload without content format")
     return decode(parse_format(response.content_format), path, response.payload, type_of, root=root)
@@ -87,7 +87,7 @@ class Observed:
         self._arrived.set()
 
     async def next(self, wait: float) -> Response:
-        """The next notification not yet taken; TimeoutError after `wait` seconds."""
+        """Return the next notification not yet taken. Raises TimeoutError after `wait` seconds."""
         async with asyncio.timeout(wait):
             while self._taken >= len(self.notifications):
                 self._arrived.clear()
@@ -96,11 +96,11 @@ class Observed:
         return self.notifications[self._taken - 1]
 
     def records_of(self, notification: Response) -> list[Record]:
-        """The values in a notification; FormatError, UnsupportedFormat if there are none."""
+        """Return the values in a notification. Raises FormatError or UnsupportedFormat if there are none."""
         return records_of(notification, self.first.path, self.first.type_of, self.first.root)
 
     def value_of(self, notification: Response) -> Value | None:
-        """The one value in a notification; FormatError otherwise."""
+        """Return the one value in a notification. Raises FormatError if there is none, or several."""
         records = self.records_of(notification)
         if len(records) != 1:
             raise FormatError(f"{len(records)} values, not one")

@@ -137,17 +137,17 @@ class LwM2mServer(Observing):
 
     @property
     def address(self) -> Address:
-        """Where it listens, or listened last."""
+        """Return the address on which the server listens, or listened last."""
         return self._address
 
     @property
     def type_of(self) -> TypeOf:
-        """What returns the data type of the resource at a path."""
+        """Return the function that returns the data type of the resource at a path."""
         return self._type_of
 
     @property
     def endpoint(self) -> CoapEndpoint:
-        """The CoAP endpoint; Closed while stopped."""
+        """Return the CoAP endpoint. Raises Closed while stopped."""
         if self._endpoint is None:
             raise Closed("the server is stopped")
         return self._endpoint
@@ -321,11 +321,11 @@ class LwM2mServer(Observing):
 
     @property
     def clients(self) -> list[Client]:
-        """All registrations, by endpoint name."""
+        """Return all registrations, by endpoint name."""
         return sorted(self.registry.by_endpoint.values(), key=lambda client: client.endpoint)
 
     def client(self, endpoint: str) -> Client:
-        """The registration of an endpoint; NotRegistered."""
+        """Return the registration of an endpoint. Raises NotRegistered."""
         client = self.registry.by_endpoint.get(endpoint)
         if client is None:
             raise NotRegistered(endpoint)
@@ -413,7 +413,7 @@ class LwM2mServer(Observing):
 
 
 def uint(value: int) -> bytes:
-    """A CoAP uint: the fewest bytes, none for 0 (RFC 7252 §3.2)."""
+    """Return a CoAP uint: the fewest bytes, none for 0 (RFC 7252 §3.2)."""
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 

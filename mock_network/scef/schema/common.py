@@ -90,12 +90,12 @@ class DeliveryStatus(Enum):
 
     @property
     def success(self) -> bool:
-        """Whether the network carried the data."""
+        """Return whether the network carried the data."""
         return self.name.startswith("SUCCESS")
 
     @property
     def final(self) -> bool:
-        """Whether the delivery has ended."""
+        """Return whether the delivery has ended."""
         return self.success or self.name.startswith("FAILURE")
 
 
