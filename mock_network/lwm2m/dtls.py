@@ -277,7 +277,7 @@ class _Session:
     timer: asyncio.TimerHandle | None = None
     waiting: deque[bytes] = field(default_factory=lambda: deque(maxlen=_WAITING))
     sent_at: dict[bytes, float] = field(default_factory=dict)
-    """When each record of the handshake was sent, but for its number."""
+    """When each record of the handshake was sent, but for its version and number."""
 
     def stop(self) -> None:
         if self.timer is not None:
@@ -289,7 +289,8 @@ class _Session:
         if record[0] not in {_CHANGE_CIPHER_SPEC, _HANDSHAKE}:
             return False
         plain = record[3:5] == b"\0\0"
-        key = record[:5] + (record[11:] if plain else record[11:HEADER])  # each Finished is encrypted anew
+        # Without the version, for a ClientHello that is repeated has another one. Each Finished is encrypted anew.
+        key = record[:1] + record[3:5] + (record[11:] if plain else record[11:HEADER])
         if now - self.sent_at.get(key, -within) < within:
             return True
         self.sent_at[key] = now

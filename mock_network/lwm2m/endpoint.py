@@ -81,6 +81,7 @@ class CoapEndpoint:
         """Return the DTLS sessions that clients begin with this end, see there."""
         transport = self._transport
         sessions = ServerSessions(transport.send_record, transport.received, keys, now)
+        sessions.patience = self.tuning.ack_timeout  # patient in CoAP, patient in DTLS: the network is the same
         transport.sessions = sessions
         return sessions
 
