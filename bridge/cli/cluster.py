@@ -74,6 +74,11 @@ def _show(found: Cluster, *, as_json: bool) -> None:
         click.echo(f"{found.to_move} of {found.shards} shards are to move to another node, a few at a time")
     if found.unserved:
         click.echo(f"{found.unserved} of {found.shards} shards are served by nobody at this moment")
+    for one in found.nodes:
+        for what in one.contradictions:
+            click.echo(f"{one.name} contradicts {found.node}: {what}")
+        for what in one.differences:
+            click.echo(f"{one.name} differs from {found.node}: {what}")
 
 
 def _cells(one: ClusterNode, asked: str) -> list[object]:

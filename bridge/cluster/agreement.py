@@ -34,13 +34,27 @@ def conflicts(here: Agreement, there: Agreement) -> Iterator[str]:
     """
     if NOTHING_SAID in (here, there):
         return
+    yield from _missing(here, there)
+    yield from contradictions(here, there)
+
+
+def _missing(here: Agreement, there: Agreement) -> Iterator[str]:
     for section, what in ((_NETWORK, "devices of that network"), (_SERVER, "that server")):
         for name in sorted(_named(there, section) - _named(here, section)):
             yield (
                 f"[{section}.{name}] is there and not here: this node would end what waits for {what}. Add it here, or "
                 "remove it from the running nodes first, by a reload"
             )
-    for name in here.alike.keys() & there.alike.keys():
+
+
+def contradictions(here: Agreement, there: Agreement) -> Iterator[str]:
+    """Yield what no two nodes may have at the same time, also not while they are changed: a setting and both values.
+
+    A network or a server that only one of them has is none: that is how these are added and removed.
+    """
+    if NOTHING_SAID in (here, there):
+        return
+    for name in sorted(here.alike.keys() & there.alike.keys()):
         if here.alike[name] != there.alike[name]:
             yield (
                 f"{name} is {here.alike[name]} here and {there.alike[name]} there. Give all nodes the same; where it "
@@ -60,10 +74,30 @@ def conflicts(here: Agreement, there: Agreement) -> Iterator[str]:
 
 def differences(here: Agreement, there: Agreement) -> Iterator[str]:
     """Yield what should be alike again when both nodes have been changed: a setting and both values."""
+    if NOTHING_SAID in (here, there):
+        return
     for name in sorted(here.in_time.keys() | there.in_time.keys()):
         mine, other = (one.in_time.get(name, "not there") for one in (here, there))
         if mine != other:
             yield f"{name} is {mine} here and {other} there"
+
+
+class Unlike(msgspec.Struct, frozen=True):
+    """How the configurations of two nodes differ: each a setting and both values.
+
+    `contradictions`: no two nodes may have these at the same time. `differences`: alike again when both were changed.
+    """
+
+    contradictions: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+
+
+ALIKE = Unlike()
+
+
+def unlike(here: Agreement, there: Agreement) -> Unlike:
+    """Return how two running nodes differ, `ALIKE` if they do not or one of them says nothing."""
+    return Unlike(tuple(contradictions(here, there)), tuple(differences(here, there)))
 
 
 def _named(one: Agreement, section: str) -> set[str]:

@@ -51,7 +51,13 @@ class ClusterLedger(Protocol):
         """
 
     async def agree(self, agreement: Agreement) -> None:
-        """Let nodes that join later know what the configuration of this node says from now on."""
+        """Let the other nodes know what the configuration of this node says from now on."""
+
+    async def agreements(self) -> Mapping[str, Agreement]:
+        """Return what each living node says of its configuration, this one too, by the names of the nodes.
+
+        A node of a release that says nothing is not in it.
+        """
 
     async def drain(self, node: str, *, on: bool) -> None:
         """Ask a node to hand its shards over to the others, or to take some again. Raises NotFound."""

@@ -33,7 +33,7 @@ class Difference:
     applies: Applies
 
 
-_OF_THE_PROCESS = ("state_directory", "database", "control_socket", "cache_mib")
+_OF_THE_PROCESS = ("state_directory", "database", "control_socket", "cache_mib", "store_key", "former_store_key")
 _OF_THE_SOCKETS = ("scheme", "prefixes", "port", "ports", "source_address", "receive_buffer")
 WITH_A_RESTART = frozenset({
     *(f"[service] {name}" for name in _OF_THE_PROCESS),

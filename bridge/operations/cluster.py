@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from bridge.cluster.agreement import ALIKE, NOTHING_SAID, unlike
 from bridge.cluster.balance import misplaced
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
@@ -21,6 +22,9 @@ async def get_cluster(bridge: Bridge, _asked: GetCluster) -> Cluster:
     endpoints = Counter[str]()
     for shard, number in (await bridge.fleet_counts()).shards.items():
         endpoints[view.holder(shard)] += number
+    said = await bridge.cluster.agreements()
+    here = said.get(bridge.node, NOTHING_SAID)
+    unlikes = {name: unlike(here, there) for name, there in said.items()}
     nodes = tuple(
         ClusterNode(
             name=node.name,
@@ -33,6 +37,8 @@ async def get_cluster(bridge: Bridge, _asked: GetCluster) -> Cluster:
             started_at=node.started_at,
             shards=view.held_by(node.name),
             endpoints=endpoints[node.name],
+            contradictions=unlikes.get(node.name, ALIKE).contradictions,
+            differences=unlikes.get(node.name, ALIKE).differences,
         )
         for node in view.nodes.values()
     )

@@ -11,6 +11,7 @@ from bridge.metrics import Metrics
 from bridge.service.inbox import InboxWork
 from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
+from bridge.service.node_agreement import NodeAgreement
 from bridge.service.node_clock import NodeClock
 from bridge.service.node_inbox import NodeInbox
 from bridge.service.other_nodes import LostNodes, WorkForAllNodes
@@ -90,6 +91,6 @@ async def node_of(
     for_all = WorkForAllNodes(parts.networks, lambda: node.work.alive, metrics.count)
     node = Node(
         ledger, shards, followers, [*chores, for_all.run], config.cluster.renew, metrics, has_looked,
-        addresses.release_rest, quotas, NodeClock(ledger, wall),
+        addresses.release_rest, quotas, NodeClock(ledger, wall), NodeAgreement(ledger, shards.node, config),
     )  # fmt: skip
     return node

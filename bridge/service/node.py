@@ -12,6 +12,7 @@ from bridge.cluster.view import ClusterView
 from bridge.metrics import Metrics
 from bridge.operations.types.state import NodeStatus
 from bridge.service.cluster import ClusterWork
+from bridge.service.node_agreement import NodeAgreement
 from bridge.service.node_clock import NodeClock
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.tasks import Tasks
@@ -61,6 +62,7 @@ class Node:
         stopping: Callable[[Collection[int]], Awaitable[None]],
         quotas: QuotaAllotments,
         clock: NodeClock,
+        agreement: NodeAgreement,
     ) -> None:
         """`followers` in the order in which they prepare; `looked` is called after each look at the cluster.
 
@@ -74,9 +76,11 @@ class Node:
         self._stopping = stopping
         self._quotas = quotas
         self.clock = clock
+        self.agreement = agreement
         for follower in (*followers, self._chores):
             shards.follow(follower)
         _watch(metrics, self)
+        agreement.watch(metrics)
 
     @property
     def served(self) -> list[int]:
@@ -92,6 +96,8 @@ class Node:
             nodes=tuple(self.work.alive),
             to_move=self.work.to_move,
             unserved=self.work.unserved,
+            contradicts=tuple(name for name, one in self.agreement.unlike.items() if one.contradictions),
+            differs_from=tuple(name for name, one in self.agreement.unlike.items() if one.differences),
             clock_ahead=None if self.clock.ahead is None else round(self.clock.ahead, 3),
         )
 
@@ -100,6 +106,7 @@ class Node:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._quotas.run())
             both.create_task(self.clock.run())
+            both.create_task(self.agreement.run())
             while True:
                 pause = await self.work.turn()
                 self._looked()

@@ -13,7 +13,6 @@ from bindings.contract import Binding
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.config import Config, checked
-from bridge.config.agreement import agreement
 from bridge.config.difference import Difference
 from bridge.config.store_keys import store_seal
 from bridge.delivery.downlinks import Downlink
@@ -57,7 +56,6 @@ from bridge.service.tasks import Tasks
 from bridge.service.upkeep import (
     give_addresses,
     load_unfinished,
-    now_or_later,
     persistently,
     provision_all,
     prune_forever,
@@ -357,11 +355,13 @@ class Service:
         self, before: Config, after: Config, made: Mapping[str, Binding]
     ) -> tuple[Config, Sequence[BridgeError]]:
         """Bring servers, networks and policies into force: see `bridge.service.reload.Change`."""
+        if self._node is not None:
+            await self._node.agreement.allow(after)
         changing = Reconfiguring(self.parts, self._tasks, self._progress, partial(describe, self.metrics, servers=()))
         reached, failures = await changing.change(before, after, made)
         self.config = reached
-        if reached.cluster.enabled:  # by this, nodes that join are refused or not
-            await now_or_later(lambda: self.cluster.agree(agreement(self.config)), self._tasks.begin)
+        if self._node is not None:
+            await self._node.agreement.follow(reached, self._tasks.begin)
         return reached, failures
 
     async def forget_limits(self, network: str) -> str | None:

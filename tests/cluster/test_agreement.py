@@ -1,18 +1,22 @@
 """What nodes of a cluster must have alike, and what may differ while they are changed one after the other."""
 
+import asyncio
 from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
 import pytest
 
-from bridge.cluster.agreement import Agreement, conflicts, differences
+from bridge.cluster.agreement import ALIKE, NOTHING_SAID, Agreement, conflicts, differences, unlike
 from bridge.config import Config
 from bridge.config.agreement import agreement
+from bridge.config.difference import in_force
 from bridge.config.reading import load
-from bridge.errors import StoreUnavailable
+from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.north.udp.scheme import Scheme
-from bridge.service import upkeep
+from bridge.operations.types.cluster import GetCluster
+from bridge.operations.types.state import GetMetrics, GetStatus
+from bridge.service import node_agreement, upkeep
 from tests.cluster.two import two_nodes
 from tests.waiting import until
 
@@ -127,3 +131,98 @@ async def test_what_a_node_says_of_itself_follows_a_reload_also_if_the_database_
         await until(lambda: said)
         assert said == [agreement(both.service.config)]
         assert said != [agreement(before)]
+
+
+def test_running_nodes_contradict_each_other_in_what_must_be_alike_and_not_in_what_one_of_them_lacks(config):
+    """A network or a server is added and removed on one node after the other; its kind is not changed so."""
+    here = agreement(config)
+    of_sms = agreement(replace(config, networks={"net": replace(config.networks["net"], binding="sms")}))
+    less = agreement(replace(config, networks={}))
+    assert unlike(here, here) == unlike(here, NOTHING_SAID) == unlike(NOTHING_SAID, here) == ALIKE
+    (what,) = unlike(here, of_sms).contradictions
+    assert what.startswith("[networks.net] binding is nidd here and sms there")
+    assert unlike(less, here).contradictions == unlike(here, less).contradictions == ()
+    assert unlike(less, here).differences
+
+
+def test_a_key_counts_from_the_start_on_also_after_a_reload(config):
+    """The store of a node that runs goes on with its key: what a reload finds in the file is no key of that node."""
+    before = replace(config, service=msgspec.structs.replace(config.service, store_key=OLD))
+    after = replace(config, service=msgspec.structs.replace(config.service, store_key=NEW, former_store_key=OLD))
+    assert agreement(in_force(before, after)) == agreement(before)
+
+
+def of_another_kind(config: Config) -> Agreement:
+    """Return what a node says whose network is of another kind."""
+    said = agreement(config)
+    (name,) = (name for name in said.alike if name.startswith("[networks."))
+    return msgspec.structs.replace(said, alike={**said.alike, name: "another"})
+
+
+def with_profile(config: Config, profile: str) -> Config:
+    lab = msgspec.structs.replace(config.servers["lab"], profile=profile)
+    return replace(config, servers={**config.servers, "lab": lab})
+
+
+async def test_a_reload_that_would_contradict_another_node_changes_nothing(tmp_path, monkeypatch):
+    async with two_nodes(tmp_path, monkeypatch) as both:
+        before = both.service.config
+        (net,) = before.networks
+        after = replace(
+            with_profile(before, "leshan"), networks={net: replace(before.networks[net], binding="another")}
+        )
+        await both.b.agree(agreement(before))
+        with pytest.raises(ConfigurationError, match=r"contradict node 'b', so nothing is changed: .*another here and"):
+            await both.service.change(before, after, {})
+        assert both.service.config == before
+        assert (await both.b.agreements())["a"] == agreement(before)
+
+
+async def test_a_reload_that_cannot_be_compared_changes_nothing_unless_it_says_nothing_to_others(tmp_path, monkeypatch):
+    async with two_nodes(tmp_path, monkeypatch) as both:
+
+        async def away() -> dict[str, Agreement]:
+            raise StoreUnavailable("no answer")
+
+        monkeypatch.setattr(both.service.cluster, "agreements", away)
+        before = both.service.config
+        with pytest.raises(StoreUnavailable):
+            await both.service.change(before, with_profile(before, "leshan"), {})
+        assert both.service.config == before
+        longer = replace(before, service=msgspec.structs.replace(before.service, retention=1e6))
+        assert (await both.service.change(before, longer, {}))[0] == longer
+
+
+async def test_nodes_that_have_come_apart_are_seen_until_they_are_alike_again(tmp_path, monkeypatch, caplog):
+    """Such as by reloads at one moment, or by a node of a release that did not compare. Other reloads go on."""
+    monkeypatch.setattr(node_agreement, "EVERY", 0.02)
+    async with two_nodes(tmp_path, monkeypatch) as both:
+        before = both.service.config
+
+        async def contradicts() -> tuple[str, ...]:
+            status = (await both.ask(GetStatus())).node
+            assert status is not None
+            return status.contradicts
+
+        async def seen(expected: tuple[str, ...]) -> None:
+            while await contradicts() != expected:
+                await asyncio.sleep(0.01)
+
+        assert await contradicts() == ()
+        await both.b.agree(of_another_kind(before))
+        async with asyncio.timeout(10):
+            await seen(("b",))
+        a, b = (await both.ask(GetCluster())).nodes
+        assert (a.contradictions, a.differences, b.differences) == ((), (), ())
+        assert "another there" in b.contradictions[0]
+        assert 'cluster_settings_contradicting{node="b"} 1.0' in (await both.ask(GetMetrics())).text
+        assert "this node contradicts node 'b'" in caplog.text
+
+        await both.service.change(before, with_profile(before, "leshan"), {})  # it makes nothing worse
+        _, b = (await both.ask(GetCluster())).nodes
+        assert b.differences == ("[servers.lab] profile is leshan here and default there",)
+
+        await both.b.agree(agreement(both.service.config))
+        async with asyncio.timeout(10):
+            await seen(())
+        assert "cluster_settings_contradicting{" not in (await both.ask(GetMetrics())).text

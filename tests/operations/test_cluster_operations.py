@@ -83,6 +83,19 @@ async def test_metrics_say_who_holds_how_much_and_until_when(both: TwoNodes) -> 
         assert f"# HELP lwm2m_bridge_cluster_{name} " in text
 
 
+async def test_what_a_node_has_otherwise_is_shown(both: TwoNodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = (await both.b.agreements())["a"]
+    (profile,) = (name for name in here.in_time if name.endswith("profile"))
+    await both.b.agree(
+        msgspec.structs.replace(
+            here, alike={**here.alike, "[north] prefixes": "10.9.0.0/16"}, in_time={**here.in_time, profile: "leshan"}
+        )
+    )
+    shown = Shown(monkeypatch, GetCluster=await both.ask(GetCluster())).run(commands.cluster_group, "status")
+    assert "b contradicts a: [north] prefixes is" in shown.output
+    assert f"b differs from a: {profile} is default here and leshan there" in shown.output
+
+
 async def test_a_node_that_drains_and_one_that_stops_are_seen_as_such(both: TwoNodes) -> None:
     await both.ask(DrainNode(node="b"))
     await both.b.leaving()
@@ -157,6 +170,8 @@ def test_a_drain_may_wait(
             "release": "1",
             "started_at": 0.0,
             "endpoints": 0,
+            "contradictions": (),
+            "differences": (),
         }
         a = ClusterNode(name="a", draining=True, shards=number, **node)
         b = ClusterNode(name="b", draining=draining, shards=SHARDS - number, **node)

@@ -21,6 +21,8 @@ class ClusterNode(Result, frozen=True, kw_only=True):
     release: str
     started_at: float
     shards: int  # that it holds
+    contradictions: tuple[str, ...]  # settings that must be alike, and differ from the asked node's ("here")
+    differences: tuple[str, ...]  # settings that should be alike again when both nodes have been changed
     endpoints: int  # of these shards, as they were some seconds ago
 
 

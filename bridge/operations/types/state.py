@@ -48,6 +48,8 @@ class NodeStatus(Result, frozen=True, kw_only=True):
     nodes: tuple[str, ...]  # whose lease goes on
     to_move: int  # shards that another node should have: they are handed over, a few at a time
     unserved: int  # shards that no living node holds
+    contradicts: tuple[str, ...]  # nodes with settings that must not differ from this one's; `cluster status` has them
+    differs_from: tuple[str, ...]  # nodes with other settings of servers, networks and quotas
     clock_ahead: float | None  # seconds by which its wall clock is certainly ahead of the database's; < 0: behind
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bridge.cluster.agreement import Agreement
+from bridge.cluster.agreement import NOTHING_SAID, Agreement
 from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.delivery.rows import Change
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
@@ -25,6 +25,7 @@ class _NodeRow:
     draining: bool = False
     leaving: bool = False
     unfit: bool = False
+    agreement: Agreement = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,14 @@ class InMemoryNode(InMemoryStore):
         return answer
 
     async def agree(self, agreement: Agreement) -> None:
-        """Do nothing: nodes in memory are not compared."""
+        await self.readable()
+        if self._is_in():
+            self._rows.nodes[self._name].agreement = agreement
+
+    async def agreements(self) -> Mapping[str, Agreement]:
+        await self.readable()
+        living = {name: row for name, row in self._rows.nodes.items() if row.until > self._rows.now()}
+        return {name: row.agreement for name, row in living.items() if row.agreement != NOTHING_SAID}
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self.readable()

@@ -20,7 +20,7 @@ from bridge.store.postgres.clock import lease_clock
 from bridge.store.postgres.connection import PostgresConnection, one_line, unreachable
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ids import BLOCK, NodeIds
-from bridge.store.postgres.membership import Membership
+from bridge.store.postgres.membership import Membership, agreements
 from bridge.store.postgres.owner_requests import PostgresOwnerRequests
 from bridge.store.postgres.ownership import KEY, LOCK_OF_SCHEMA, WAIT
 from bridge.store.postgres.schema import (
@@ -150,6 +150,9 @@ class NodeStore(PostgresStore):
 
     async def agree(self, agreement: Agreement) -> None:
         await self._ask(lambda: shard_rows.agree(self._asking, self._membership, agreement))
+
+    async def agreements(self) -> Mapping[str, Agreement]:
+        return await self._ask(lambda: agreements(self._asking))
 
     async def drain(self, node: str, *, on: bool) -> None:
         await self._ask(lambda: shard_rows.drain(self._asking, node, on=on))

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import msgspec
 
-from bridge.cluster.agreement import Agreement, conflicts, differences
+from bridge.cluster.agreement import NOTHING_SAID, Agreement, conflicts, differences
 from bridge.errors import ConfigurationError, LedgerInUse
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.ownership import LOCK_OF_SCHEMA, Ownership
@@ -86,13 +86,9 @@ class Membership(Ownership):
 
         Raises ConfigurationError.
         """
-        others = self._connection.execute(
-            "SELECT name, agreement FROM node"
-            " WHERE name <> ? AND incarnation <> '' AND until > clock_timestamp() AND agreement <> '' ORDER BY name",
-            (self.node,),
-        ).fetchall()
-        for name, text in others:
-            there = _read(text)
+        for name, there in agreements(self._connection).items():
+            if name == self.node:
+                continue  # who has this name is told by the lease
             for what in conflicts(self._agreement, there):
                 raise ConfigurationError(f"node {self.node!r} cannot join the cluster beside node {name!r}: {what}")
             for what in differences(self._agreement, there):
@@ -125,6 +121,15 @@ class Membership(Ownership):
         self._connection.execute("DELETE FROM node WHERE name = ? AND incarnation = ?", (self.node, self._name))
 
 
+def agreements(connection: PostgresConnection) -> dict[str, Agreement]:
+    """Return what each living node says of itself, by the names of the nodes, in their order. Raises psycopg.Error."""
+    found = connection.execute(
+        "SELECT name, agreement FROM node"
+        " WHERE incarnation <> '' AND until > clock_timestamp() AND agreement <> '' ORDER BY name"
+    ).fetchall()
+    return {name: said for name, text in found if (said := _read(text)) != NOTHING_SAID}
+
+
 def written(agreement: Agreement) -> str:
     """Return what a node says of itself, as the column has it."""
     return msgspec.json.encode(agreement).decode()
@@ -135,4 +140,4 @@ def _read(text: str) -> Agreement:
     try:
         return msgspec.json.decode(text, type=Agreement)
     except msgspec.DecodeError:
-        return Agreement()
+        return NOTHING_SAID

@@ -64,6 +64,8 @@ function card(one, asked, changed) {
       ["Lease ends in", one.alive ? span(one.lease) : "—"],
       ["Release", one.release],
       ["Started", when(one.started_at)],
+      ["Contradicts", one.contradictions.join("; ") || null],
+      ["Differs", one.differences.join("; ") || null],
       ["This page", one.name === asked ? "comes from this node" : null],
     ]),
     may("admin") && one.alive && !one.leaving &&
