@@ -74,6 +74,11 @@ async def nodes(broker):
             await node.binding.stop()
 
 
+def noted(server, node):
+    """Return the keys of a node's notes about its sessions."""
+    return [key for key in server.memory.notes if key.startswith("session") and key.endswith(f"/{node}")]
+
+
 def gone(node):
     """Let a node's connection to the broker end without a word, as when it is killed."""
     client = node.mqtt._client
@@ -180,14 +185,61 @@ async def test_an_empty_session_is_forgotten(nodes, monkeypatch):
     server, start = nodes
     a, b = [await start(name) for name in NAMES]
     gone(b)
-    assert "session/b" in server.memory.notes
+    assert len(noted(server, "b")) == 1
     work = asyncio.create_task(a.binding.work_for_all_nodes(lambda: ["a"]))
-    await until(lambda: "session/b" not in server.memory.notes)
-    assert "session/a" in server.memory.notes
+    await until(lambda: not noted(server, "b"))
+    assert len(noted(server, "a")) == 1
     for number in range(MANY):
         server.up(b"%d" % number)
     await until(lambda: len(a.payloads()) == MANY, why="the broker still gives it events")
     work.cancel()
+
+
+async def test_a_node_that_comes_back_while_its_session_is_being_forgotten_is_inherited_when_it_dies_again(
+    nodes, monkeypatch
+):
+    """Who forgets the session sees the other nodes as they were a moment ago, and its commit may take its time."""
+    monkeypatch.setattr(sessions, "LOOK", 0.1)
+    monkeypatch.setattr(sessions, "QUIET", 0.3)
+    server, start = nodes
+    a, b = [await start(name) for name in NAMES]
+    gone(b)
+    asked, may_commit = asyncio.Event(), asyncio.Event()
+    put = server.memory.put
+
+    async def slow(key, value, device=""):
+        if value is None and key in noted(server, "b") and not may_commit.is_set():
+            asked.set()
+            await may_commit.wait()
+        await put(key, value, device)
+
+    monkeypatch.setattr(server.memory, "put", slow)
+    work = asyncio.create_task(a.binding.work_for_all_nodes(lambda: ["a"]))
+    await asked.wait()
+    starting = asyncio.create_task(start("b"))
+    await asyncio.wait([starting], timeout=0.3)
+    may_commit.set()
+    b = await starting
+    assert len(noted(server, "b")) == 1, "its session is forgotten"
+    b.side.gate = asyncio.Event()
+    for number in range(MANY):
+        server.up(b"%d" % number)
+    await until(lambda: b.mqtt.is_busy)
+    gone(b)
+    await until(lambda: {*a.payloads()} == {b"%d" % number for number in range(MANY)})
+    work.cancel()
+
+
+async def test_each_start_of_a_node_leaves_one_note_of_its_session(nodes):
+    """Also after a start of an older release, which had one key for all starts."""
+    server, start = nodes
+    a = await start("a")
+    (key,) = noted(server, "a")
+    await a.binding.stop()
+    server.memory.notes["session/a"] = server.memory.notes[key]
+    await start("a")
+    (later,) = noted(server, "a")
+    assert later not in {key, "session/a"}
 
 
 async def test_what_comes_while_no_node_is_there_waits_at_the_broker(nodes):

@@ -3,11 +3,15 @@
 A broker gives events of a shared subscription also to a subscriber that is away, and keeps them in its session. Another
 node goes on with that session: it connects under the same name, ends the subscription, and takes what is there. If the
 node comes back meanwhile, the broker lets it go on with its session itself.
+
+Each start of a node has a note of its own. So whoever removes the note of a session that is empty cannot remove that of
+a node which has come back, however late the removal is committed.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+import secrets
+from collections.abc import AsyncIterator, Callable, Collection
 
 import msgspec
 
@@ -19,7 +23,9 @@ LOOK = 2.0  # seconds between two looks at who is gone
 AGAIN = 5.0  # seconds until a session is tried again
 QUIET = 60.0  # seconds without an event after which a session counts as empty; it stays with the broker nevertheless
 _TICK = 0.2
-_SESSION = "session/"
+_SESSION = "sessions/"  # then a word of the start, and the node
+_FORMER = "session/"  # then the node: one note for all its starts
+_WORD = 9  # random bytes
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +36,32 @@ class _Session(msgspec.Struct, array_like=True, frozen=True):
 
 
 async def note_session(memory: Memory, client_id: str, topic: str) -> None:
-    """Record this node's session, before it begins. Raises StoreUnavailable."""
-    await memory.put(_SESSION + memory.node, msgspec.msgpack.encode(_Session(client_id, topic)))
+    """Record this node's session, before it begins. Raises StoreUnavailable.
+
+    Notes of its earlier starts with the same name at the broker are removed: that is the same session.
+    """
+    earlier = [
+        key async for key, node, session in _noted(memory) if (node, session.client_id) == (memory.node, client_id)
+    ]
+    start = secrets.token_urlsafe(_WORD)
+    await memory.put(f"{_SESSION}{start}/{memory.node}", msgspec.msgpack.encode(_Session(client_id, topic)))
+    for key in earlier:
+        await memory.put(key, None)
+
+
+async def _noted(memory: Memory) -> AsyncIterator[tuple[str, str, _Session]]:
+    """Yield all notes of sessions: key, node, session. Raises StoreUnavailable."""
+    for prefix in (_SESSION, _FORMER):
+        async for key, raw in memory.items(prefix):
+            rest = key[len(prefix) :]
+            node = rest.partition("/")[2] if prefix == _SESSION else rest
+            try:
+                session = msgspec.msgpack.decode(raw, type=_Session)
+            except msgspec.DecodeError as error:
+                text = "the note of a session of node %s at the broker cannot be read: %s"
+                log.warning(text, node, error, extra={"sample": "sessions"})
+                continue
+            yield key, node, session
 
 
 class SessionsOfOthers:
@@ -42,7 +72,7 @@ class SessionsOfOthers:
         self._memory = memory
         self._make = make
         self._count = count
-        self._heirs: dict[str, asyncio.Task[None]] = {}
+        self._heirs: dict[str, asyncio.Task[None]] = {}  # by the key of the note
 
     async def run(self, alive: Callable[[], Collection[str]]) -> None:
         """Work until cancelled; `alive` returns the names of the living nodes, this one among them, or of none."""
@@ -59,16 +89,14 @@ class SessionsOfOthers:
 
     async def _look(self, alive: Callable[[], Collection[str]]) -> None:
         try:
-            async for key, raw in self._memory.items(_SESSION):
-                node = key[len(_SESSION) :]
-                if node not in alive() and node not in self._heirs:
-                    session = msgspec.msgpack.decode(raw, type=_Session)
-                    self._heirs[node] = heir = asyncio.create_task(self._inherit(node, session, alive))
-                    heir.add_done_callback(lambda _heir, node=node: self._heirs.pop(node))  # type: ignore[misc]
-        except (StoreUnavailable, msgspec.DecodeError) as error:
+            async for key, node, session in _noted(self._memory):
+                if node not in alive() and key not in self._heirs:
+                    self._heirs[key] = heir = asyncio.create_task(self._inherit(key, node, session, alive))
+                    heir.add_done_callback(lambda _heir, key=key: self._heirs.pop(key))  # type: ignore[misc]
+        except StoreUnavailable as error:
             log.warning("sessions of nodes at the broker cannot be read: %s", error, extra={"sample": "sessions"})
 
-    async def _inherit(self, node: str, session: _Session, alive: Callable[[], Collection[str]]) -> None:
+    async def _inherit(self, key: str, node: str, session: _Session, alive: Callable[[], Collection[str]]) -> None:
         events = self._make()
         await events.start(session.client_id, topic=session.topic)
         try:
@@ -82,7 +110,7 @@ class SessionsOfOthers:
             await asyncio.sleep(AGAIN)  # before anybody tries again
             return
         try:
-            await self._memory.put(_SESSION + node, None)
+            await self._memory.put(key, None)
         except StoreUnavailable as error:
             log.info("the session of node %s is not forgotten yet: %s", node, error)
 
