@@ -75,6 +75,8 @@ def _show(found: Cluster, *, as_json: bool) -> None:
     if found.unserved:
         click.echo(f"{found.unserved} of {found.shards} shards are served by nobody at this moment")
     for one in found.nodes:
+        if one.failing:
+            click.echo(f"{one.name} could not serve {one.failing} of the shards that it tried: {one.failing_why}")
         for what in one.contradictions:
             click.echo(f"{one.name} contradicts {found.node}: {what}")
         for what in one.differences:
@@ -93,7 +95,9 @@ def _state(one: ClusterNode) -> str:
         return "stopping"
     if one.draining:
         return "draining"
-    return "cannot serve" if one.unfit else "serves"
+    if one.unfit:
+        return "takes no more" if one.shards else "cannot serve"
+    return "serves"
 
 
 def _show_shards(found: ShardList, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 FAILURES = 3  # shards in a row that could not be served before the other nodes take what this one should have
 PAUSE = 60.0  # seconds for which they do, before this node tries again; twice as long each time
 PAUSE_AT_MOST = 960.0
+LATELY = 2 * PAUSE_AT_MOST  # seconds for which a shard that failed counts as failing, unless it is tried again
 
 
 class Fitness:
@@ -42,3 +43,33 @@ class Fitness:
         """Let the node count as fit from the end of its pause on, until the next failure."""
         if self._ends is not None and now >= self._ends:
             self._ends = None
+
+
+class FailedShards:
+    """Shards of which the latest attempt to serve them has failed here. `now` is in seconds of one clock."""
+
+    def __init__(self) -> None:
+        self._shards: dict[int, tuple[float, str]] = {}  # when, and why; the latest failure is the last one
+
+    def failed(self, shard: int, why: str, now: float) -> None:
+        """Note that a shard could not be served."""
+        self._shards.pop(shard, None)
+        self._shards[shard] = now, why
+
+    def served(self, shard: int) -> None:
+        """Note that a shard is served."""
+        self._shards.pop(shard, None)
+
+    def at(self, shard: int) -> float | None:
+        """Return when the latest attempt failed; None: it did not, or that is long past."""
+        found = self._shards.get(shard)
+        return None if found is None else found[0]
+
+    def lately(self, now: float) -> tuple[int, str]:
+        """Return the number of these shards, and why the last of them failed, "" if there are none.
+
+        What failed long ago is forgotten: another node has served the shard since then, or nobody wants it of this one.
+        """
+        for shard in [shard for shard, (at, _) in self._shards.items() if now - at > LATELY]:
+            del self._shards[shard]
+        return len(self._shards), next((why for _, why in reversed(self._shards.values())), "")

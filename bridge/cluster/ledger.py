@@ -65,5 +65,8 @@ class ClusterLedger(Protocol):
     async def unfit(self, *, on: bool) -> None:
         """Let the others know that they should take what this node should have, or that it can take shards again."""
 
+    async def failing(self, shards: int, why: str) -> None:
+        """Let the others know how many shards this node could not serve lately, and why the last of them failed."""
+
     async def leaving(self) -> None:
         """Let the others know that this node is stopping: it takes no shard any more, and has none to wait for."""

@@ -9,7 +9,8 @@ class NodeView:
     """One node. `left` are the seconds until its lease ends, by the ledger's clock; 0 if it is over.
 
     `draining`: it hands its shards over to others. `leaving`: its process is stopping, so it can take none. `unfit`: it
-    could serve none of those that it tried lately, so it takes none for a while.
+    could serve none of those that it tried last, so it takes none for a while. `failing`: of how many shards the latest
+    attempt to serve them has failed there lately, and why that of the last one did.
     """
 
     name: str
@@ -17,6 +18,8 @@ class NodeView:
     draining: bool
     leaving: bool = False
     unfit: bool = False
+    failing: int = 0
+    failing_why: str = ""
     release: str = ""
     started_at: float = 0.0  # wall time of the ledger
 

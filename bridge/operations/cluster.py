@@ -33,6 +33,8 @@ async def get_cluster(bridge: Bridge, _asked: GetCluster) -> Cluster:
             draining=node.draining,
             leaving=node.leaving,
             unfit=node.unfit,
+            failing=node.failing,
+            failing_why=node.failing_why,
             release=node.release,
             started_at=node.started_at,
             shards=view.held_by(node.name),

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from bridge.cluster.balance import misplaced, plan
-from bridge.cluster.fitness import Fitness
+from bridge.cluster.fitness import FailedShards, Fitness
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.cluster.view import ClusterView
@@ -17,6 +17,7 @@ from bridge.service.shard_moves import ShardMoves
 
 QUICK = 0.2  # seconds between two looks while shards change hands
 AFTER_FAILURE = 5.0  # seconds before a shard that could not be served here is taken once more
+WHY = 500  # characters of a reason, at most
 SOON = 0.02  # seconds after the end of a lease at which its shards can be taken
 LEAVE = 30.0  # seconds that a node which stops spends on handing its shards over
 
@@ -33,7 +34,8 @@ class ClusterWork:
         self._pause = pause
         self._count = count
         self.view: ClusterView | None = None  # as it was lately
-        self._failed: dict[int, float] = {}  # shards that could not be served here → when to try again
+        self._failed = FailedShards()
+        self._said_failing = 0, ""
         self._rests_until = 0.0  # when to take shards again, after several could not be served
         self._fitness = Fitness()
         self._said_fit = True
@@ -101,6 +103,7 @@ class ClusterWork:
         now = asyncio.get_running_loop().time()
         self._fitness.look(now)
         await self._say_whether_fit()
+        await self._say_what_fails(now)
         busy = self._moves.under_way  # of which the view may show what was before or after
         self.view = view = await self._ledger.view()
         self._note_nodes()
@@ -130,9 +133,9 @@ class ClusterWork:
 
     async def _take(self, wanted: list[int], now: float) -> None:
         """Begin to serve shards that are free."""
-        wanted = [shard for shard in wanted if max(self._failed.get(shard, now), self._rests_until) <= now]
+        wanted = [shard for shard in wanted if self._rests_until <= now and self._may_try(shard, now)]
         if self._fitness.is_doubtful:  # one attempt shows whether this node works again
-            wanted.sort(key=lambda shard: self._failed.get(shard, 0.0))  # one that fails always keeps no other one
+            wanted.sort(key=lambda shard: self._failed.at(shard) or 0.0)  # one that fails always keeps no other one
             wanted = [] if self._moves.taken else wanted[:1]
         if not wanted:
             return
@@ -142,6 +145,10 @@ class ClusterWork:
         if epochs:
             log.info("shards taken", extra={"number": len(epochs), "held": len(self._shards.held.keys() | epochs)})
 
+    def _may_try(self, shard: int, now: float) -> bool:
+        failed = self._failed.at(shard)
+        return failed is None or now >= failed + AFTER_FAILURE
+
     async def _serve(self, shard: int, epoch: int) -> None:
         """Serve a shard that is this node's now, or give it back."""
         try:
@@ -150,13 +157,13 @@ class ClusterWork:
             log.error("%s; it is tried again in %.0f s", error, AFTER_FAILURE, extra={"sample": "refused"})  # noqa: TRY400  # no trace helps
             self._count("shards_refused")
             now = asyncio.get_running_loop().time()
-            self._failed[shard] = now + AFTER_FAILURE
+            self._failed.failed(shard, str(error)[:WHY], now)
             if self._fitness.failed(now):
                 self._rests_until = now + AFTER_FAILURE
             await self._ledger.release(shard, epoch)
         else:
             self._fitness.served()
-            self._failed.pop(shard, None)
+            self._failed.served(shard)
             self._count("shards_taken")
 
     async def _release(self, shard: int, epoch: int) -> None:
@@ -172,7 +179,17 @@ class ClusterWork:
         await self._ledger.unfit(on=not is_fit)
         self._said_fit = is_fit
         if not is_fit:
-            log.error("this node can serve no shard now: the other nodes take them, and it tries again later")
+            log.error(
+                "this node takes no more shards for now, and serves those that it has: the other nodes take what it "
+                "should have, and it tries again later"
+            )
+
+    async def _say_what_fails(self, now: float) -> None:
+        """Let the others know of how many shards the latest attempt has failed here, and why."""
+        failing = self._failed.lately(now)
+        if failing != self._said_failing:
+            await self._ledger.failing(*failing)
+            self._said_failing = failing
 
     def _next_end(self, view: ClusterView) -> float:
         """Return the seconds until the first lease of another node is over, if that is not renewed."""

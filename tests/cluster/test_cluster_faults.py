@@ -79,7 +79,9 @@ async def test_the_hook_of_a_node_hangs_and_then_fails(cluster: Cluster) -> None
     await until(lambda: "took longer than 4 s and was ended" in node.process.said(), 60, why="no hook hangs")
     hangs.rename(broken)
     await until(lambda: cluster.rows("SELECT draining FROM node WHERE name = 'c'") == [(3,)], 90, why="c goes on")
-    assert "cannot serve" in await cluster.command("a", "cluster", "status")
+    said = await cluster.command("a", "cluster", "status")
+    assert "c could not serve" in said
+    assert "ended with 1" in said
     await cluster.settled("a", "b")
     await cluster.traffic(1)
     broken.unlink()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -192,6 +193,43 @@ async def test_a_shard_for_which_the_hook_always_fails_keeps_no_other_one(clock:
         await nodes.turn()
         clock[0] += cluster.AFTER_FAILURE
     await nodes.turns_until(lambda: sorted(nodes.shards["a"].held) == others)
+
+
+async def test_a_node_says_of_how_many_shards_it_failed_and_why_until_they_are_served_or_long_past(
+    clock: list[float],
+) -> None:
+    """One shard that always fails says nothing of the others, which the node serves."""
+    nodes = Nodes()
+    a = nodes.join("a")
+    hook = Hook()
+    hook.fails_for = 7
+    nodes.shards["a"].follow(hook)
+
+    async def says() -> tuple[bool, int, str]:
+        node = (await a.view()).nodes["a"]
+        return node.unfit, node.failing, node.failing_why
+
+    while not nodes.rows.nodes["a"].unfit:
+        await nodes.turn()
+        clock[0] += cluster.AFTER_FAILURE
+    await nodes.turn()
+    assert await says() == (True, 1, "shard 7 cannot be served here: it ended with 1")
+    assert len(nodes.shards["a"].held) == SHARDS - 1
+    hook.fails_for = None
+    clock[0] += fitness.PAUSE_AT_MOST
+    await nodes.turns_until(nodes.are_where_they_should_be)
+    await nodes.turn()
+    assert await says() == (False, 0, "")
+
+    nodes.rows.shards[7] = ShardView("", 9)  # lost, for whatever reason
+    hook.fails_for = 7
+    await nodes.turns_until(lambda: nodes.rows.nodes["a"].failing == 1)
+    nodes.rows.shards[7] = ShardView("another", 10)
+    nodes.rows.nodes["another"] = replace(nodes.rows.nodes["a"], incarnation=99)
+    await nodes.turn()
+    clock[0] += fitness.LATELY + cluster.AFTER_FAILURE + 1
+    await nodes.turn()
+    assert await says() == (False, 0, ""), "what another node has served since then"
 
 
 async def test_where_all_hooks_fail_each_node_tries_again_until_they_work(clock: list[float]) -> None:

@@ -96,6 +96,22 @@ async def test_what_a_node_has_otherwise_is_shown(both: TwoNodes, monkeypatch: p
     assert f"b differs from a: {profile} is default here and leshan there" in shown.output
 
 
+@pytest.mark.parametrize(("shards", "state"), [(5, "takes no more"), (0, "cannot serve")])
+async def test_a_node_that_fails_for_some_shards_is_not_said_to_serve_none(
+    both: TwoNodes, monkeypatch: pytest.MonkeyPatch, shards: int, state: str
+) -> None:
+    await both.b.unfit(on=True)
+    await both.b.failing(1, "shard 7: the command ended with 1")
+    cluster = await both.ask(GetCluster())
+    a, b = cluster.nodes
+    assert (a.failing, a.failing_why) == (0, "")
+    b = msgspec.structs.replace(b, shards=shards)
+    shown = Shown(monkeypatch, GetCluster=msgspec.structs.replace(cluster, nodes=(a, b)))
+    output = shown.run(commands.cluster_group, "status").output
+    assert state in output
+    assert "b could not serve 1 of the shards that it tried: shard 7: the command ended with 1" in output
+
+
 async def test_a_node_that_drains_and_one_that_stops_are_seen_as_such(both: TwoNodes) -> None:
     await both.ask(DrainNode(node="b"))
     await both.b.leaving()
@@ -167,6 +183,8 @@ def test_a_drain_may_wait(
             "lease": 5.0,
             "leaving": False,
             "unfit": False,
+            "failing": 0,
+            "failing_why": "",
             "release": "1",
             "started_at": 0.0,
             "endpoints": 0,

@@ -150,6 +150,17 @@ async def test_a_node_that_can_serve_no_shard_is_seen_as_such_until_it_can(join)
     assert [(node.draining, node.unfit) for node in (await b.view()).nodes.values()] == [(True, False), (False, False)]
 
 
+async def test_the_shards_that_a_node_cannot_serve_are_seen_until_it_starts_anew(join):
+    a, b = join("a"), join("b")
+    await a.failing(2, "shard 7: it ended with 1")
+    node = (await b.view()).nodes["a"]
+    assert (node.failing, node.failing_why, node.unfit) == (2, "shard 7: it ended with 1", False)
+    await lease_ends(join, a, 0.0)
+    join("a")
+    node = (await b.view()).nodes["a"]
+    assert (node.failing, node.failing_why) == (0, "")
+
+
 async def test_the_endpoints_of_a_shard_are_found_by_an_index(join):
     a = join("a")
     question = f"EXPLAIN {rows.SELECT} WHERE e.shard = ? AND e.id > ? ORDER BY e.id LIMIT ?"

@@ -17,7 +17,9 @@ class ClusterNode(Result, frozen=True, kw_only=True):
     lease: float  # seconds until it ends, by the database's clock
     draining: bool  # it hands over what it serves, and gets nothing
     leaving: bool  # its process is stopping
-    unfit: bool  # it could serve none of the shards that it tried lately, and gets none for a while
+    unfit: bool  # it could serve none of the shards that it tried last, and gets none for a while; it keeps what it has
+    failing: int  # shards that it could not serve at its latest attempt, lately
+    failing_why: str  # why the last of them failed
     release: str
     started_at: float
     shards: int  # that it holds

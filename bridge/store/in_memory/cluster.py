@@ -25,6 +25,8 @@ class _NodeRow:
     draining: bool = False
     leaving: bool = False
     unfit: bool = False
+    failing: int = 0
+    failing_why: str = ""
     agreement: Agreement = NOTHING_SAID
 
 
@@ -105,7 +107,15 @@ class InMemoryNode(InMemoryStore):
         await self.readable()
         now = self._rows.now()
         nodes = {
-            name: NodeView(name, max(row.until - now, 0.0), row.draining or row.leaving, row.leaving, row.unfit)
+            name: NodeView(
+                name,
+                max(row.until - now, 0.0),
+                row.draining or row.leaving,
+                row.leaving,
+                row.unfit,
+                row.failing,
+                row.failing_why,
+            )
             for name, row in self._rows.nodes.items()
         }
         return ClusterView(nodes, dict(self._rows.shards))
@@ -188,6 +198,11 @@ class InMemoryNode(InMemoryStore):
         await self.readable()
         if self._is_in():
             self._rows.nodes[self._name].unfit = on
+
+    async def failing(self, shards: int, why: str) -> None:
+        await self.readable()
+        if self._is_in():
+            self._rows.nodes[self._name].failing, self._rows.nodes[self._name].failing_why = shards, why
 
     async def leaving(self) -> None:
         await self.readable()

@@ -160,6 +160,9 @@ class NodeStore(PostgresStore):
     async def unfit(self, *, on: bool) -> None:
         await self._ask(lambda: shard_rows.unfit(self._asking, self._membership, on=on))
 
+    async def failing(self, shards: int, why: str) -> None:
+        await self._ask(lambda: shard_rows.failing(self._asking, self._membership, shards, why))
+
     async def leaving(self) -> None:
         await self._ask(lambda: shard_rows.leave(self._asking, self._membership))
 

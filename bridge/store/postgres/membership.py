@@ -57,7 +57,8 @@ class Membership(Ownership):
             " (SELECT next FROM id_mark), 0, ?)"
             " ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, release = excluded.release,"
             " started_at = excluded.started_at, until = excluded.until, backend = excluded.backend, committed = 0,"
-            " first_id = excluded.first_id, draining = 0, agreement = excluded.agreement"
+            " first_id = excluded.first_id, draining = 0, failing = 0, failing_why = '',"
+            " agreement = excluded.agreement"
             " WHERE n.until <= clock_timestamp() RETURNING 1",
             (
                 self.node,

@@ -21,7 +21,8 @@ DRAINING, LEAVING, UNFIT = 1, 2, 3  # values of `node.draining`; 0: the node ser
 TERMINATED = 3000  # milliseconds to wait until a session of a node that is over has ended
 
 _NODES = (
-    "SELECT name, CAST(extract(epoch FROM until - clock_timestamp()) AS double precision), draining, release,"
+    "SELECT name, CAST(extract(epoch FROM until - clock_timestamp()) AS double precision), draining, failing,"
+    " failing_why, release,"
     " CAST(extract(epoch FROM started_at) AS double precision) FROM node ORDER BY name"
 )
 
@@ -31,10 +32,8 @@ _SHARDS = "SELECT id, holder, epoch, CAST(extract(epoch FROM since) AS double pr
 def view(connection: PostgresConnection) -> ClusterView:
     """Return all nodes and shards. Raises psycopg.Error."""
     nodes = {
-        name: NodeView(
-            name, max(left, 0.0), state in (DRAINING, LEAVING), state == LEAVING, state == UNFIT, release, started_at
-        )
-        for name, left, state, release, started_at in connection.execute(_NODES).fetchall()
+        name: NodeView(name, max(left, 0.0), state in (DRAINING, LEAVING), state == LEAVING, state == UNFIT, *more)
+        for name, left, state, *more in connection.execute(_NODES).fetchall()
     }
     shards = {shard: ShardView(*more) for shard, *more in connection.execute(_SHARDS).fetchall()}
     return ClusterView(nodes, shards)
@@ -100,6 +99,14 @@ def unfit(connection: PostgresConnection, me: Membership, *, on: bool) -> None:
     connection.execute(
         "UPDATE node SET draining = ? WHERE name = ? AND incarnation = ? AND draining = ?",
         (UNFIT if on else 0, me.node, me.incarnation, 0 if on else UNFIT),
+    )
+
+
+def failing(connection: PostgresConnection, me: Membership, shards: int, why: str) -> None:
+    """Let the other nodes know how many shards this one could not serve, and why. Raises psycopg.Error."""
+    connection.execute(
+        "UPDATE node SET failing = ?, failing_why = ? WHERE name = ? AND incarnation = ?",
+        (shards, why, me.node, me.incarnation),
     )
 
 

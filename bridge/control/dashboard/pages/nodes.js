@@ -47,7 +47,8 @@ export function nodeState(one) {
   if (!one.alive) return badge("bad", "lease over", "The others serve its shards");
   if (one.leaving) return badge("warn", "stopping", "It hands its shards over, and ends");
   if (one.draining) return badge("warn", "draining", "It hands its shards over, and gets none");
-  if (one.unfit) return badge("bad", "cannot serve", "It could serve none of the shards that it tried lately: its log says why. The others take them");
+  if (one.unfit && one.shards === 0) return badge("bad", "cannot serve", "It could serve none of the shards that it tried last. The others take them");
+  if (one.unfit) return badge("warn", "takes no more", "It serves what it has, and could serve none of the shards that it tried last. The others take them");
   return badge("good", "serves");
 }
 
@@ -64,6 +65,7 @@ function card(one, asked, changed) {
       ["Lease ends in", one.alive ? span(one.lease) : "—"],
       ["Release", one.release],
       ["Started", when(one.started_at)],
+      ["Could not serve", one.failing > 0 ? `${count(one.failing, "shard")}; the last: ${one.failing_why}` : null],
       ["Contradicts", one.contradictions.join("; ") || null],
       ["Differs", one.differences.join("; ") || null],
       ["This page", one.name === asked ? "comes from this node" : null],
