@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import msgspec
@@ -192,9 +193,9 @@ class LorawanBinding:
 
     # Called by the provider (`bindings.lorawan.provider.Sink`)
 
-    def take(self, event: NetworkEvent, *, late: bool = False) -> Awaitable[None]:
+    def take(self, event: NetworkEvent, *, within: float = inf) -> Awaitable[None]:
         """Commit an event. Raises StoreUnavailable or NotServedHere, now or when awaited."""
-        return self._inbound.take(event, late=late)
+        return self._inbound.take(event, within=within)
 
     def missed(self) -> None:
         """Events may have been lost: read the histories of all devices, on all nodes."""

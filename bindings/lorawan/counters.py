@@ -20,8 +20,8 @@ COUNTERS = {
     "lorawan_events_unknown_device": "Events of devices that no endpoint has.",
     "lorawan_events_wrong_method": "Connections to the event listener that were refused: wrong method.",
     "lorawan_events_wrong_path": "Connections to the event listener that were refused: wrong path.",
-    "lorawan_expired_early": "Downlinks that expired in ChirpStack before their deadline, since its clock is "
-    "ahead; they are sent again.",
+    "lorawan_expired_early": "Downlinks that expired in ChirpStack before their deadline, since its clock and "
+    "ours are apart; they are sent again.",
     "lorawan_internal_errors": "Bugs of the binding: please report.",
     "lorawan_log_events": "Log events, by their code.",
     "lorawan_malformed_events": "Events that are not events of ChirpStack v4.",

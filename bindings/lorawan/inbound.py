@@ -4,6 +4,7 @@ import logging
 from asyncio import Future
 from collections.abc import Awaitable
 from functools import partial
+from math import inf
 
 from bindings.contract import MISS, Events
 from bindings.lorawan import network_events as net
@@ -44,13 +45,15 @@ class Inbound:
         self._doubts = doubts
         self._events = events
 
-    def take(self, event: net.NetworkEvent, *, late: bool = False) -> Awaitable[None]:
-        """Commit a live event; `late`: another node has taken it before, some time ago.
+    def take(self, event: net.NetworkEvent, *, within: float = inf) -> Awaitable[None]:
+        """Commit a live event. What was made longer than `within` seconds ago may have waited, and shows no clock.
 
         The awaitable raises StoreUnavailable; NotServedHere, if another node serves the device: then nothing changed.
         """
-        if isinstance(event, net.TxAck | net.Discarded) and not late:
-            self._clock.observe(event.time, self._events.now())
+        if isinstance(event, net.TxAck | net.Discarded):
+            now = self._events.now()
+            if event.time >= now - within:
+                self._clock.observe(event.time, now)
         record = self._records.cached(event.device)
         if record is MISS:
             return self._process_when_read(event, self._records.heard(event.device))

@@ -5,6 +5,7 @@ a downlink: the binding does, in the same way for all products.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from math import inf
 from typing import Any, Protocol
 
 import msgspec
@@ -84,10 +85,11 @@ class Sight(msgspec.Struct, frozen=True):
 class Sink(Protocol):
     """The receiver of a provider's events."""
 
-    def take(self, event: NetworkEvent, *, late: bool = False) -> Awaitable[None]:
+    def take(self, event: NetworkEvent, *, within: float = inf) -> Awaitable[None]:
         """Commit an event; only after that the network server may be answered.
 
-        `late`: the event may have waited for a while, such as at another node. Raises, now or when awaited,
+        `within`: only if it was made in the last so many seconds, it did not wait before it came here, such as at a
+        broker or at another node; 0 where nothing is known of that. Raises, now or when awaited,
         StoreUnavailable; NotServedHere, which is one, if another node serves the device: then pass the event on.
         """
 

@@ -48,7 +48,7 @@ class Reports:
         noted = self._outstanding.drop(event.device, event.item)
         if certain and event.why is net.Why.EXPIRED and noted is not None and self._is_early(noted):
             self._events.count("lorawan_expired_early")
-            text = "the network server's clock is ahead of ours: the message expired there before its deadline"
+            text = "the message expired at the network server before its deadline: its clock and ours are apart"
             report = Report(event.device, event.item, Refusal.FAILED, text)
         elif certain:
             report = Report(event.device, event.item, _DISCARDED[event.why], event.text[:_DETAIL])

@@ -153,8 +153,13 @@ class Standings:
             return []  # no device with an uplink that could be compared
         if abs(ahead) <= _TOLERATED:
             return [Finding("clock", Grade.GOOD, "the network server's clock agrees with ours")]
-        apart = f"the network server's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} ours"
-        cure = "synchronise both machines by NTP"
+        if ahead > 0:
+            apart = f"the network server's clock is {ahead:.0f} s ahead of ours"
+            cure = "synchronise both machines by NTP"
+        else:  # an event that comes late looks like a clock that is behind
+            late = f"events of the network server come {-ahead:.0f} s after their time"
+            apart = f"{late}: its clock is behind ours, or they wait"
+            cure = "synchronise both machines by NTP; if they are, look for what holds events up, such as the broker"
         return [Finding("clock", Grade.WARNING, f"{apart}; expiries are converted", cure)]
 
     async def clock_ahead(self) -> float | None:

@@ -1,9 +1,12 @@
 """Events over a real Mosquitto: QoS 1, a session that is kept, PUBACK only after the commit."""
 
 import asyncio
+import time
 
 import pytest
+from chirpstack_api import integration
 from emulated_chirpstack import DEVICE, Emulated
+from google.protobuf.json_format import MessageToJson
 from mock_chirpstack_kit import listening
 
 from bindings.contract import UplinkMessage
@@ -170,6 +173,31 @@ async def test_a_shared_subscription_is_taken_by_one_of_the_group(over_mqtt, sid
     server.up(b"last", f_cnt=6)  # behind whatever a broker might bring twice
     await until(lambda: b"last" in [one.payload for one in side.of(UplinkMessage)])
     assert len(side.of(UplinkMessage)) == 7
+
+
+@pytest.mark.parametrize("connected_for", [0.0, 60.0], ids=["just connected", "connected for a minute"])
+async def test_what_waited_at_the_broker_says_nothing_of_clocks_however_long_it_takes_to_come(
+    over_mqtt, side, connected_for
+):
+    """A queue of hours takes longer than any time in which it might be thought to end."""
+    server, start = over_mqtt
+    binding = await start(catch_up={"enabled": False})
+    mqtt = binding.provider.mqtt
+    mqtt._connected_at -= connected_for
+    (sink,) = [sink for sink in server.server._integrations._sinks if sink.via == "mqtt"]
+
+    async def transmitted(age: float) -> None:
+        taken = mqtt.taken
+        event = integration.TxAckEvent(queue_item_id="i", **server.values(at=time.time() - age))
+        sink._mqtt.publish(f"application/{server.application_id}/device/{DEVICE}/event/txack", MessageToJson(event))
+        await until(lambda: mqtt.taken == taken + 1)
+
+    await transmitted(3600.0)
+    await transmitted(connected_for + 20.0)
+    assert binding.status()["clock_ahead"] is None
+    assert [one for one in await binding.check() if one.what == "clock"] == []
+    await transmitted(-90.0)
+    assert binding.status()["clock_ahead"] == pytest.approx(90, abs=5), "this is certain, whenever it came"
 
 
 async def test_garbage_on_the_topic_is_counted_and_acknowledged(over_mqtt, side):

@@ -91,7 +91,7 @@ async def test_an_outage_of_the_network_server_makes_no_device_missing(binding, 
 # Clocks
 
 
-@pytest.mark.parametrize(("offset", "words"), [(-3600.0, "3600 s ahead of"), (3600.0, "3600 s behind")])
+@pytest.mark.parametrize(("offset", "words"), [(-3600.0, "3600 s ahead of"), (3600.0, "3600 s after their time")])
 async def test_clocks_that_are_apart_are_found_by_a_report(binding, chirpstack, side, offset, words):
     side.offset = offset
     chirpstack.tx_ack("00000000-0000-0000-0000-000000000001")

@@ -7,6 +7,7 @@ events are recovered by `StreamDeviceEvents`.
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from math import inf
 
 from bindings.contract import Post
 from bindings.http.callbacks import CallbackListener, Names
@@ -36,7 +37,7 @@ class HttpEvents(CallbackListener):
 
     def take_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take an event that another node has received."""
-        return self._commit(post.query, post.body, late=True)
+        return self._commit(post.query, post.body, within=0.0)
 
     def proof(self, probe: str) -> bytes:
         """Return the answer to a self-check: only who knows the path of the URL can give it, such as another node."""
@@ -46,10 +47,10 @@ class HttpEvents(CallbackListener):
         query = request.query
         if first_in(query, "event") == "self-check":
             return self._prove(first_in(query, "probe"))
-        return self._commit(query, request.body, late=False)
+        return self._commit(query, request.body, within=inf)
 
-    def _commit(self, query: str, body: bytes, *, late: bool) -> Awaitable[None]:
-        return self.take_event(first_in(query, "event"), body, late=late)
+    def _commit(self, query: str, body: bytes, *, within: float) -> Awaitable[None]:
+        return self.take_event(first_in(query, "event"), body, within=within)
 
     async def _prove(self, probe: str) -> Answer:
         return Answer(200, self.proof(probe))

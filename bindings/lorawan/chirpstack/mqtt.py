@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 _RETRY = 1.0  # seconds until an event that could not be stored is tried again; the broker waits meanwhile
 _MAX_RETRY = 30.0
-_BACKLOG = 10.0  # seconds after a connection in which events may have waited at the broker
 
 
 class MqttEvents:
@@ -139,7 +138,7 @@ class MqttEvents:
 
     def take_kept(self, post: Post) -> Awaitable[None]:
         """Take an event that another node has received."""
-        return self._take(first_in(post.query, "event"), post.body, late=True)
+        return self._take(first_in(post.query, "event"), post.body, within=0.0)
 
     @staticmethod
     def _close(client: paho.Client) -> None:
@@ -270,18 +269,21 @@ class MqttEvents:
         """Commit an event, then acknowledge it; while the store is down, neither."""
         kind = message.topic.rpartition("/")[2]
         pause = _RETRY
-        late = self._heir or self._loop.time() - self._connected_at < _BACKLOG
+        # What was made before the connection may have waited at the broker, however much of that there is.
+        within = 0.0 if self._heir else self._loop.time() - self._connected_at
         while True:
             try:
-                await self._take(kind, bytes(message.payload), late=late)
+                await self._take(kind, bytes(message.payload), within=within)
             except NotificationError as error:
                 log.warning("event dropped: %s", error, extra={"sample": "lorawan event"})
             except NotServedHere as elsewhere:
                 if not await self._passed_on(kind, message, elsewhere):
+                    within = 0.0
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _MAX_RETRY)
                     continue
             except StoreUnavailable as error:
+                within = 0.0  # it waits here
                 log.warning("event waits: %s", error, extra={"sample": "lorawan store"})
                 self._count("lorawan_events_store_unavailable")
                 await asyncio.sleep(pause)

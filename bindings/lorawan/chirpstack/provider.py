@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
+from math import inf
 from typing import Any
 
 from chirpstack_api import api
@@ -153,15 +154,15 @@ class ChirpStack:
 
     # Events
 
-    def _take(self, kind: str, body: bytes, *, late: bool = False) -> Awaitable[None]:
-        """Commit one event; `late`: another node had it before.
+    def _take(self, kind: str, body: bytes, *, within: float = inf) -> Awaitable[None]:
+        """Commit one event; `within`: see `bindings.lorawan.provider.Sink.take`.
 
         Raises, now or when awaited, NotificationError if it is not an event, or StoreUnavailable.
         """
         event = self._read(kind, body)
         if event is None or self._sink is None:
             return NOTHING_TO_COMMIT
-        return self._sink.take(event, late=late)
+        return self._sink.take(event, within=within)
 
     def _read(self, kind: str, body: bytes) -> NetworkEvent | None:
         """Return an event, None if it belongs to another application. Raises NotificationError."""

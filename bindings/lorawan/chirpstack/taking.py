@@ -1,17 +1,18 @@
 """What both ways on which ChirpStack's events come have in common: who takes them, and how they are passed on."""
 
 from collections.abc import Awaitable
+from math import inf
 from typing import Protocol
 from urllib.parse import quote, unquote
 
 
 class Take(Protocol):
-    """Commits one event: its kind and body; `late`: another node had it before.
+    """Commits one event: its kind and body; `within`: see `bindings.lorawan.provider.Sink.take`.
 
     Raises, now or when awaited, NotificationError; StoreUnavailable; NotServedHere, if another node must take it.
     """
 
-    def __call__(self, kind: str, body: bytes, *, late: bool = False) -> Awaitable[None]: ...
+    def __call__(self, kind: str, body: bytes, *, within: float = inf) -> Awaitable[None]: ...
 
 
 def query_of(kind: str) -> str:
