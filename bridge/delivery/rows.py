@@ -45,12 +45,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
     @classmethod
     def mutable(cls) -> tuple[str, ...]:
         """Return the names of the columns in an Update, in order; the key follows them."""
-        hints = get_type_hints(cls, include_extras=True)
-        return tuple(
-            name
-            for name in cls.__struct_fields__
-            if name not in cls.KEY and "fixed" not in getattr(hints[name], "__metadata__", ())
-        )
+        return _mutable(cls)
 
 
 class Insert(msgspec.Struct, frozen=True):
@@ -110,13 +105,18 @@ def inserted(change: Insert) -> Row:
 def updated(row: R, change: Update) -> R:
     """Return a row as it is after an Update."""
     kind = change.row
-    changes = {name: _decoded(kind, name, value) for name, value in zip(_mutable(kind), change.values, strict=False)}
+    changes = {name: _decoded(kind, name, value) for name, value in zip(kind.mutable(), change.values, strict=False)}
     return replace(row, **changes)
 
 
 @cache
 def _mutable(kind: type[Row]) -> tuple[str, ...]:
-    return kind.mutable()
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        name
+        for name in kind.__struct_fields__
+        if name not in kind.KEY and "fixed" not in getattr(hints[name], "__metadata__", ())
+    )
 
 
 def _decoded(kind: type[Row], name: str, value: Any) -> Any:

@@ -301,11 +301,7 @@ class World:
 
     def rows(self, *kinds: type[Row]) -> list[dict[str, Any]]:
         """Return the committed rows of some types as dictionaries, in the order of their keys."""
-        found = [
-            (key, {n: decoded(kind, n, value) for n, value in zip(kind.columns(), values, strict=True)})
-            for kind in kinds
-            for key, values in self.tables.get(kind, {}).items()
-        ]
+        found = [(key, decoded(kind, values)) for kind in kinds for key, values in self.tables.get(kind, {}).items()]
         return [row for _, row in sorted(found, key=itemgetter(0))]
 
     def states(self, kind: str = "request") -> list[str]:
@@ -313,10 +309,10 @@ class World:
         return [str(row["state"]) for row in self.downlinks(kind)]
 
     def downlinks(self, kind: str = "request") -> list[dict[str, Any]]:
-        return [row for row in self.rows(*DOWNLINKS) if row["kind"] == kind]
+        return self.rows(*(row for row in DOWNLINKS if kind == row.KIND))
 
     def uplinks(self, kind: str) -> list[dict[str, Any]]:
-        return [row for row in self.rows(*UPLINKS) if row["kind"] == kind]
+        return self.rows(*(row for row in UPLINKS if kind == row.KIND))
 
     def rows_of_text(self) -> list[str]:
         """Return every text that was committed."""
@@ -327,10 +323,12 @@ class World:
         return sum(1 for c in self.counts if c.name == name)
 
 
-def decoded(kind: type[Row], name: str, value: Any) -> Any:
-    """Return a column's value as the row's field has it."""
-    codec = kind.CODECS.get(name)
-    return value if codec is None else codec.decode(value)
+def decoded(kind: type[Row], values: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the columns of a row by name, each value as the row's field has it."""
+    row = dict(zip(kind.columns(), values, strict=True))
+    for name, codec in kind.CODECS.items():
+        row[name] = codec.decode(row[name])
+    return row
 
 
 def ack(of: Message | int) -> bytes:

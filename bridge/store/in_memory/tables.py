@@ -1,7 +1,6 @@
 """Rows of the core in dictionaries, with the changes that a commit makes to them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any, cast
 
 from bridge.delivery.downlinks import Downlink
@@ -101,7 +100,7 @@ class Tables:
             else:
                 self.largest_id = max(self.largest_id, getattr(made, "id", 0))
             return self.put(made)
-        key = change.values if isinstance(change, Delete) else change.values[len(_mutable(kind)) :]
+        key = change.values if isinstance(change, Delete) else change.values[len(kind.mutable()) :]
         there = self._rows.get(kind.TABLE, {}).get(key)
         if there is None and (kind.REMOVED_ONCE or not isinstance(change, Delete)):
             raise LookupError(f"{kind.TABLE} {key} to change is not there")
@@ -119,11 +118,6 @@ class Tables:
         else:
             rows[key] = row
             self._of_endpoint.setdefault((table, _endpoint(row)), {})[key] = row
-
-
-@cache
-def _mutable(kind: type[Row]) -> tuple[str, ...]:
-    return kind.mutable()
 
 
 def _key(row: Row) -> Key:
