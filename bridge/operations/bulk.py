@@ -12,7 +12,7 @@ from bridge.errors import BridgeError, NotFound, NotServedHere, RequestError
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
 from bridge.operations.owners import at_owner
-from bridge.operations.standings import wanted
+from bridge.operations.standings import conditions_of
 from bridge.operations.types.bulk import (
     MOST,
     Action,
@@ -24,7 +24,7 @@ from bridge.operations.types.bulk import (
     RemoveEndpoints,
     Selected,
 )
-from bridge.store.fleet import place_of
+from bridge.store.fleet import page_end_of
 from bridge.store.order import Order
 
 PAGE = 1000
@@ -103,7 +103,7 @@ async def _names(bridge: Bridge, asked: Selected) -> list[str]:
         raise RequestError("select endpoints by names or by a filter; the filter {} selects every endpoint")
     if asked.filter is None:
         return list(dict.fromkeys(asked.names))
-    meant = wanted(asked.filter, bridge.now())
+    meant = conditions_of(asked.filter, bridge.now())
     number = await bridge.fleet.count(meant)
     if number > MOST:
         raise RequestError(f"the filter selects {number} endpoints, and one request may change {MOST}; narrow it")
@@ -111,7 +111,7 @@ async def _names(bridge: Bridge, asked: Selected) -> list[str]:
     after = None
     while page := await bridge.fleet.page(meant, after=after, limit=PAGE):
         names += [one.record.name for one in page]
-        after = place_of(page[-1], Order.NAME)
+        after = page_end_of(page[-1], Order.NAME)
     return names
 
 

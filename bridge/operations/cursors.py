@@ -6,7 +6,7 @@ import binascii
 import msgspec
 
 from bridge.errors import RequestError
-from bridge.store.fleet import Place
+from bridge.store.fleet import PageEnd
 
 LONGEST = 18  # decimal digits that certainly fit the 64 bits of an id
 
@@ -20,17 +20,17 @@ def id_before(cursor: str) -> int | None:
     return int(cursor)
 
 
-def cursor_of(place: Place) -> str:
-    """Return the cursor for the page after a place."""
-    return base64.urlsafe_b64encode(msgspec.json.encode((place.value, place.id))).decode().rstrip("=")
+def cursor_of(page_end: PageEnd) -> str:
+    """Return the cursor for the page after a page with this end."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((page_end.value, page_end.id))).decode().rstrip("=")
 
 
-def place_at(cursor: str) -> Place | None:
-    """Return the place in a cursor; None for the first page. Raises RequestError."""
+def page_end_at(cursor: str) -> PageEnd | None:
+    """Return the end of a page that a cursor is; None for the first page. Raises RequestError."""
     if not cursor:
         return None
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return Place(*msgspec.json.decode(raw, type=tuple[str | float, int]))
+        return PageEnd(*msgspec.json.decode(raw, type=tuple[str | float, int]))
     except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError) as error:
         raise RequestError(f"after {cursor[:40]!r} is not `next` of an earlier page") from error

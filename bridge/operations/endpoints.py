@@ -11,9 +11,9 @@ from bindings.provisioning import ProvisioningState
 from bridge.directory import Draft, Record, import_csv
 from bridge.errors import ConfigurationError, NotFound
 from bridge.operations.bridge import Bridge
-from bridge.operations.cursors import cursor_of, place_at
+from bridge.operations.cursors import cursor_of, page_end_at
 from bridge.operations.operation import Operation
-from bridge.operations.standings import item, view, wanted
+from bridge.operations.standings import conditions_of, item, view
 from bridge.operations.types.endpoints import (
     IMPORTING,
     AddEndpoints,
@@ -49,20 +49,20 @@ from bridge.operations.waiting import explained, reported_state
 from bridge.relay.awake import awake_until
 from bridge.relay.model import ServerProfile
 from bridge.relay.register import DEFAULT_LIFETIME
-from bridge.store.fleet import Wanted, is_late, place_of
+from bridge.store.fleet import EndpointConditions, is_late, page_end_of
 
 
 async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
     now = bridge.now()
     found = await bridge.fleet.page(
-        wanted(asked, now),
+        conditions_of(asked, now),
         order=asked.sort,
         descending=asked.descending,
-        after=place_at(asked.after),
+        after=page_end_at(asked.after),
         limit=asked.limit + 1,
     )
     page = found[: asked.limit]
-    following = cursor_of(place_of(page[-1], asked.sort)) if len(found) > asked.limit else None
+    following = cursor_of(page_end_of(page[-1], asked.sort)) if len(found) > asked.limit else None
     return EndpointPage(
         items=tuple(item(one, now, bridge.holder, bridge.directory.catalogue.ports) for one in page),
         next=following,
@@ -71,7 +71,7 @@ async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
 
 
 async def count_endpoints(bridge: Bridge, asked: CountEndpoints) -> EndpointCount:
-    return EndpointCount(endpoints=await bridge.fleet.count(wanted(asked, bridge.now())))
+    return EndpointCount(endpoints=await bridge.fleet.count(conditions_of(asked, bridge.now())))
 
 
 async def summarize_endpoints(bridge: Bridge, _asked: SummarizeEndpoints) -> FleetSummary:
@@ -101,7 +101,7 @@ async def show_endpoint(bridge: Bridge, asked: ShowEndpoint) -> EndpointView:
 
 
 async def get_endpoint_state(bridge: Bridge, asked: GetEndpointState) -> EndpointItem:
-    found = await bridge.fleet.page(Wanted(names=frozenset({asked.name})), limit=1)
+    found = await bridge.fleet.page(EndpointConditions(names=frozenset({asked.name})), limit=1)
     if not found:
         raise NotFound(f"no endpoint {asked.name!r}")
     return item(found[0], bridge.now(), bridge.holder, bridge.directory.catalogue.ports)

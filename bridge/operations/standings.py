@@ -14,7 +14,7 @@ from bridge.operations.types.endpoints import (
     SeenView,
 )
 from bridge.relay.register import DEFAULT_LIFETIME
-from bridge.store.fleet import Seen, Standing, Wanted, is_late, lapses_at
+from bridge.store.fleet import EndpointConditions, LatestMessage, Standing, is_late, lapses_at
 
 
 def view(record: Record) -> EndpointView:
@@ -66,8 +66,8 @@ def item(
             )
             for one in standing.registrations
         ),
-        last_uplink=_seen(standing.uplink),
-        last_downlink=_seen(standing.downlink),
+        last_uplink=_latest(standing.uplink),
+        last_downlink=_latest(standing.downlink),
         waiting=standing.waiting,
         application_ports=ports(standing.record),
         shard=standing.record.shard,
@@ -75,9 +75,9 @@ def item(
     )
 
 
-def wanted(asked: EndpointFilter, now: float) -> Wanted:
-    """Return a filter as the store's type."""
-    return Wanted(
+def conditions_of(asked: EndpointFilter, now: float) -> EndpointConditions:
+    """Return a filter of a request as conditions for the store."""
+    return EndpointConditions(
         network=asked.network,
         server=asked.server,
         enabled=asked.enabled,
@@ -91,5 +91,5 @@ def wanted(asked: EndpointFilter, now: float) -> Wanted:
     )
 
 
-def _seen(seen: Seen | None) -> SeenView | None:
-    return None if seen is None else SeenView(id=seen.id, at=seen.at)
+def _latest(message: LatestMessage | None) -> SeenView | None:
+    return None if message is None else SeenView(id=message.id, at=message.at)

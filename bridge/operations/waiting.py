@@ -9,19 +9,19 @@ from bridge.delivery.explain import Explanation
 from bridge.delivery.states import DownlinkState
 from bridge.directory import Record
 from bridge.operations.bridge import Bridge
-from bridge.operations.cursors import cursor_of, place_at
+from bridge.operations.cursors import cursor_of, page_end_at
 from bridge.operations.message_views import message_of
 from bridge.operations.operation import Operation
 from bridge.operations.types.endpoints import ListWaiting, Waiting, WaitingEndpoint, WaitingPage
 from bridge.quota.periods import spelled
-from bridge.store.fleet import Wanted, place_of
+from bridge.store.fleet import EndpointConditions, page_end_of
 from bridge.store.order import Order
 
 
 async def list_waiting(bridge: Bridge, asked: ListWaiting) -> WaitingPage:
     now = bridge.now()
-    wanted = Wanted(network=asked.network, waiting=True, now=now)
-    found = await bridge.fleet.page(wanted, after=place_at(asked.after), limit=asked.limit + 1)
+    conditions = EndpointConditions(network=asked.network, waiting=True, now=now)
+    found = await bridge.fleet.page(conditions, after=page_end_at(asked.after), limit=asked.limit + 1)
     page = found[: asked.limit]
     waiting = await asyncio.gather(*(explained(bridge, one.record) for one in page))
     items = tuple(
@@ -29,7 +29,7 @@ async def list_waiting(bridge: Bridge, asked: ListWaiting) -> WaitingPage:
         for one, messages in zip(page, waiting, strict=True)
         if messages
     )
-    following = cursor_of(place_of(page[-1], Order.NAME)) if len(found) > asked.limit else None
+    following = cursor_of(page_end_of(page[-1], Order.NAME)) if len(found) > asked.limit else None
     return WaitingPage(time=now, items=items, next=following)
 
 

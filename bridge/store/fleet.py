@@ -58,7 +58,7 @@ class ProvisioningChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LatestMessage:
     """The latest message of an endpoint in one direction."""
 
     id: int
@@ -72,14 +72,14 @@ class Standing:
     record: Record
     provisioning: Provisioning = UNKNOWN_PROVISIONING
     registrations: tuple[Registration, ...] = ()
-    uplink: Seen | None = None  # from the device
-    downlink: Seen | None = None  # to the device
+    uplink: LatestMessage | None = None  # from the device
+    downlink: LatestMessage | None = None  # to the device
     waiting: int = 0  # downlinks without an outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A filter of endpoints; all conditions must hold. None: no condition."""
+class EndpointConditions:
+    """Which endpoints are asked for: all conditions must hold. None: no condition."""
 
     network: str | None = None
     server: str | None = None
@@ -95,7 +95,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageEnd:
     """The end of a page: the sort value and the id of its last endpoint."""
 
     value: str | float
@@ -137,16 +137,16 @@ class Fleet(Protocol):
 
     async def page(
         self,
-        wanted: Wanted,
+        conditions: EndpointConditions,
         *,
         order: Order = Order.NAME,
         descending: bool = False,
-        after: Place | None = None,
+        after: PageEnd | None = None,
         limit: int,
     ) -> list[Standing]:
         """Return at most `limit` endpoints in order, beginning after `after`."""
 
-    async def count(self, wanted: Wanted) -> int:
+    async def count(self, conditions: EndpointConditions) -> int:
         """Return the number of endpoints that match."""
 
     async def counts(self, now: float) -> FleetCounts: ...
@@ -159,7 +159,7 @@ class Fleet(Protocol):
         """
 
 
-def place_of(standing: Standing, order: Order) -> Place:
+def page_end_of(standing: Standing, order: Order) -> PageEnd:
     """Return the end of a page whose last endpoint is this one."""
     record = standing.record
     values: dict[Order, str | float] = {
@@ -170,4 +170,4 @@ def place_of(standing: Standing, order: Order) -> Place:
         Order.DOWNLINK: 0.0 if standing.downlink is None else standing.downlink.at,
         Order.WAITING: standing.waiting,
     }
-    return Place(values[order], record.id)
+    return PageEnd(values[order], record.id)

@@ -14,7 +14,7 @@ from bridge.directory import Draft
 from bridge.relay.model import RelayState
 from bridge.relay.registrations import Registration
 from bridge.store.contract import Store
-from bridge.store.fleet import Provisioning, ProvisioningNote, Seen, Wanted, place_of
+from bridge.store.fleet import EndpointConditions, LatestMessage, Provisioning, ProvisioningNote, page_end_of
 from bridge.store.order import Order
 from bridge.store.sql import fleet
 
@@ -33,19 +33,19 @@ async def commit(store: Store, *rows: Any) -> None:
     await store.committed([Insert.of(row) for row in rows])
 
 
-async def names(store: Store, wanted: Wanted = Wanted(), **more: Any) -> list[str]:  # noqa: B008  # it is frozen
+async def names(store: Store, wanted: EndpointConditions = EndpointConditions(), **more: Any) -> list[str]:  # noqa: B008  # it is frozen
     """Return the numbers of the endpoints on all pages of three."""
     found: list[str] = []
     after = None
     while page := await store.fleet.page(wanted, after=after, limit=3, **more):
         found += [one.record.name.removeprefix("endpoint-") for one in page]
-        after = place_of(page[-1], more.get("order", Order.NAME))
+        after = page_end_of(page[-1], more.get("order", Order.NAME))
     assert await store.fleet.count(wanted) == len(found)
     return found
 
 
 async def standing(store: Store, number: int) -> Any:
-    (found,) = await store.fleet.page(Wanted(names=frozenset({f"endpoint-{number}"})), limit=10)
+    (found,) = await store.fleet.page(EndpointConditions(names=frozenset({f"endpoint-{number}"})), limit=10)
     return found
 
 
@@ -70,16 +70,16 @@ async def test_the_latest_messages_and_what_waits_are_told(store: Store, downlin
         downlink(ids[6], endpoint=2, accepted_at=170.0),
     )
     first, second = await standing(store, 1), await standing(store, 2)
-    assert first.uplink == Seen(ids[1], 120.0), "a verdict of the bridge is no message of the device"
-    assert (first.downlink, first.waiting) == (Seen(ids[4], 150.0), 1)
-    assert (second.uplink, second.downlink, second.waiting) == (None, Seen(ids[6], 170.0), 2)
+    assert first.uplink == LatestMessage(ids[1], 120.0), "a verdict of the bridge is no message of the device"
+    assert (first.downlink, first.waiting) == (LatestMessage(ids[4], 150.0), 1)
+    assert (second.uplink, second.downlink, second.waiting) == (None, LatestMessage(ids[6], 170.0), 2)
 
 
 async def test_the_latest_message_is_known_when_its_row_is_gone(store: Store, uplink: Make) -> None:
     id_ = store.next_id()
     await commit(store, uplink(id_, state=UplinkState.FORWARDED, finished_at=101.0, keep_until=110.0))
     assert await store.prune(200.0) == 1
-    assert (await standing(store, 1)).uplink == Seen(id_, 100.0)
+    assert (await standing(store, 1)).uplink == LatestMessage(id_, 100.0)
 
 
 async def test_messages_are_found_however_many_came_since_the_last_question(
@@ -91,15 +91,15 @@ async def test_messages_are_found_however_many_came_since_the_last_question(
     for number in range(60):
         endpoint = number % 9 + 1
         up, down = store.next_id(), store.next_id()
-        latest[endpoint] = Seen(up, float(number)), Seen(down, number + 0.5)
+        latest[endpoint] = LatestMessage(up, float(number)), LatestMessage(down, number + 0.5)
         await commit(
             store,
             uplink(up, endpoint=endpoint, received_at=float(number)),
             downlink(down, endpoint=endpoint, accepted_at=number + 0.5),
         )
         if number % 13 == 0:
-            await store.fleet.page(Wanted(), limit=1)
-    found = await store.fleet.page(Wanted(), limit=100)
+            await store.fleet.page(EndpointConditions(), limit=1)
+    found = await store.fleet.page(EndpointConditions(), limit=100)
     assert {one.record.id: (one.uplink, one.downlink) for one in found} == latest
 
 
@@ -110,24 +110,24 @@ async def test_endpoints_are_filtered(store: Store, downlink: Make, uplink: Make
     await commit(store, downlink(store.next_id(), endpoint=4), uplink(store.next_id(), endpoint=5, received_at=500.0))
     await commit(store, RelayState(6, 0, registrations=REGISTRATIONS))
     await store.fleet.note([note(7, REFUSED), note(8, READY)])
-    assert await names(store, Wanted(network="other")) == ["lora"]
-    assert await names(store, Wanted(server="thingsboard")) == ["lora"]
-    assert await names(store, Wanted(enabled=False)) == ["lora"]
-    assert await names(store, Wanted(prefix="endpoint-3")) == ["3"]
-    assert await names(store, Wanted(text="2abc")) == ["lora"]
-    assert await names(store, Wanted(text="POINT-9")) == ["9"]
-    assert await names(store, Wanted(text="%")) == []
-    assert await names(store, Wanted(waiting=True)) == ["4"]
-    assert await names(store, Wanted(waiting=False, prefix="endpoint")) == ["1", "2", "3", "5", "6", "7", "8", "9"]
-    assert await names(store, Wanted(silent_since=499.0, prefix="endpoint-5")) == []
-    assert await names(store, Wanted(silent_since=500.0, prefix="endpoint-5")) == ["5"]
-    assert await names(store, Wanted(registered=True, now=1299.0)) == ["6"]
-    assert await names(store, Wanted(registered=True, now=1301.0)) == [], "its lifetime is over"
-    assert len(await names(store, Wanted(registered=False, now=1299.0))) == 9
-    assert await names(store, Wanted(provisioning=frozenset({State.FAILED, State.READY}))) == ["7", "8"]
-    assert len(await names(store, Wanted(provisioning=frozenset({State.WANTED})))) == 8
-    assert await names(store, Wanted(names=frozenset({"lora", "endpoint-2", "nobody"}))) == ["2", "lora"]
-    assert await names(store, Wanted(names=frozenset({"lora", "endpoint-2"}), network="net")) == ["2"]
+    assert await names(store, EndpointConditions(network="other")) == ["lora"]
+    assert await names(store, EndpointConditions(server="thingsboard")) == ["lora"]
+    assert await names(store, EndpointConditions(enabled=False)) == ["lora"]
+    assert await names(store, EndpointConditions(prefix="endpoint-3")) == ["3"]
+    assert await names(store, EndpointConditions(text="2abc")) == ["lora"]
+    assert await names(store, EndpointConditions(text="POINT-9")) == ["9"]
+    assert await names(store, EndpointConditions(text="%")) == []
+    assert await names(store, EndpointConditions(waiting=True)) == ["4"]
+    assert await names(store, EndpointConditions(waiting=False, prefix="endpoint")) == list("12356789")
+    assert await names(store, EndpointConditions(silent_since=499.0, prefix="endpoint-5")) == []
+    assert await names(store, EndpointConditions(silent_since=500.0, prefix="endpoint-5")) == ["5"]
+    assert await names(store, EndpointConditions(registered=True, now=1299.0)) == ["6"]
+    assert await names(store, EndpointConditions(registered=True, now=1301.0)) == [], "its lifetime is over"
+    assert len(await names(store, EndpointConditions(registered=False, now=1299.0))) == 9
+    assert await names(store, EndpointConditions(provisioning=frozenset({State.FAILED, State.READY}))) == ["7", "8"]
+    assert len(await names(store, EndpointConditions(provisioning=frozenset({State.WANTED})))) == 8
+    assert await names(store, EndpointConditions(names=frozenset({"lora", "endpoint-2", "nobody"}))) == ["2", "lora"]
+    assert await names(store, EndpointConditions(names=frozenset({"lora", "endpoint-2"}), network="net")) == ["2"]
 
 
 @pytest.mark.parametrize("descending", [False, True])

@@ -17,7 +17,7 @@ from bridge.quota.usage import Usage
 from bridge.relay.model import Observation, RelayState
 from bridge.relay.registrations import Registration
 from bridge.store.access import ApiKey, AuditEntry, Role
-from bridge.store.fleet import Provisioning, ProvisioningNote, Wanted
+from bridge.store.fleet import EndpointConditions, Provisioning, ProvisioningNote
 from bridge.store.outbox import DeadLetter, EventRow, Webhook
 from bridge.store.sqlite import SqliteStore
 from bridge.store.sqlite.connection import connect_reader, connect_writer
@@ -122,7 +122,7 @@ async def test_events_keys_and_webhooks_go_on_where_they_were(file, where):
     await store.committed([Insert.of(EventRow(None, 1, 300.0, "message.outcome", "endpoint-1", "{}"))])
     assert [one.id for one in await store.outbox.events(after=0, limit=9)] == [2, 3]
     assert (await store.access.add_key(ApiKey(0, "another", Role.READ, b"d", 100.0))).id == 2
-    (standing,) = await store.fleet.page(Wanted(names=frozenset({"endpoint-1"})), limit=9)
+    (standing,) = await store.fleet.page(EndpointConditions(names=frozenset({"endpoint-1"})), limit=9)
     assert standing.provisioning.state is ProvisioningState.READY
     assert standing.uplink is not None
     await store.close()

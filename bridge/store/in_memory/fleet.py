@@ -13,16 +13,16 @@ from bridge.relay.model import RelayState
 from bridge.store.fleet import (
     UNKNOWN_PROVISIONING,
     Also,
+    EndpointConditions,
     FleetCounts,
-    Place,
+    PageEnd,
     Provisioning,
     ProvisioningChange,
     ProvisioningNote,
     Standing,
-    Wanted,
     lapses_at,
     nothing_else,
-    place_of,
+    page_end_of,
 )
 from bridge.store.in_memory.engine import Engine
 from bridge.store.in_memory.latest import latest_downlink, latest_uplink
@@ -36,25 +36,25 @@ class InMemoryFleet:
 
     async def page(
         self,
-        wanted: Wanted,
+        conditions: EndpointConditions,
         *,
         order: Order = Order.NAME,
         descending: bool = False,
-        after: Place | None = None,
+        after: PageEnd | None = None,
         limit: int,
     ) -> list[Standing]:
         def key(one: Standing) -> tuple[str | float, int]:
-            place = place_of(one, order)
-            return place.value, place.id
+            page_end = page_end_of(one, order)
+            return page_end.value, page_end.id
 
-        found = sorted(await self._wanted(wanted), key=key, reverse=descending)
+        found = sorted(await self._fulfilling(conditions), key=key, reverse=descending)
         if after is not None:
             end = after.value, after.id
             found = [one for one in found if (key(one) < end if descending else key(one) > end)]
         return found[:limit]
 
-    async def count(self, wanted: Wanted) -> int:
-        return len(await self._wanted(wanted))
+    async def count(self, conditions: EndpointConditions) -> int:
+        return len(await self._fulfilling(conditions))
 
     async def counts(self, now: float) -> FleetCounts:
         await self._store.readable()
@@ -94,9 +94,9 @@ class InMemoryFleet:
         changed = was is not after.state or after.reason
         return ProvisioningChange(record.id, record.name, was, after) if changed else None
 
-    async def _wanted(self, wanted: Wanted) -> list[Standing]:
+    async def _fulfilling(self, conditions: EndpointConditions) -> list[Standing]:
         await self._store.readable()
-        return [one for one in self._standings() if all(_conditions(one, wanted))]
+        return [one for one in self._standings() if all(_conditions(one, conditions))]
 
     def _standings(self) -> Iterable[Standing]:
         return [*map(self._standing, self._disk.records.records.values())]
@@ -118,15 +118,15 @@ def _is_registered(one: Standing, now: float) -> bool:
     return any(lapses_at(registration) > now for registration in one.registrations)
 
 
-def _conditions(one: Standing, wanted: Wanted) -> Iterable[bool]:
-    record, text = one.record, wanted.text.lower()
-    yield wanted.network in (None, record.network)
-    yield wanted.server is None or wanted.server in record.servers
-    yield wanted.enabled in (None, record.enabled)
-    yield record.name.startswith(wanted.prefix)
+def _conditions(one: Standing, conditions: EndpointConditions) -> Iterable[bool]:
+    record, text = one.record, conditions.text.lower()
+    yield conditions.network in (None, record.network)
+    yield conditions.server is None or conditions.server in record.servers
+    yield conditions.enabled in (None, record.enabled)
+    yield record.name.startswith(conditions.prefix)
     yield text in record.name.lower() or text in record.device.lower()
-    yield wanted.provisioning is None or one.provisioning.state in wanted.provisioning
-    yield wanted.registered in (None, _is_registered(one, wanted.now))
-    yield wanted.waiting in (None, one.waiting > 0)
-    yield wanted.silent_since is None or (0 if one.uplink is None else one.uplink.at) <= wanted.silent_since
-    yield wanted.names is None or record.name in wanted.names
+    yield conditions.provisioning is None or one.provisioning.state in conditions.provisioning
+    yield conditions.registered in (None, _is_registered(one, conditions.now))
+    yield conditions.waiting in (None, one.waiting > 0)
+    yield conditions.silent_since is None or (0 if one.uplink is None else one.uplink.at) <= conditions.silent_since
+    yield conditions.names is None or record.name in conditions.names

@@ -18,7 +18,7 @@ from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.quota.usage import Usage
 from bridge.relay.model import Observation, RelayState
-from bridge.store.fleet import Provisioning, Seen
+from bridge.store.fleet import LatestMessage, Provisioning
 from bridge.store.in_memory.latest import latest_downlink, latest_uplink
 from bridge.store.in_memory.tables import Tables, Undo
 
@@ -38,8 +38,8 @@ class Records:
         self._tables = tables
         self.records: dict[int, Record] = {}
         self.provisioning: dict[int, Provisioning] = {}
-        self.uplinks: dict[int, Seen] = {}  # the latest messages whose rows are gone
-        self.downlinks: dict[int, Seen] = {}
+        self.uplinks: dict[int, LatestMessage] = {}  # the latest messages whose rows are gone
+        self.downlinks: dict[int, LatestMessage] = {}
         self._keys: dict[Key, int] = {}
         self._sources: dict[str, dict[int, _Given]] = {}
         self._next_id = 1

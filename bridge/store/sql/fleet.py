@@ -14,14 +14,14 @@ from bridge.delivery.uplinks import UplinkKind
 from bridge.relay.registrations import decode
 from bridge.store.fleet import (
     Also,
+    EndpointConditions,
     FleetCounts,
-    Place,
+    LatestMessage,
+    PageEnd,
     Provisioning,
     ProvisioningChange,
     ProvisioningNote,
-    Seen,
     Standing,
-    Wanted,
     nothing_else,
 )
 from bridge.store.order import Order
@@ -84,15 +84,15 @@ class SqlFleet:
 
     async def page(
         self,
-        wanted: Wanted,
+        conditions: EndpointConditions,
         *,
         order: Order = Order.NAME,
         descending: bool = False,
-        after: Place | None = None,
+        after: PageEnd | None = None,
         limit: int,
     ) -> list[Standing]:
         await self._fold_if_many()
-        condition, values = _condition(wanted)
+        condition, values = _condition(conditions)
         key, way, beyond = _ORDERS[order], "DESC" if descending else "ASC", "<" if descending else ">"
         if after is not None:
             condition += f" AND ({key}, e.id) {beyond} (:value, :id)"
@@ -105,9 +105,9 @@ class SqlFleet:
             lambda reader: [*map(_standing, reader.connection.execute(sql, {**values, "limit": limit}))]
         )
 
-    async def count(self, wanted: Wanted) -> int:
+    async def count(self, conditions: EndpointConditions) -> int:
         await self._fold_if_many()
-        condition, values = _condition(wanted)
+        condition, values = _condition(conditions)
         sql = f"{_YOUNG} SELECT count(*) FROM endpoint e {_JOINED} WHERE {condition}"  # noqa: S608  # our own text
         return await self._store.reads.ask(lambda reader: int(value_of(reader.connection, sql, values)))
 
@@ -170,7 +170,7 @@ def _keep(connection: Connection, table: str, last: int, found: dict[int, tuple[
     connection.execute(f"UPDATE activity_mark SET {table} = ? WHERE {table} < ?", (last, last))  # noqa: S608  # as above
 
 
-def _condition(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+def _condition(conditions: EndpointConditions) -> tuple[str, dict[str, Any]]:
     where = ["TRUE"]
     values: dict[str, Any] = {}
 
@@ -178,27 +178,27 @@ def _condition(wanted: Wanted) -> tuple[str, dict[str, Any]]:
         where.append(condition)
         values.update(bound)
 
-    if wanted.network is not None:
-        also("e.network = :network", network=wanted.network)
-    if wanted.server is not None:
-        also("EXISTS (SELECT 1 FROM json_each(e.servers) v WHERE v.value = :server)", server=wanted.server)
-    if wanted.enabled is not None:
-        also("e.enabled = :enabled", enabled=wanted.enabled)
-    if wanted.prefix:
-        also("substr(e.name, 1, length(:prefix)) = :prefix", prefix=wanted.prefix)
-    if wanted.text:
-        also("(instr(lower(e.name), :text) > 0 OR instr(lower(e.device), :text) > 0)", text=wanted.text.lower())
-    if wanted.provisioning is not None:
-        states = msgspec.json.encode(sorted(wanted.provisioning)).decode()
+    if conditions.network is not None:
+        also("e.network = :network", network=conditions.network)
+    if conditions.server is not None:
+        also("EXISTS (SELECT 1 FROM json_each(e.servers) v WHERE v.value = :server)", server=conditions.server)
+    if conditions.enabled is not None:
+        also("e.enabled = :enabled", enabled=conditions.enabled)
+    if conditions.prefix:
+        also("substr(e.name, 1, length(:prefix)) = :prefix", prefix=conditions.prefix)
+    if conditions.text:
+        also("(instr(lower(e.name), :text) > 0 OR instr(lower(e.device), :text) > 0)", text=conditions.text.lower())
+    if conditions.provisioning is not None:
+        states = msgspec.json.encode(sorted(conditions.provisioning)).decode()
         also(f"{_STATE} IN (SELECT v.value FROM json_each(:states) v)", states=states)  # noqa: S608  # our own text
-    if wanted.registered is not None:
-        also(f"{'' if wanted.registered else 'NOT '}coalesce({_IS_REGISTERED}, FALSE)", now=wanted.now)
-    if wanted.waiting is not None:
-        also(f"{_WAITING} {'>' if wanted.waiting else '='} 0")
-    if wanted.silent_since is not None:
-        also(f"{_UPLINK_AT} <= :silent", silent=wanted.silent_since)
-    if wanted.names is not None:
-        names = msgspec.json.encode(sorted(wanted.names)).decode()
+    if conditions.registered is not None:
+        also(f"{'' if conditions.registered else 'NOT '}coalesce({_IS_REGISTERED}, FALSE)", now=conditions.now)
+    if conditions.waiting is not None:
+        also(f"{_WAITING} {'>' if conditions.waiting else '='} 0")
+    if conditions.silent_since is not None:
+        also(f"{_UPLINK_AT} <= :silent", silent=conditions.silent_since)
+    if conditions.names is not None:
+        names = msgspec.json.encode(sorted(conditions.names)).decode()
         also("e.name IN (SELECT v.value FROM json_each(:names) v)", names=names)
     return " AND ".join(where), values
 
@@ -209,8 +209,8 @@ def _standing(row: tuple[Any, ...]) -> Standing:
         rows.record_of(row[:-_ADDED]),
         Provisioning(ProvisioningState(state), reason or "", since, retry_at),
         tuple(decode(registrations)),
-        None if uplink is None else Seen(uplink, uplink_at),
-        None if downlink is None else Seen(downlink, downlink_at),
+        None if uplink is None else LatestMessage(uplink, uplink_at),
+        None if downlink is None else LatestMessage(downlink, downlink_at),
         waiting,
     )
 
