@@ -53,6 +53,7 @@ class LearnedLimits:
         self._try_again = try_again
         self._node = node
         self._restored: dict[str, NetworkCalls] = {}
+        self._listed: set[str] = set()  # networks of which it is noted that this node has kept something
         self._lock = asyncio.Lock()  # no record is written or read while all are removed
 
     async def restore(self) -> None:
@@ -89,18 +90,20 @@ class LearnedLimits:
     async def came(self, endpoints: Mapping[str, Collection[int]], nodes: Iterable[str]) -> None:
         """Take over what other nodes have learned of devices that come to this one. Raises StoreUnavailable.
 
-        `endpoints`: by network; `nodes`: the names of all nodes that may have served them.
+        `endpoints`: by network; `nodes`: the names of the nodes that are in the cluster. Those that have left it, such
+        as the one that has just handed the devices over, are found by what they have kept.
         """
-        others = [node for node in nodes if node != self._node]
         async with self._lock:
             for name, ids in endpoints.items():
                 calls = self._calls.get(name)
                 if calls is None or self._restored.get(name) is not calls:
                     continue
                 now = moment(self._clock)
+                kept = [key async for key, _ in self._page_by_page(_nodes_of(name))]
                 found = [
                     record
-                    for node in others
+                    for node in dict.fromkeys([*nodes, *kept])
+                    if node != self._node
                     async for record in self._records(name, node, now.wall)
                     if record[0] != NETWORK and record[0] in ids
                 ]
@@ -147,7 +150,9 @@ class LearnedLimits:
     async def _keep(self, name: str, calls: NetworkCalls) -> int:
         now = moment(self._clock)
         changed = calls.limits_changed(now, AT_ONCE)
-        writes = [
+        lists = changed and self._node and name not in self._listed
+        writes = [self._put_at(_nodes_of(name), self._node, b"")] if lists else []
+        writes += [
             self._put(name, str(endpoint), None if record is None else msgspec.msgpack.encode(_Kept(now.wall, record)))
             for endpoint, record in changed.items()
         ]
@@ -155,21 +160,34 @@ class LearnedLimits:
         if failed:
             calls.limits_not_kept(changed)
             raise failed[0]
+        if lists:
+            self._listed.add(name)
         return len(changed)
 
-    async def _notes(self, network: str, node: str) -> AsyncIterator[tuple[str, bytes]]:
+    def _notes(self, network: str, node: str) -> AsyncIterator[tuple[str, bytes]]:
+        return self._page_by_page(_place(network, node))
+
+    async def _page_by_page(self, place: str) -> AsyncIterator[tuple[str, bytes]]:
         after: str | None = None
-        while page := await self._table.page(_place(network, node), "", after, PAGE):
+        while page := await self._table.page(place, "", after, PAGE):
             for key, value in page:
                 yield key, value
             after = page[-1][0]
 
     def _put(self, network: str, key: str, value: bytes | None) -> "asyncio.Future[None]":
+        return self._put_at(_place(network, self._node), key, value)
+
+    def _put_at(self, place: str, key: str, value: bytes | None) -> "asyncio.Future[None]":
         written, done = future_and_done()
-        self._table.put(_place(network, self._node), key, value, "", done)
+        self._table.put(place, key, value, "", done)
         return written
 
 
 def _place(network: str, node: str) -> str:
     """Return the name under which a node's notes are: that of no network, so that no binding meets them."""
     return f"limits of {network}" + (f" at {node}" if node else "")
+
+
+def _nodes_of(network: str) -> str:
+    """Return the name under which the nodes are listed that have kept something of a network."""
+    return f"nodes with limits of {network}"

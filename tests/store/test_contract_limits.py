@@ -183,3 +183,16 @@ async def test_what_a_node_learned_of_a_device_is_known_to_the_node_that_takes_i
     store, two = await restarted(stores, clock, "two")
     assert two.wait(7) == pytest.approx(3540.0), "its note is this node's now"
     await store.close()
+
+
+async def test_a_node_that_has_left_the_cluster_is_asked_for_what_it_has_learned_too(stores, clock):
+    """It takes its row away when its last shard is handed over, and the next holder reads a moment later."""
+    store = await stores.open()
+    one, two = Bridge(store, clock, "one"), Bridge(store, clock, "two")
+    for bridge in (one, two):
+        await bridge.limits.restore()
+    one.refused(7, wish=3600.0)
+    await one.limits.keep_last()
+    await two.limits.came({"net": {7}}, ["two"])
+    assert two.wait(7) == pytest.approx(3600.0)
+    await store.close()
