@@ -59,6 +59,7 @@ class MqttEvents:
         self._heir = False
         self._connected_at = 0.0  # on the event loop's clock
         self._answered = False  # whether the ending connection was refused with a reason
+        self._connection = 0  # number of the connection, changed in paho's thread when one begins and when it ends
         self.connected = False
         self.subscribed = False
         self.last_error = ""  # why there is no connection or subscription; empty if both exist
@@ -168,6 +169,7 @@ class MqttEvents:
     # In paho's thread
 
     def _on_connect(self, client: paho.Client, _user: Any, flags: paho.ConnectFlags, reason: Any, _more: Any) -> None:
+        self._connection += 1
         if reason.is_failure:
             self._in_loop(self._refused_connection, str(reason))
             return
@@ -191,10 +193,11 @@ class MqttEvents:
                 self._in_loop(self._has_subscribed)
 
     def _on_disconnect(self, _client: paho.Client, _user: Any, _flags: Any, reason: Any, _more: Any) -> None:
+        self._connection += 1
         self._in_loop(self._disconnected, str(reason))
 
     def _on_message(self, _client: paho.Client, _user: Any, message: paho.MQTTMessage) -> None:
-        self._in_loop(self._begin, message)
+        self._in_loop(self._begin, message, self._connection)
 
     def _in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -258,20 +261,24 @@ class MqttEvents:
         self._count("lorawan_mqtt_refusals")
         log.error("the broker refuses the connection: %s", reason, extra={"sample": "mqtt refuses"})
 
-    def _begin(self, message: paho.MQTTMessage) -> None:
+    def _begin(self, message: paho.MQTTMessage, connection: int) -> None:
         if self._stopping:
             return
-        task = self._loop.create_task(self._work(message))
+        task = self._loop.create_task(self._work(message, connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, message: paho.MQTTMessage) -> None:
-        """Commit an event, then acknowledge it; while the store is down, neither."""
+    async def _work(self, message: paho.MQTTMessage, connection: int) -> None:
+        """Commit an event, then acknowledge it over the connection on which it came; while the store is down, neither.
+
+        On a later connection its packet identifier may be that of another event, which is not committed yet. The broker
+        sends what it misses an acknowledgement for again (MQTT 5, 4.4), or has forgotten it with the session.
+        """
         kind = message.topic.rpartition("/")[2]
         pause = _RETRY
         # What was made before the connection may have waited at the broker, however much of that there is.
         within = 0.0 if self._heir else self._loop.time() - self._connected_at
-        while True:
+        while not self._comes_again(message, connection):
             try:
                 await self._take(kind, bytes(message.payload), within=within)
             except NotificationError as error:
@@ -293,13 +300,22 @@ class MqttEvents:
                 log.exception("event dropped: a bug in the bridge")
                 self._count("lorawan_internal_errors")
             break
+        else:
+            return
         self.taken += 1
         if message.qos == 0:
             if not self.lower_qos and self.connections > 1:
                 self._missed()  # only now it is certain that nothing was kept during the outages before
             self.lower_qos += 1
-        if self._client is not None:
+        if self._client is not None and connection == self._connection:
             self._client.ack(message.mid, message.qos)
+
+    def _comes_again(self, message: paho.MQTTMessage, connection: int) -> bool:
+        """Return whether the broker sends an event again over a new connection: then the earlier one waits no more.
+
+        Else each new connection would add all events that wait while the store is down.
+        """
+        return message.qos > 0 and connection != self._connection and self.connected and self.session_present
 
     async def _passed_on(self, kind: str, message: paho.MQTTMessage, elsewhere: NotServedHere) -> bool:
         """Commit an event for the node that serves its device; return whether that was done."""
