@@ -327,7 +327,7 @@ class CallbackListener:
                 return
             self._await(request, reply, work)
         except Exception as error:  # noqa: BLE001  # each is answered
-            self._fail(reply, error)
+            self._fail(request, reply, error)
 
     def _await(self, request: Request, reply: Reply, work: Awaitable[Answer | None]) -> None:
         if isinstance(work, Commit) and not work.done():
@@ -370,13 +370,16 @@ class CallbackListener:
         elif isinstance(error, NotServedHere) and self.pass_on is not None:
             self._await(request, reply, self._passed_on(self.pass_on, request, error.shard))
         else:
-            self._fail(reply, error)
+            self._fail(request, reply, error)
 
     def _succeed(self, reply: Reply, answer: Answer | None) -> None:
         self.taken += 1
         reply(answer or self.terms.success)
 
-    def _fail(self, reply: Reply, error: BaseException) -> None:
+    def not_kept(self, request: Request) -> None:
+        """Called when a request is answered 503: for callers that do not send it again."""
+
+    def _fail(self, request: Request, reply: Reply, error: BaseException) -> None:
         if isinstance(error, NotificationError | UnknownDevice):
             kind = "unknown_device" if isinstance(error, UnknownDevice) else "refused"
             self.terms.count(f"{self.terms.names.messages}_{kind}")
@@ -387,6 +390,7 @@ class CallbackListener:
         elif isinstance(error, StoreUnavailable):
             self.terms.count(f"{self.terms.names.messages}_store_unavailable")
             log.warning("callback answered 503: %s", error, extra={"sample": f"{self.terms.names.messages} store"})
+            self.not_kept(request)
             reply(problem(503, "cannot be stored now; send it again later", _AGAIN_LATER))
         else:
             self.terms.count(self.terms.names.internal)

@@ -59,6 +59,7 @@ from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.south import SouthProfiles
 from bindings.lorawan.standings import Standings
+from bindings.lorawan.unkept import Unkept
 from bindings.lorawan.uplinks import Uplinks
 from bindings.lorawan.wanted import Abp, Wanted, read_wanted
 from bindings.lorawan.watch import Watch
@@ -123,6 +124,7 @@ class LorawanBinding:
         self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, records, provider, outstanding, events)
         self._watch = Watch(provider, self._catch_up, self._profiles, events)
         self._outages = Outages(memory, self._catch_up.all_devices, events.now)
+        self._unkept = Unkept(events.check_served, self._catch_up.device_came, self._outages.tell)
         self._standings = Standings(provider, records, outstanding, clock, events)
         await provider.open()
         try:
@@ -137,6 +139,7 @@ class LorawanBinding:
             self._reconciler.check_lingering(),
             self._standings.run(),
             self._outages.run(),
+            self._unkept.run(),
             self._write_forever(),
         )
         self._tasks = [asyncio.create_task(one) for one in work]
@@ -172,6 +175,8 @@ class LorawanBinding:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._unkept.stop()
+        await self._outages.stop()
         await self._catch_up.stop()
         await self._profiles.stop()
         await self._calls.finish()
@@ -196,6 +201,11 @@ class LorawanBinding:
     def take(self, event: NetworkEvent, *, within: float = inf) -> Awaitable[None]:
         """Commit an event. Raises StoreUnavailable or NotServedHere, now or when awaited."""
         return self._inbound.take(event, within=within)
+
+    def lost(self, device: str) -> None:
+        """An event was not committed, and does not come again: the node that serves the device reads its history."""
+        if self._calls.open:
+            self._unkept.put(device)
 
     def missed(self) -> None:
         """Events may have been lost: read the histories of all devices, on all nodes."""

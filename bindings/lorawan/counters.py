@@ -12,8 +12,8 @@ COUNTERS = {
     "lorawan_events_cut_off": "Connections to the event listener that were closed within a request.",
     "lorawan_events_malformed": "Connections to the event listener that were refused: malformed HTTP.",
     "lorawan_events_refused": "Events answered 4xx: not events of ChirpStack v4.",
-    "lorawan_events_store_unavailable": "Events that could not be stored: answered 503, or not acknowledged to the "
-    "broker.",
+    "lorawan_events_store_unavailable": "Events that were not stored: answered 503, and read from the history later; "
+    "or not acknowledged to the broker, which keeps them.",
     "lorawan_events_too_large": "Connections to the event listener that were refused: body too large.",
     "lorawan_events_too_many": "Connections to the event listener that were refused: too many connections.",
     "lorawan_events_too_slow": "Connections to the event listener that were refused: request too slow.",

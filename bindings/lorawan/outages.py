@@ -48,12 +48,23 @@ class Outages:
                 async with asyncio.timeout(EVERY):
                     await self._to_tell.wait()
 
+    async def stop(self) -> None:
+        """Tell what was not told yet, if that is possible now; `run` has ended."""
+        if self._to_tell.is_set():
+            with contextlib.suppress(StoreUnavailable):
+                await self._memory.put(_KEY, self._what)
+
+    @property
+    def _what(self) -> bytes:
+        return f"{self._memory.node} {self._now()!r}".encode()
+
     async def _told(self) -> bytes:
-        told = f"{self._memory.node} {self._now()!r}".encode()
+        told = self._what
         try:
             await self._memory.put(_KEY, told)
-        except StoreUnavailable:
+        except BaseException as error:
             self._to_tell.set()
-            await asyncio.sleep(EVERY)
+            if isinstance(error, StoreUnavailable):
+                await asyncio.sleep(EVERY)
             raise
         return told

@@ -93,6 +93,9 @@ class Sink(Protocol):
         StoreUnavailable; NotServedHere, which is one, if another node serves the device: then pass the event on.
         """
 
+    def lost(self, device: str) -> None:
+        """Called when an event about a device was not committed, and the network server does not bring it again."""
+
     def missed(self) -> None:
         """Called when events may have been lost."""
 

@@ -1,7 +1,7 @@
 """The listener for ChirpStack's HTTP integration: one URL with an unguessable path; `?event=` is the event type.
 
-ChirpStack posts each event once and only logs the answer, so a refusal only informs people; lost
-events are recovered by `StreamDeviceEvents`.
+ChirpStack posts each event once and only logs the answer, so a refusal only informs people. What was answered 503
+is read from the device's history (`StreamDeviceEvents`) afterwards.
 """
 
 import hmac
@@ -22,17 +22,29 @@ _OK = Answer(200)
 
 
 class HttpEvents(CallbackListener):
-    """Takes events for `take`; `count` increments a counter for operators."""
+    """Takes events for `take`; `count` increments a counter for operators.
 
-    def __init__(self, settings: Http, take: Take, count: Callable[[str], None], limits: Limits | None = None) -> None:
+    `lost` is called with the kind and body of an event that is answered 503.
+    """
+
+    def __init__(
+        self,
+        settings: Http,
+        take: Take,
+        count: Callable[[str], None],
+        limits: Limits | None = None,
+        lost: Callable[[str, bytes], None] = lambda _kind, _body: None,
+    ) -> None:
         super().__init__(NAMES, settings, self._event, count, success=_OK, limits=limits)
         self.take_event = take
+        self.lost_event = lost
 
     def become(self, other: CallbackListener, secret: str, overlap: float) -> None:
         """Be as another one that was prepared for: see CallbackListener."""
         super().become(other, secret, overlap)
         if isinstance(other, HttpEvents):
             self.take_event = other.take_event
+            self.lost_event = other.lost_event
         self.terms = replace(self.terms, doors={"": self._event})
 
     def take_kept(self, post: Post) -> Awaitable[Answer | None]:
@@ -42,6 +54,9 @@ class HttpEvents(CallbackListener):
     def proof(self, probe: str) -> bytes:
         """Return the answer to a self-check: only who knows the path of the URL can give it, such as another node."""
         return hmac.digest(self.url.rpartition("/")[2].encode(), probe.encode(), "sha256").hex().encode()
+
+    def not_kept(self, request: Request) -> None:
+        self.lost_event(first_in(request.query, "event"), request.body)
 
     def _event(self, request: Request) -> Awaitable[Answer | None]:
         query = request.query

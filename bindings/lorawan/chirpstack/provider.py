@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from math import inf
 from typing import Any
 
@@ -43,7 +43,7 @@ class ChirpStack:
         self.http: HttpEvents | None = None
         self.mqtt: MqttEvents | None = None
         if settings.events == "http":
-            self.http = HttpEvents(settings.http, self._take, self._count)
+            self.http = HttpEvents(settings.http, self._take, self._count, lost=self._lost)
         else:
             self.mqtt = self._subscription()
         self._inherited: HttpEvents | None = None  # an earlier instance's listener, until `listen`
@@ -178,6 +178,15 @@ class ChirpStack:
         if code:
             self._count("lorawan_log_events", code=code)
         return event
+
+    def _lost(self, kind: str, body: bytes) -> None:
+        """Note that an event was not committed, which ChirpStack does not post again."""
+        if self._sink is None:
+            return
+        with suppress(NotificationError):
+            application, event, _ = events.read(kind, body)
+            if event is not None and self._settings.application_id in ("", application):
+                self._sink.lost(event.device)
 
     def _missed(self) -> None:
         if self._sink is not None:
