@@ -140,7 +140,7 @@ class Answer(CoapDownlink):
     port: Fixed[str | None] = None  # the application port of that uplink; None: the network's usual
 
     @classmethod
-    def made(
+    def new(
         cls,
         id_: int,
         endpoint: int,
@@ -184,7 +184,7 @@ class Trigger(CoapDownlink):
     KIND: ClassVar[Kind] = Kind.TRIGGER
 
     @classmethod
-    def made(
+    def new(
         cls,
         id_: int,
         endpoint: int,

@@ -81,7 +81,7 @@ class Verdict(CoapUplink):
     downlink: Fixed[int]  # id of the request
 
     @classmethod
-    def given(
+    def new(
         cls,
         id_: int,
         endpoint: int,

@@ -161,7 +161,7 @@ def _request(step: Step, coap: Message, digest: bytes, duplicate_key: str | None
     name = operation.of_device(coap, [registration.told for registration in state.registrations])
     server = server_of(step, coap, name, at_port)
     if name == "OSCORE":
-        secured.seen(step)
+        secured.record_unreadable(step)
     # The device repeats its message from when it was heard; the time that a server may be down counts from when the
     # bridge took it: now, or when it was put into the inbox.
     expires_at = (

@@ -227,7 +227,7 @@ def _accept(step: Step, server: str, message: Message, observe: int | None) -> S
     state = step.state
     name = operation.of_server(message)
     if name == "OSCORE":
-        secured.seen(step)
+        secured.record_unreadable(step)
     profile = profile_of(step, server)
     if message.has_option_from(OptionNumber.BLOCK1):
         slow = transfer_times.too_slow(step, message, profile)

@@ -44,7 +44,7 @@ def from_device(
         return
     server = (at_port or state.endpoint.servers[0]).key
     endpoint = state.endpoint
-    secured.seen(step)
+    secured.record_unreadable(step)
     row = OpaqueUplink.received(
         step.work.new_id(), endpoint.id, endpoint.shard, step.heard_at, server, data, digest, duplicate_key
     )
@@ -80,7 +80,7 @@ def _earlier_parts(step: Step, server: str) -> Iterator[client_hello.Part]:
 
 def from_server(step: Step, server: str, data: bytes) -> None:
     """Queue a server's datagram, in pieces if it does not fit; drop it if it cannot be queued."""
-    secured.seen(step)
+    secured.record_unreadable(step)
     largest = step.south.max_downlink
     if largest is not None and largest < ROOM_OF_ENDS:
         _through_a_small_network(step, server, data, largest)

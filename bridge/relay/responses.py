@@ -32,7 +32,7 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
     elif observation is not None and message.type is not ACK:
         _notification(step, observation, message, digest, duplicate_key)
     elif row is not None and (is_answer or not waits) and not _notifies_after_the_end(row, message):
-        _late(step, row, message, digest, duplicate_key)
+        _record_late(step, row, message, digest, duplicate_key)
     else:
         _refuse(step, message)
 
@@ -70,7 +70,7 @@ def _notifies_after_the_end(row: ServerRequest, message: Message) -> bool:
     return began and message.type is not ACK and message.option(OptionNumber.OBSERVE) is not None
 
 
-def _take(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> Response:
+def _store(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> Response:
     endpoint = step.state.endpoint
     response = Response.received(
         step.work.new_id(),
@@ -97,9 +97,9 @@ def _take(step: Step, row: ServerRequest, message: Message, digest: bytes, dupli
 def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
     """Record that the device responded: any state that is not an outcome becomes RESPONDED (R7)."""
     if row.answered:
-        _late(step, row, message, digest, duplicate_key)
+        _record_late(step, row, message, digest, duplicate_key)
         return
-    up = _take(step, row, message, digest, duplicate_key)
+    up = _store(step, row, message, digest, duplicate_key)
     following = None if row.split_from is None else transfers.next_part(row, message)
     ends_early = following is None and transfers.ends_early(row, message)
     further = direct.next_block(row, message) if row.is_direct and following is None and not ends_early else None
@@ -118,7 +118,7 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
     elif ends_early and not row.is_direct and transfers.is_of_last_block(row):
         toward_server.settle(step, up, _U.REPLACED, ENDS_EARLY)
         step.state.deliveries.answered(row, _S.RESPONDED, step.work, reason)
-        verdict.give(step, row, Code.BAD_GATEWAY)
+        verdict.answer_instead(step, row, Code.BAD_GATEWAY)
     else:
         observations.follow(step, row, message)
         row.answered = True
@@ -131,12 +131,12 @@ def _responded(step: Step, row: ServerRequest, message: Message, digest: bytes, 
         toward_device.acknowledge(step, up, message.mid)
 
 
-def _late(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
+def _record_late(step: Step, row: ServerRequest, message: Message, digest: bytes, duplicate_key: str | None) -> None:
     """Record a late answer, for which nobody waits; an observation that it began is cancelled (R12)."""
     if row.over and (row.state is _S.RESPONDED or row.late):
         _answered_before(step, row, message)
         return
-    up = _take(step, row, message, digest, duplicate_key)
+    up = _store(step, row, message, digest, duplicate_key)
     toward_server.settle(step, up, _U.EXPIRED, "late: the server no longer waited")
     row.late = True
     step.effect(Count("late_responses"))

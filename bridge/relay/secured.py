@@ -3,14 +3,14 @@
 from bridge.relay.state import Step
 
 
-def seen(step: Step) -> None:
+def record_unreadable(step: Step) -> None:
     """Record that the device, or a server of it, sent something that only the other end can read."""
     relay = step.state.relay
     if relay is None or not relay.secured:
         step.relay_row().secured = True
 
 
-def is_plain(step: Step) -> None:
+def record_plain_text(step: Step) -> None:
     """Record that the device has registered in plain text: whatever it did before, it is not secured now."""
     if step.state.relay is not None and step.state.relay.secured:
         step.relay_row().secured = False

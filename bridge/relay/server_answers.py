@@ -100,7 +100,7 @@ def _registered(step: Step, row: DeviceRequest, asked: Message, message: Message
     relay.registrations = [*others, begun]
     relay.refuse_update = False
     observations.end_all(step, row.server)
-    secured.is_plain(step)
+    secured.record_plain_text(step)
     if step.state.endpoint.wake is not None:
         waking.note_register(step, row.body)
     return message.body if told == location else with_path(message, OptionNumber.LOCATION_PATH, told)

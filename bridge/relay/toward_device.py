@@ -95,7 +95,7 @@ def _answer(
     if not _make_room(step):
         return
     received = uplink.received_at if uplink is not None else step.wall
-    row = Answer.made(
+    row = Answer.new(
         step.work.new_id(),
         state.endpoint.id,
         state.endpoint.shard,

@@ -48,7 +48,7 @@ def ended(step: Step) -> None:
         if type(row) is ServerRequest and not row.answered and row.state is not _S.RESPONDED:
             if row.is_direct and row.priority >= CONTINUES:
                 row.reason = f"{row.reason} {_came_before(row)}".lstrip()
-            give(step, row, _CODES[row.state])
+            answer_instead(step, row, _CODES[row.state])
 
 
 def _came_before(row: ServerRequest) -> str:
@@ -61,11 +61,11 @@ def unanswered_in_time(step: Step, rows: list[Downlink]) -> None:
     for row in rows:
         if type(row) is ServerRequest and not row.answered and row.answer_by <= step.wall:
             step.effect(Count("patience_ended", row.state.value))
-            give(step, row, Code.GATEWAY_TIMEOUT)
+            answer_instead(step, row, Code.GATEWAY_TIMEOUT)
 
 
-def give(step: Step, row: ServerRequest, code: int) -> None:
-    """Answer a request instead of the device, or do not answer if the profile or OSCORE asks for that."""
+def answer_instead(step: Step, row: ServerRequest, code: int) -> None:
+    """Answer a request in place of the device; send nothing if the profile or OSCORE asks for silence."""
     _answered(step, row)
     if row.is_direct:
         return  # the outcome itself says it
@@ -87,7 +87,7 @@ def give(step: Step, row: ServerRequest, code: int) -> None:
         text += f" {_PARTS_ARRIVED}"
     if row.operation == "OSCORE":
         text = ""
-    verdict = _take(step, row, row.north_token)
+    verdict = _new_for_request(step, row, row.north_token)
     toward_server.respond(step, row, verdict, code, encode_body(options, text.encode()))
 
 
@@ -104,21 +104,21 @@ def _answered(step: Step, row: ServerRequest) -> None:
 
 def observation_ended(step: Step, observation: Observation) -> None:
     """Tell a server that an observation ended: it was replaced, since no notification came for long (R30)."""
-    verdict = _made(
+    verdict = _new(
         step, observation.server, "Observe", step.wall + step.state.policy.long_ttl, observation.north_token, NO_REQUEST
     )
     step.effect(Count("observations_ended", "unheard"))
     toward_server.send_verdict(step, verdict, Code.SERVICE_UNAVAILABLE, encode_body([], b"the observation made way"))
 
 
-def _take(step: Step, row: ServerRequest, north_token: bytes) -> Verdict:
+def _new_for_request(step: Step, row: ServerRequest, north_token: bytes) -> Verdict:
     expires_at = max(row.answer_by, step.wall) + profile_of(step, row.server).margin + RETRY_LATER
-    return _made(step, row.server, row.operation, expires_at, north_token, row.id)
+    return _new(step, row.server, row.operation, expires_at, north_token, row.id)
 
 
-def _made(step: Step, server: str, operation: str, expires_at: float, north_token: bytes, downlink: int) -> Verdict:
+def _new(step: Step, server: str, operation: str, expires_at: float, north_token: bytes, downlink: int) -> Verdict:
     endpoint = step.state.endpoint
-    verdict = Verdict.given(
+    verdict = Verdict.new(
         step.work.new_id(),
         endpoint.id,
         endpoint.shard,
@@ -137,10 +137,10 @@ def _made(step: Step, server: str, operation: str, expires_at: float, north_toke
 def reset(step: Step, row: ServerRequest) -> None:
     """Relay the device's Reset: as a Reset if the request is not acknowledged yet, else as 5.02 (R18)."""
     if step.state.empty_ack_due.pop(row.id, None) is None:
-        give(step, row, Code.BAD_GATEWAY)
+        answer_instead(step, row, Code.BAD_GATEWAY)
         return
     _answered(step, row)
-    verdict = _take(step, row, b"")  # stored: a retransmission gets it again (R4)
+    verdict = _new_for_request(step, row, b"")  # stored: a retransmission gets it again (R4)
     verdict.coap_type, verdict.north_mid = RST, row.north_mid
     datagram = to_server(verdict)
     step.state.exchanges.replied(verdict, datagram)

@@ -82,7 +82,7 @@ def asked(step: Step, event: TriggerAsked) -> None:
         step.effect(Count("wake_ups_under_way"))
         return
     path = (_SERVER_OBJECT, str(event.instance), str(event.resource))
-    row = Trigger.made(
+    row = Trigger.new(
         step.work.new_id(),
         state.endpoint.id,
         state.endpoint.shard,

@@ -48,7 +48,7 @@ def messages(attempts: list[Attempt]) -> list[Downlink]:
         1, 1, 0, 0.0, "Execute", False, 160.0, b"", 0, 2, 1, b"", "srv", 1, b"", None, 0, 115.0
     )
     read = ServerRequest.accepted(1, 1, 0, 0.0, "Read", True, 160.0, b"", 0, 1, 1, b"", "srv", 1, b"", None, 0, 115.0)
-    answer = Answer.made(1, 1, 0, 0.0, "Acknowledgement", 160.0, b"", 2, 0, 1, b"", None)
+    answer = Answer.new(1, 1, 0, 0.0, "Acknowledgement", 160.0, b"", 2, 0, 1, b"", None)
     rows: list[Downlink] = [once, read, answer, OpaqueDownlink.accepted(1, 1, 0, 0.0, 160.0, b"", "srv")]
     for row in rows:
         row.attempts.extend(attempts)

@@ -495,8 +495,8 @@ MUTATIONS = [
     Mutation(
         "a late answer is forwarded",
         "_responded",
-        "if $row.answered:\n    _late(...)\n    return",
-        "if $row.late:\n    _late(...)\n    return",
+        "if $row.answered:\n    _record_late(...)\n    return",
+        "if $row.late:\n    _record_late(...)\n    return",
         RELAY + "test_r12_late.py" + " " + RELAY + "test_r10_deadlines.py",
     ),
     Mutation(
@@ -592,7 +592,7 @@ MUTATIONS = [
     ),
     Mutation(
         "OSCORE messages are answered with errors that servers drop",
-        "give",
+        "answer_instead",
         '$row.operation == "OSCORE" and $code != Code.SERVICE_UNAVAILABLE',
         '$row.operation == "none" and $code != Code.SERVICE_UNAVAILABLE',
         RELAY + "test_r26_r27_protected.py",

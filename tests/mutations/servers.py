@@ -164,7 +164,7 @@ MUTATIONS = [
     Mutation(
         "an answer that comes too late is that to the next request under the same token",
         "_responded",
-        "if row.answered:\n    _late(...)\n    return",
+        "if row.answered:\n    _record_late(...)\n    return",
         "pass",
         BAD_BLOCKS,
     ),

@@ -63,7 +63,7 @@ async def test_the_latest_messages_and_what_waits_are_told(store: Store, downlin
         store,
         uplink(ids[0], received_at=110.0),
         uplink(ids[1], received_at=120.0, state=UplinkState.FORWARDED, finished_at=121.0, keep_until=400.0),
-        Verdict.given(ids[2], 1, 0, 130.0, "leshan", "Read", None, b"", 1),
+        Verdict.new(ids[2], 1, 0, 130.0, "leshan", "Read", None, b"", 1),
         downlink(ids[3], accepted_at=140.0),
         downlink(ids[4], accepted_at=150.0, **over),
         downlink(ids[5], endpoint=2, accepted_at=160.0),

@@ -28,9 +28,9 @@ def same(left, right):
 async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
     given = [
         downlink(store.next_id(), observe=0, late=True, attempts=ATTEMPTS),
-        Answer.made(store.next_id(), 1, 0, 100.0, "Acknowledgement", 500.0, b"", 2, 0, 9, b"", 5),
+        Answer.new(store.next_id(), 1, 0, 100.0, "Acknowledgement", 500.0, b"", 2, 0, 9, b"", 5),
         OpaqueDownlink.accepted(store.next_id(), 1, 0, 100.0, 500.0, b"\x17\xfe\xfd", "leshan"),
-        Trigger.made(store.next_id(), 1, 0, 100.0, "Registration Update Trigger", 500.0, b"\xb11", 2, 9),
+        Trigger.new(store.next_id(), 1, 0, 100.0, "Registration Update Trigger", 500.0, b"\xb11", 2, 9),
         uplink(store.next_id(), reply_type=2, reply_mid=3, reply_downlink=2, expires_at=900.0),
         DeviceRequest.received(
             store.next_id(),
@@ -55,7 +55,7 @@ async def test_every_row_comes_back_as_it_was(store, downlink, uplink, report):
         Response.received(
             store.next_id(), 1, 0, 100.0, "leshan", "Read", 900.0, 69, b"\xff1", b"n", False, 4, b"s", b"d3", "k3", 1
         ),
-        Verdict.given(store.next_id(), 1, 0, 100.0, "leshan", "Read", 900.0, b"n", 1),
+        Verdict.new(store.next_id(), 1, 0, 100.0, "leshan", "Read", 900.0, b"n", 1),
         OpaqueUplink.received(store.next_id(), 1, 0, 100.0, "leshan", b"\x16\xfe\xfd", b"d4", None),
         report(store.next_id()),
         Observation(1, b"\x05", 0, "leshan", b"\x01\x02", 100.0, ObservationState.ACTIVE),
@@ -251,8 +251,8 @@ async def test_answers_to_requests_are_found(store, downlink):
         None,
         asked[0].id,
     )
-    verdict = Verdict.given(store.next_id(), 1, 0, 90.0, "leshan", "Read", 500.0, b"\x01", asked[0].id)
-    other = Verdict.given(store.next_id(), 2, 0, 90.0, "leshan", "Read", 500.0, b"\x01", asked[1].id)
+    verdict = Verdict.new(store.next_id(), 1, 0, 90.0, "leshan", "Read", 500.0, b"\x01", asked[0].id)
+    other = Verdict.new(store.next_id(), 2, 0, 90.0, "leshan", "Read", 500.0, b"\x01", asked[1].id)
     await store.committed([Insert.of(row) for row in (*asked, late, verdict, other)])
     assert [row.id for row in await store.reads.answers([asked[0], asked[2]])] == [late.id, verdict.id]
     assert {row.id for row in await store.reads.answers(asked)} == {late.id, verdict.id, other.id}
