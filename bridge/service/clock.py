@@ -30,19 +30,23 @@ class SteadyClock:
     If the wall clock is set forward, or the machine was suspended, this clock follows. If it is set back, this clock
     goes on by the monotonic clock until the wall clock has caught up. So a deadline passes when it has passed on either
     clock.
+
+    After `set_to` it shows the time of another clock, and the machine's clock only says how fast time passes.
     """
 
-    __slots__ = ("_offset", "_seen", "_wall", "_was_set", "monotonic")
+    __slots__ = ("_machine", "_offset", "_seen", "_shift", "_takes_steps", "_was_set", "monotonic")
 
     def __init__(self, clock: Clock, was_set: Callable[[float, float], None]) -> None:
         """`was_set(by, forward)` is called when the wall clock was set by `by` seconds.
 
         `forward`: the seconds by which this clock has gone forward for that reason.
         """
-        self._wall = clock.wall
+        self._machine = clock.wall
+        self._shift = 0.0  # from the machine's wall clock to the one that is followed
+        self._takes_steps = True
         self.monotonic = clock.monotonic
         self._was_set = was_set
-        self._seen = self._wall() - self.monotonic()  # from the monotonic clock to the wall clock, when last noticed
+        self._seen = self._machine() - self.monotonic()  # from the monotonic clock to the wall clock, when last noticed
         self._offset = self._seen  # the largest so far: from the monotonic clock to the time of this clock
 
     @property
@@ -50,13 +54,26 @@ class SteadyClock:
         """Return how many seconds this clock is ahead of the machine's wall clock, since that was set back."""
         return max(self._offset - self._seen, 0.0)
 
+    def set_to(self, wall: float) -> None:
+        """Show the time `wall` now. From now on no change of the machine's clock by `NOTICED` or more is followed.
+
+        Call it before anybody has read this clock, since its time may go back.
+        """
+        self._shift = wall - self._machine()
+        self._seen = self._offset = wall - self.monotonic()
+        self._takes_steps = False
+
+    def machine(self) -> float:
+        """Return the machine's wall time."""
+        return self._machine()
+
     def wall(self) -> float:
         return self.moment().wall
 
     def moment(self) -> Now:
         """Return the current time on both clocks."""
         wall = (
-            self._wall()
+            self._machine() + self._shift
         )  # first: if the process is stopped between the two reads, the clock seems to be set back, which does no harm
         monotonic = self.monotonic()
         offset = wall - monotonic
@@ -68,9 +85,13 @@ class SteadyClock:
 
     def _notice(self) -> None:
         """Read the clocks again, since the process may have been stopped between two reads, and report a change."""
-        seen = self._wall() - self.monotonic()
+        seen = self._machine() + self._shift - self.monotonic()
         by = seen - self._seen
         if abs(by) < NOTICED:
+            return
+        if not self._takes_steps:
+            self._shift -= by
+            self._was_set(by, 0.0)
             return
         forward = max(seen - self._offset, 0.0)
         self._seen = seen

@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from bridge.cluster.contract import ShardFollower
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.requests import OwnerRequests
+from bridge.cluster.shards import NodeShards
 from bridge.config import WAKE_UPS, Config
 from bridge.config.store_keys import store_seal
 from bridge.metrics import Metrics
+from bridge.service.clock import SteadyClock
 from bridge.service.inbox import InboxWork
 from bridge.service.new_endpoints import NewEndpoints
 from bridge.service.node import Chore, Node
 from bridge.service.node_agreement import NodeAgreement
-from bridge.service.node_clock import NodeClock
+from bridge.service.node_clock import NodeClock, keep_the_databases_time
 from bridge.service.node_inbox import NodeInbox
 from bridge.service.other_nodes import LostNodes, WorkForAllNodes
 from bridge.service.owner_requests import CarryOut, OwnerWork
@@ -25,6 +27,18 @@ from bridge.service.shard_limits import ShardLimits
 from bridge.service.shard_links import ClosesLinks, OpensLinks
 from bridge.service.shard_sending import ShardSending
 from bridge.service.tasks import Tasks
+from bridge.store.contract import Store
+
+
+async def shards_of(config: Config, store: Store, clock: SteadyClock) -> NodeShards | None:
+    """Return the shards of a node of a cluster, none yet, and set the clock by the database's; else None.
+
+    Call it before anything reads the clock. Raises StoreUnavailable.
+    """
+    if not isinstance(store, ClusterLedger):
+        return None
+    await keep_the_databases_time(clock, store)
+    return NodeShards(config.cluster.name)
 
 
 async def node_of(
@@ -44,7 +58,7 @@ async def node_of(
     """Return the node whose parts these are; its `run` takes shards, and `tasks` has what goes on beside.
 
     `looked` is called after each look at the cluster. `carry_out` carries out what was asked of other nodes,
-    in `requests`. `wall` is the clock by which deadlines are kept. `answered` is
+    in `requests`. `wall` is the machine's wall clock. `answered` is
     called whenever a node has answered a request of another one.
 
     Raises StoreUnavailable.

@@ -11,7 +11,6 @@ from typing import Any
 
 from bindings.contract import Binding
 from bridge.cluster.ledger import ClusterLedger
-from bridge.cluster.shards import NodeShards
 from bridge.config import Config, checked
 from bridge.config.difference import Difference
 from bridge.config.store_keys import store_seal
@@ -37,7 +36,7 @@ from bridge.service.direct import DirectRequests
 from bridge.service.gauges import FleetGauges, watch_build, watch_calls, watch_networks, watch_north, watch_store
 from bridge.service.history import counters, sample_each_minute
 from bridge.service.inbox import InboxWork
-from bridge.service.joining import node_of
+from bridge.service.joining import node_of, shards_of
 from bridge.service.networks import status_of
 from bridge.service.node import Chore, Node
 from bridge.service.owner_requests import AskOwners
@@ -142,7 +141,7 @@ class Service:
             raise
 
     async def _start(self, store: Store) -> None:
-        shards = NodeShards(self.config.cluster.name) if isinstance(store, ClusterLedger) else None
+        shards = await shards_of(self.config, store, self.clock)
         building = built(
             self.config,
             self.clock,
@@ -171,7 +170,7 @@ class Service:
             owners = AskOwners(requests, self.metrics.count)
             self._node = await node_of(
                 self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked, self._carry_out,
-                requests, self.clock.wall, owners.tell,
+                requests, self.clock.machine, owners.tell,
             )  # fmt: skip
             self._owners = owners
             self._keeping = asyncio.create_task(self._node.run())

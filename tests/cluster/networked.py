@@ -51,6 +51,8 @@ ZONE = "/3/0/15"  # which each Write sets to another value
 SERVED_AGAIN = 8.0  # seconds: a lease and 3 s
 PATIENCE = 120.0  # seconds that a request may wait on a busy machine
 SAMPLE = 6  # endpoints of a dead node that are asked until they answer
+UPLINK = "id, operation, state, reason, acknowledged, north_mid, received_at, finished_at, keep_until"
+NOT_FORWARDED = ("EXPIRED", "REJECTED")  # outcomes with which a Send may end (docs/guarantees.md)
 QUIET, BUSY = (1.0, 1.0, 2.0), (0.1, 0.2, 0.5)
 """Seconds between two Executes and Writes, two Sends over NIDD, two Sends over LoRaWAN: without and with load."""
 
@@ -388,6 +390,48 @@ class Networked:
         """Return the serial numbers that the server has got."""
         return {str(record["value"]) for one in await self.server.get("/sends") for record in one["records"]}
 
+    async def _all_arrived(self, posted: set[str]) -> list[str]:
+        """Require that the server has each acknowledged Send, or the ledger says why not; return those that ended so.
+
+        Of each other one it is told what the ledger has, and what the server has seen of its endpoint.
+        """
+        end = time.monotonic() + PATIENCE
+        while missing := sorted(posted - await self.arrived()):
+            found = {serial: self._uplinks(serial) for serial in missing}
+            ended = [serial for serial, rows in found.items() if rows and all(row[2] in NOT_FORWARDED for row in rows)]
+            if len(ended) == len(missing):
+                return ended
+            if time.monotonic() > end:
+                waiting = self.cluster.rows("SELECT shard, count(*) FROM inbox GROUP BY shard ORDER BY shard")
+                self.tell(
+                    f"{len(missing)} of {len(posted)} acknowledged Sends are not at the server after {PATIENCE} s"
+                )
+                self.tell(f"posts in the inbox, by shard: {dict(waiting)}")
+                for serial, rows in found.items():
+                    self.tell(f"{serial} uplinks: {[*map(_said, rows)] or 'none in the ledger'}")
+                    await self._tell_of(serial.partition(".")[0])
+                raise AssertionError(f"Sends that a node has acknowledged are not at the server: {missing}")
+            await asyncio.sleep(0.5)
+        return []
+
+    def _uplinks(self, serial: str) -> list[tuple[Any, ...]]:
+        """Return the rows of Sends with this serial number; the ledger is one for all nodes."""
+        return self.cluster.rows(
+            f"SELECT {UPLINK} FROM uplink WHERE position('{serial}'::bytea IN body) > 0 ORDER BY id"
+        )
+
+    async def _tell_of(self, endpoint: str) -> None:
+        """Tell the last uplinks of an endpoint in the ledger, and what the server has seen of it last."""
+        its = f"endpoint = (SELECT id FROM endpoint WHERE name = '{endpoint}')"
+        rows = self.cluster.rows(f"SELECT {UPLINK} FROM uplink WHERE {its} AND north_mid > 0 ORDER BY id DESC LIMIT 15")
+        self.tell(f"  {endpoint} is served by {self.cluster.holders()[endpoint]}; its last uplinks, newest first:")
+        for row in rows:
+            self.tell(f"    {_said(row)}")
+        seen = await self.server.get("/seen")
+        peers = {one["peer"] for one in seen if one["endpoint"] == endpoint}
+        for one in [one for one in seen if one["peer"] in peers and one["kind"] in ("send", "refused")][-8:]:
+            self.tell(f"    the server: {one}")
+
     async def judge(self) -> Verdict:
         """Require that nothing is lost or sent too often, and that no endpoint has changed its address."""
         polling = asyncio.create_task(self._poll(0.3))  # what waits for them has its outcome then
@@ -396,11 +440,7 @@ class Networked:
         finally:
             polling.cancel()
         posted, events = self.posted(), self.events()
-
-        async def all_arrived() -> bool:
-            return posted <= await self.arrived()
-
-        await until(all_arrived, 120, why="a Send that a node has acknowledged is not at the server", every=0.5)
+        ended = await self._all_arrived(posted)
         await until(lambda: events <= set(self.lorawan.sends()), 60, why="an event of ChirpStack is lost", every=0.5)
         self.story.posts = len(self.cluster.taken)
         addresses: defaultdict[str, set[str]] = defaultdict(set)
@@ -413,7 +453,8 @@ class Networked:
         radio = set(self.story.radio)
         by_radio = Counter(said for said in self.lorawan.sends() if said in radio)
         self.tell(
-            f"{len(posted)} Sends acknowledged to the SCEF, all at the server; {len(events)} events acknowledged to "
+            f"{len(posted)} Sends acknowledged to the SCEF, at the server but for {len(ended)}, of which the ledger "
+            f"says why not: {ended}; {len(events)} events acknowledged to "
             f"ChirpStack, each taken once; {len(self.story.written)} Writes, of which {writes.total()} copies were on "
             f"air; {dict(verdict.outcomes)}"
         )
@@ -444,6 +485,10 @@ class Networked:
                 if seconds:
                     late = sum(one > SERVED_AGAIN for one in seconds)
                     self.tell(f"SERVED AGAIN {load}: {what} after {_both(seconds)}; {late} of {len(seconds)} late")
+
+
+def _said(row: tuple[Any, ...]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(UPLINK.split(", "), row, strict=True))
 
 
 def _both(seconds: list[float]) -> str:

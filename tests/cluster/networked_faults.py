@@ -49,7 +49,12 @@ async def suffer(one: Networked, kinds: Sequence[str], seconds: float = 0.0) -> 
 
 
 async def noticed(one: Networked) -> None:
-    """Stop a node that is not fenced, and let it go on: require that the judge then finds what was sent twice."""
+    """Stop a node that is not fenced, and let it go on: require that the judge then finds what was sent twice.
+
+    The devices are silent: their answers would leave the node nothing in memory with which it could go on.
+    """
+    (devices,) = [process for process in one.cluster.lab.processes if process.name == "device"]
+    devices.signal(signal.SIGSTOP)
     await stopped_for_a_while(one.cluster, one.cluster.server)
 
     async def goes_twice() -> bool:
