@@ -35,13 +35,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _InHand:
-    """The row whose post is being interpreted; 0 once an event carries it, or when that is over."""
+    """The row whose post is being interpreted. Events that come after that are no part of the post."""
 
     row: int
     shard: int
     came: float  # when the post was received, in seconds of the event loop
     task: asyncio.Task[None] | None = None
-    is_over: bool = False
+    is_carried: bool = False  # whether an event carries the row: its step removes it
+    is_over: bool = False  # whether the post has been interpreted
     handed_over: asyncio.Event = field(default_factory=asyncio.Event)  # an event carries it, or there will be none
 
 
@@ -51,11 +52,11 @@ _in_hand: ContextVar[_InHand | None] = ContextVar("_in_hand", default=None)
 def in_inbox(event: ev.Event) -> ev.Event:
     """Return the event so that its step removes the row that is being interpreted, if there is one."""
     hand = _in_hand.get()
-    if hand is None or not hand.row:
+    if hand is None or hand.is_over or hand.is_carried:
         return event
-    row, hand.row = hand.row, 0
+    hand.is_carried = True
     hand.handed_over.set()
-    return msgspec.structs.replace(event, inbox=row)
+    return msgspec.structs.replace(event, inbox=hand.row)
 
 
 def giving_back() -> Callable[[ev.Event], None] | None:
@@ -68,7 +69,8 @@ def giving_back() -> Callable[[ev.Event], None] | None:
         return None
 
     def give_back(event: ev.Event) -> None:
-        hand.row = event.inbox
+        if event.inbox:
+            hand.is_carried = False
 
     return give_back
 
@@ -300,8 +302,7 @@ class InboxWork:
         else:
             result = "taken"
         finally:
-            hand.row = 0  # whatever it has begun may deliver events of its own later ...
-            hand.is_over = True  # ... that are no part of the post
+            hand.is_over = True  # what it has begun may deliver events of its own later
         if result in ("taken", "dropped"):
             self._ended[row.id] = row.shard
         self._count("posts_from_others", network=network_of(row), result=result)
