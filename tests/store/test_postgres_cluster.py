@@ -31,7 +31,7 @@ pytest.importorskip("psycopg")
 
 import psycopg
 
-from bridge.store.postgres import PostgresStore, quota_rows, schema
+from bridge.store.postgres import PostgresStore, membership, quota_rows, schema
 from bridge.store.postgres.cluster import NodeStore
 from bridge.store.postgres.ingress import PostgresIngress
 
@@ -288,6 +288,73 @@ async def test_nodes_of_the_release_before_go_on_after_an_upgrade_of_the_schema(
     with pytest.raises(ConfigurationError, match="run the newer release"):
         join("c")
     assert await kept(a, downlink(a.next_id(), shard=7))
+
+
+@pytest.fixture
+def releases(monkeypatch):
+    """Returns a function that makes nodes, from then on, of the release with so many of two more steps.
+
+    The first one expands the schema, the second one contracts it: nodes before the first one cannot write then.
+    """
+    known = schema.migrations()
+    expand = Migration(len(known) + 1, "expand", "ALTER TABLE downlink ADD COLUMN next INTEGER NOT NULL DEFAULT 0")
+    contract = Migration(
+        len(known) + 2,
+        "contract",
+        f"-- needs: {len(known) + 1}\nALTER TABLE downlink ALTER COLUMN next DROP DEFAULT",
+    )
+
+    def begin(more):
+        steps = (*known, expand, contract)[: len(known) + more]
+        for module in (schema, membership):
+            monkeypatch.setattr(module, "migrations", lambda: steps)
+
+    return begin
+
+
+def version(where):
+    with psycopg.connect(where) as connection:
+        return connection.execute("SELECT max(version) FROM schema_version").fetchone()[0]
+
+
+async def test_a_release_is_not_skipped_while_nodes_run_that_need_what_it_takes_away(join, downlink, releases, where):
+    """Nothing is changed then; release after release, the same step is made while the nodes before go on."""
+    a = join("a")
+    await a.take([7])
+    before = version(where)
+    releases(2)
+    with pytest.raises(ConfigurationError, match=r"node 'a' uses \(release .*one after the other, or stop all nodes"):
+        join("c")
+    assert version(where) == before
+    assert await kept(a, downlink(a.next_id(), shard=7))
+
+    releases(1)
+    join("b")
+    assert await kept(a, downlink(a.next_id(), shard=7))
+    releases(2)
+    with pytest.raises(ConfigurationError, match="node 'a' uses"):
+        join("c")
+    await a.close()
+    join("c")
+    assert version(where) == before + 2
+
+
+async def test_a_release_may_be_skipped_when_no_node_runs(join, releases):
+    a = join("a")
+    await a.close()
+    releases(2)
+    join("b")
+
+
+async def test_a_node_that_does_not_say_what_it_knows_is_taken_for_one_that_needs_all(join, releases):
+    """Such as one of a release before nodes said so; also one whose lease is not over yet."""
+    a = join("a")
+    join.sql("UPDATE node SET agreement = ''")
+    releases(2)
+    with pytest.raises(ConfigurationError, match="node 'a' uses"):
+        join("b")
+    await lease_ends(join, a, 0.0)
+    join("b")
 
 
 async def test_an_upgrade_that_waits_for_a_lock_does_not_cost_the_other_nodes_their_leases(

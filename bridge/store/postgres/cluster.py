@@ -20,7 +20,7 @@ from bridge.store.postgres.clock import lease_clock
 from bridge.store.postgres.connection import PostgresConnection, one_line, unreachable
 from bridge.store.postgres.fence import Fence
 from bridge.store.postgres.ids import BLOCK, NodeIds
-from bridge.store.postgres.membership import Membership, agreements
+from bridge.store.postgres.membership import Membership, agreements, check_releases
 from bridge.store.postgres.owner_requests import PostgresOwnerRequests
 from bridge.store.postgres.ownership import KEY, LOCK_OF_SCHEMA, WAIT
 from bridge.store.postgres.schema import (
@@ -249,6 +249,7 @@ def _migrate_alone(connection: PostgresConnection) -> None:
     connection.execute(LOCK_OF_SCHEMA.replace("_try", "").format(""), (KEY + 1,))
     connection.execute(f"SET lock_timeout = '{STEP_WAITS}s'")
     try:
+        check_releases(connection)
         migrate(connection)
     finally:
         connection.execute("SELECT pg_advisory_unlock_all()")

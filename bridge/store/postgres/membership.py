@@ -15,6 +15,7 @@ from bridge.cluster.agreement import NOTHING_SAID, Agreement, conflicts, differe
 from bridge.errors import ConfigurationError, LedgerInUse
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.ownership import LOCK_OF_SCHEMA, Ownership
+from bridge.store.postgres.schema import migrations, pending
 
 log = logging.getLogger(__name__)
 
@@ -131,9 +132,45 @@ def agreements(connection: PostgresConnection) -> dict[str, Agreement]:
     return {name: said for name, text in found if (said := _read(text)) != NOTHING_SAID}
 
 
+class _Release(msgspec.Struct):
+    """What a node says of its release, beside its agreement."""
+
+    schema: int = 0  # the newest version of the schema that it knows; 0: it does not say so
+
+
+def check_releases(connection: PostgresConnection) -> None:
+    """Check that no living node needs what the migrations that are to come take away.
+
+    Raises ConfigurationError, which names the node and the cure; psycopg.Error.
+    """
+    needs = max((step.needs for step in pending(connection)), default=0)
+    if not needs:
+        return
+    living = connection.execute(
+        # A column that the database does not have yet is nothing here.
+        "SELECT name, release, coalesce(to_jsonb(n) ->> 'agreement', '') FROM node n"
+        " WHERE incarnation <> '' AND until > clock_timestamp() ORDER BY name"
+    ).fetchall()
+    for name, release, said in living:
+        if _schema_of(said) < needs:
+            raise ConfigurationError(
+                f"this release takes away from the database what node {name!r} uses (release {release}): first replace "
+                f"each node by one of a release that knows schema version {needs}, one after the other, or stop all "
+                "nodes; nothing is changed"
+            )
+
+
+def _schema_of(said: str) -> int:
+    try:
+        return msgspec.json.decode(said or "{}", type=_Release).schema
+    except msgspec.DecodeError:
+        return 0
+
+
 def written(agreement: Agreement) -> str:
-    """Return what a node says of itself, as the column has it."""
-    return msgspec.json.encode(agreement).decode()
+    """Return what a node says of itself, as the column has it: its agreement, and the schema that it knows."""
+    said = {**msgspec.to_builtins(agreement), "schema": len(migrations())}
+    return msgspec.json.encode(said).decode()
 
 
 def _read(text: str) -> Agreement:

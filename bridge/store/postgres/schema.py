@@ -92,6 +92,17 @@ def check_whole(connection: PostgresConnection) -> None:
         )
 
 
+def pending(connection: PostgresConnection) -> tuple[Migration, ...]:
+    """Return the steps that the database does not have yet, in order; all of them are for a new one: then none is.
+
+    Raises ConfigurationError (a newer version, or one of another build), psycopg.Error.
+    """
+    if value_of(connection, "SELECT to_regclass('schema_version')") is None:
+        return ()
+    known = migrations()
+    return known[check_applied(_applied(connection), known) :]
+
+
 def migrate(connection: PostgresConnection) -> int:
     """Bring the schema to the newest version, each step in a transaction of its own; return that version.
 

@@ -11,11 +11,21 @@ from bridge.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema. `digest` is remembered by each database, so that an edited step is noticed."""
+    """One step of the schema. `digest` is remembered by each database, so that an edited step is noticed.
+
+    A step that takes away what earlier releases use says so in its first line, `-- needs: VERSION`: of the nodes that
+    share the database, each must be of a release that knows at least this version of the schema.
+    """
 
     version: int
     name: str
     sql: str
+
+    @property
+    def needs(self) -> int:
+        """The schema version that each running node must know; 0: the step takes nothing away."""
+        found = re.match(r"-- needs: (\d+)$", self.sql, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     @property
     def digest(self) -> str:
