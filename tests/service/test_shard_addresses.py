@@ -21,6 +21,7 @@ from bridge.quota.shared import SharedQuotas
 from bridge.service import commands, shard_addresses
 from bridge.service.address_commands import AddressCommand
 from bridge.service.node import Node
+from bridge.service.node_agreement import NodeAgreement
 from bridge.service.node_clock import NodeClock
 from bridge.service.quota_allotments import QuotaAllotments
 from bridge.service.shard_addresses import ShardAddresses
@@ -439,7 +440,8 @@ async def test_a_node_that_stops_alone_releases_the_addresses_of_all_its_shards(
     quotas = QuotaAllotments(SharedQuotas((), Allotments(lambda: 0.0)), ledger, nobody, lambda *_, **__: None)
     release = moved.addresses.release_rest
     clock = NodeClock(ledger, lambda: 0.0)
-    node = Node(ledger, moved.shards, (), (), 1.0, Metrics(), lambda: None, release, quotas, clock)
+    agreement = NodeAgreement(ledger, "one", parse("", "bridge.toml", Path()))
+    node = Node(ledger, moved.shards, (), (), 1.0, Metrics(), lambda: None, release, quotas, clock, agreement)
     for shard, epoch in (await ledger.take([7])).items():
         await moved.shards.take(shard, epoch)
     await node.leave()
