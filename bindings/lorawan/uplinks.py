@@ -136,9 +136,13 @@ class Uplinks:
 
     async def restart_counters(self, event: net.Up, record: DeviceNote) -> None:
         """Record that the frame counter was reset within the session. Raises StoreUnavailable, UnknownDevice."""
-        self._events.count("lorawan_counter_resets")
-        record.restart_counters()
+        before = record.highest, record.seen
         await self._events.deliver(Joined(event.device, queue_kept=True))
+        # Only now: after a failed commit the next attempt must find the reset, too. The other uplink of two at the same
+        # time has recorded it meanwhile.
+        if (record.highest, record.seen) == before:
+            self._events.count("lorawan_counter_resets")
+            record.restart_counters()
 
 
 def _learn_key(event: net.Up | net.Join, record: DeviceNote) -> None:

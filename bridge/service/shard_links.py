@@ -3,10 +3,11 @@
 Only transports whose servers cannot reach an endpoint before a link is open have anything to do (`opens_each`).
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from bridge.directory import Directory
+from bridge.errors import StoreUnavailable
 from bridge.north.contract import NorthTransport
 from bridge.service.upkeep import persistently
 
@@ -39,26 +40,43 @@ class OpensLinks:
         self._directory = directory
         self._north = north
         self._begin = begin
-        self._new: set[int] = set()  # shards whose links are not opened yet
+        self._new: dict[int, int] = {}  # shards whose links are not opened yet, with their epochs
 
-    async def taken(self, shard: int, _epoch: int) -> None:
+    async def taken(self, shard: int, epoch: int) -> None:
         """Open the links of all endpoints in the background, paced (`NorthTransport.open`)."""
         if not self._north.opens_each:
             return
         if not self._new:
             self._begin(persistently(self._open))
-        self._new.add(shard)
+        self._new[shard] = epoch
 
     async def released(self, shard: int) -> None:
         """Open none of its links any more."""
-        self._new.discard(shard)
+        self._new.pop(shard, None)
 
     async def _open(self) -> None:
-        sources = self._directory.catalogue.sources
         while self._new:
-            shards = sorted(self._new)
-            async for record in self._directory.of_shards(shards):
-                usable = record.enabled and sources is not None and sources.has(record)
-                if usable and record.source is not None and record.shard in self._new:
-                    self._north.open(record.source, record.servers)
-            self._new.difference_update(shards)
+            shards = dict(self._new)
+            try:
+                await self._open_those_of(sorted(shards))
+            except StoreUnavailable:
+                raise
+            except Exception:  # a bug, which is logged and counted: shards that come later get theirs nevertheless
+                self._ended(shards)
+                if self._new:
+                    self._begin(persistently(self._open))
+                raise
+            self._ended(shards)
+
+    async def _open_those_of(self, shards: Sequence[int]) -> None:
+        sources = self._directory.catalogue.sources
+        async for record in self._directory.of_shards(shards):
+            usable = record.enabled and sources is not None and sources.has(record)
+            if usable and record.source is not None and record.shard in self._new:
+                self._north.open(record.source, record.servers)
+
+    def _ended(self, shards: Mapping[int, int]) -> None:
+        """Note that shards are not new any more, but for those that were taken again meanwhile."""
+        for shard, epoch in shards.items():
+            if self._new.get(shard) == epoch:
+                del self._new[shard]

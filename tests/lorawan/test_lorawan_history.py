@@ -121,6 +121,25 @@ async def test_a_counter_that_begins_anew_live_ends_exchanges_however_low_it_was
     assert one.side.counts["lorawan_counter_resets"] == 1
 
 
+async def test_a_counter_that_begins_anew_while_the_store_fails_ends_exchanges_afterwards():
+    """Else the device's first messages afterwards, whose IDs begin anew, would be taken for repeats of earlier ones."""
+    one = await network()
+    await sends(one, b"a", b"b", b"c")
+    before = joined(one)
+    counter_begins_anew(one)
+    one.world.up(payload=b"d", f_port=10, seconds=2.0)
+    brought = list(one.world.events)
+    one.side.store_fails = True
+    with pytest.raises(StoreUnavailable):
+        await one.deliver()
+    one.side.store_fails = False
+    for kind, body in brought:
+        await one.take(kind, body)  # as a broker brings it again, which has no acknowledgement
+    await sends(one, b"e")
+    assert taken(one) == [b"a", b"b", b"c", b"d", b"e"]
+    assert joined(one) == [*before, True]
+
+
 async def test_a_frame_that_is_repeated_and_accepted_twice_is_no_reset():
     one = await network()
     await sends(one, b"a", b"b")

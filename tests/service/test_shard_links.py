@@ -56,8 +56,11 @@ class Directory:
 class North:
     opens_each: bool = True
     told: list[tuple[Any, ...]] = field(default_factory=list)
+    fails: bool = False
 
     def open(self, source: int, servers: Iterable[str]) -> None:
+        if self.fails:
+            raise AssertionError
         self.told.append(("open", source, *servers))
 
     def leave(self, source: int) -> None:
@@ -102,6 +105,29 @@ async def test_a_shard_that_is_released_at_once_gets_none() -> None:
     await node.opens.taken(SHARD, 1)
     await node.opens.released(SHARD)
     assert await node.done() == []
+
+
+async def test_a_shard_that_is_released_and_taken_again_meanwhile_gets_all_its_links() -> None:
+    node = Node()
+    await node.opens.taken(SHARD, 1)
+    await node.opens.taken(OTHER, 1)
+    while not node.north.told:
+        await asyncio.sleep(0)
+    await node.opens.released(SHARD)
+    node.north.told.clear()  # `ClosesLinks` has closed them
+    await node.opens.taken(SHARD, 3)
+    assert {told[1] for told in await node.done()} == {11, 12, 16}
+
+
+async def test_a_bug_costs_the_shards_that_come_later_no_link() -> None:
+    node = Node()
+    node.north.fails = True
+    await node.opens.taken(SHARD, 1)
+    await asyncio.gather(*node.tasks, return_exceptions=True)
+    node.tasks.clear()
+    node.north.fails = False
+    await node.opens.taken(OTHER, 1)
+    assert await node.done() == [("open", 16, "srv")]
 
 
 async def test_a_directory_that_cannot_be_read_delays_it(monkeypatch: Any) -> None:
