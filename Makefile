@@ -22,11 +22,11 @@ demo: $(STAMP)  ## the tour, live; ARGS=--once for a single run with a verdict
 components: $(STAMP)  ## what tests use from elsewhere: fetched and built; again where it broke off
 	@$(BIN)/python -m tests.components
 
-# Three at a time, for many wait and do not compute; the tests of a file stay together, for they share a set-up, and
-# tests/conftest.py has the longest files begin first. `make test-slow` goes one by one: it traces the bridge, kills it at
-# chosen moments, and tries mutations two by two already.
+# Five at a time, for most wait and do not compute: with three, two cores were busy for two thirds of the time. The tests of
+# a file stay together, for they share a set-up, and tests/conftest.py has the longest files begin first. `make test-slow`
+# goes one by one: it traces the bridge, kills it at chosen moments, and tries mutations three at a time already.
 test: components  ## everything that proves the product in a few minutes
-	$(BIN)/python -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: components  ## more crashes, all mutations
 	$(BIN)/python -m pytest -m slow $(ARGS)

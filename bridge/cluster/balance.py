@@ -24,6 +24,11 @@ class Plan:
 
 def wanted(shard: int, nodes: Collection[str]) -> str:
     """Return which of these nodes should have a shard; "" if there are none."""
+    return _first(shard, tuple(nodes))
+
+
+@lru_cache(65_536)  # all shards as seen with 256 sets of nodes
+def _first(shard: int, nodes: tuple[str, ...]) -> str:
     return max(nodes, key=lambda name: (_rank(shard, name), name), default="")
 
 
@@ -45,8 +50,8 @@ def _right(view: ClusterView) -> Callable[[int], str]:
     are.
     """
     staying = view.staying
-    working = [name for name in staying if not view.nodes[name].draining] or staying
-    fit = [name for name in working if not view.nodes[name].unfit] or working
+    working = tuple(name for name in staying if not view.nodes[name].draining) or tuple(staying)
+    fit = tuple(name for name in working if not view.nodes[name].unfit) or working
 
     def right(shard: int) -> str:
         best = wanted(shard, working)
