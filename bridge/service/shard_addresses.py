@@ -1,22 +1,21 @@
 """Moves the addresses of shards to this node, by commands of the operator's, when shards are taken or released."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from bridge.config import Config
 from bridge.errors import ConfigurationError
 from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Pool, pools
 from bridge.service.actor import CountFunction
-from bridge.service.address_commands import AddressCommand, Ending
+from bridge.service.address_commands import AddressCommand
+from bridge.service.command_turns import Call, CommandTurns, Purpose
 from bridge.service.together import Group, Together
 
 TIMEOUT = 4.0  # seconds for a command for one shard; for several, those in which it proves nothing more
 FOR_MANY = 60.0  # seconds for a command for several shards
 AT_STOP = 15.0  # seconds for what is still held at a stop
-YIELD = 0.5  # seconds for a command to end by itself that gives way to another one
 AGAIN = 5.0  # seconds between attempts to release addresses that could not be released
 FAILURES = 3  # shards in a row, each by itself, for which a command fails before it is not run for the others
 UNPROVED = (
@@ -37,8 +36,7 @@ class ShardAddresses:
     longer than `TIMEOUT`, makes `taken` fail: the shard is given back. Addresses that cannot be released are tried
     again by `run`.
 
-    A command that takes several shards gives way to a release as soon as it has proved one shard, and is run again for
-    the rest afterwards. One for whose shards nobody waits any more is ended at once.
+    One command runs at a time (`bridge.service.command_turns`). One that gave way is run again for the rest afterwards.
     """
 
     time_limit = 600.0  # each command has its own, and they run one after the other
@@ -53,9 +51,7 @@ class ShardAddresses:
         self._one_by_one: set[AddressCommand] = set()  # those that move one shard at a time
         self._taking = Together[None](lambda group: self._move(self._take, group))
         self._releasing = Together[None](lambda group: self._move(self._release, group))
-        self._running = asyncio.Lock()  # one command at a time, so that the last one for a shard decides
-        self._call: _Call | None = None  # the command that runs, if it may be ended
-        self._waiting = 0  # releases that wait for `_running`
+        self._turns = CommandTurns()
         self.stuck: set[int] = set()  # released shards whose addresses are here still, as far as is known
 
     def prefixes(self, shard: int) -> list[str]:
@@ -134,14 +130,14 @@ class ShardAddresses:
                 number,
             )
 
-    async def _move_together(self, command: AddressCommand, group: Group[None]) -> "_Call | None":
+    async def _move_together(self, command: AddressCommand, group: Group[None]) -> Call | None:
         """Return the call, which has ended, or None if there was none."""
-        async with self._turn(command):
+        async with self._turns.turn(self._purpose(command)):
             shards = self._due(command, group)
             if len(shards) < 2:  # noqa: PLR2004  # others were released or taken meanwhile
                 return None
             work = _Work(self, shards, lambda shard: self._done(command, group, shard))
-            with self._may_end(command, group) as call:
+            with self._turns.may_end(self._purpose(command), group) as call:
                 try:
                     worked = await command.run(
                         work.prefixes, work.proved, seconds=FOR_MANY, silent=TIMEOUT, ending=call.ending
@@ -153,54 +149,15 @@ class ShardAddresses:
                     call.moved_nothing = worked and len(work.left) == len(shards)
             return call
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, command: AddressCommand, *, at_once: bool = False) -> AsyncIterator[None]:
-        """Let no other command run meanwhile. A release is waited for by a command that takes several shards.
-
-        `at_once`: whatever runs gives way, also a command that has moved nothing yet.
-        """
-        releases = command is self._release
-        self._waiting += releases
-        try:
-            if at_once and self._call is not None:
-                self._call.ending.within(YIELD)
-            self._give_way()
-            await self._running.acquire()
-        finally:
-            self._waiting -= releases
-        try:
-            yield
-        finally:
-            self._running.release()
-
-    def _give_way(self) -> None:
-        """End a command soon that takes several shards, if a release waits: not before it has moved one, or none would.
-
-        A command that moves none is ended after `TIMEOUT`.
-        """
-        call = self._call
-        if self._waiting and call is not None and call.command is self._take and call.has_moved:
-            call.ending.within(YIELD)
-
-    @contextlib.contextmanager
-    def _may_end(self, command: AddressCommand, group: Group[None]) -> Iterator["_Call"]:
-        """Yield what a command that is run meanwhile is ended by: when nobody of the group waits any more, at once."""
-        call = self._call = _Call(command)
-        group.when_left = lambda: call.ending.within(0.0)
-        try:
-            yield call
-        finally:
-            self._call = group.when_left = None
-
     async def _move_one(self, command: AddressCommand, group: Group[None], shard: int, attempts: int) -> str:
         """Return why the addresses of a shard have not moved; "" if they have, or need not any more."""
         why = ""
         for _ in range(attempts):
-            async with self._turn(command):
+            async with self._turns.turn(self._purpose(command)):
                 if shard not in self._due(command, group):
                     return ""
                 work = _Work(self, [shard], lambda shard: self._done(command, group, shard))
-                with self._may_end(command, group) as call:
+                with self._turns.may_end(self._purpose(command), group) as call:
                     try:
                         worked = await command.run(work.prefixes, work.proved, seconds=TIMEOUT, ending=call.ending)
                     except ConfigurationError as error:
@@ -212,6 +169,9 @@ class ShardAddresses:
             if not group.waits_for(shard):
                 return ""
         return why
+
+    def _purpose(self, command: AddressCommand) -> Purpose:
+        return Purpose.RELEASE if command is self._release else Purpose.TAKE
 
     def _due(self, command: AddressCommand, group: Group[None]) -> list[int]:
         """Return the shards of a group that a command is still to move: none whose release a new take has overtaken."""
@@ -225,9 +185,7 @@ class ShardAddresses:
         if command is self._release:
             self.stuck.discard(shard)
         group.end(shard, None)
-        if self._call is not None:
-            self._call.has_moved = True
-            self._give_way()
+        self._turns.has_moved()
 
     async def _release_at_once(self, shards: Sequence[int], seconds: float) -> str:
         """Release the addresses of shards within some time, by one call if that works; return what is left, and why.
@@ -241,7 +199,7 @@ class ShardAddresses:
         if not work.left or not self._release.program:
             self.stuck.difference_update(shards)
             return ""
-        async with self._turn(self._release, at_once=True):
+        async with self._turns.turn(Purpose.RELEASE, at_once=True):
             try:
                 await self._release.run(work.prefixes, work.proved, seconds=max(0.0, end - timer()))
             except ConfigurationError as error:
@@ -272,17 +230,6 @@ def _fail(group: Group[None], failed: list[tuple[int, str]]) -> None:
     for shard, why in failed:
         group.fail(shard, ConfigurationError(why))
     failed.clear()
-
-
-class _Call:
-    """A command that runs for shards of a group."""
-
-    def __init__(self, command: AddressCommand) -> None:
-        self.command = command
-        self.ending = Ending()
-        self.has_moved = False  # whether it has moved a shard
-        self.gave_way = False  # whether it was ended for another command, or since nobody waited for it
-        self.moved_nothing = False  # whether it has ended with 0, and said of no shard that it has moved
 
 
 class _Work:

@@ -18,7 +18,7 @@ from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Prefix, pools
 from bridge.quota.allotments import Allotments
 from bridge.quota.shared import SharedQuotas
-from bridge.service import commands, shard_addresses
+from bridge.service import command_turns, commands, shard_addresses
 from bridge.service.address_commands import AddressCommand
 from bridge.service.node import Node
 from bridge.service.node_agreement import NodeAgreement
@@ -186,7 +186,7 @@ async def test_one_failure_says_nothing_of_how_many_shards_a_command_can_move(tm
 
 async def test_a_release_does_not_wait_for_the_rest_of_a_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that takes many shards gives way, and goes on with the others afterwards, without a call for each."""
-    monkeypatch.setattr(shard_addresses, "YIELD", 0.05)
+    monkeypatch.setattr(command_turns, "YIELD", 0.05)
     monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     more, hang = tmp_path / "more", f"while ! test -e {tmp_path}/more; do sleep 0.01; done"
     moved = Moved(tmp_path, f'if test $# -gt 5; then echo "done $1"; echo "done $2"; {hang}; fi; {ALL}')
@@ -206,7 +206,7 @@ async def test_a_release_does_not_wait_for_the_rest_of_a_take(tmp_path: Path, mo
 
 async def test_a_take_that_gives_way_has_moved_a_shard_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a take would never end while releases come."""
-    monkeypatch.setattr(shard_addresses, "YIELD", 0.0)
+    monkeypatch.setattr(command_turns, "YIELD", 0.0)
     begun, more = tmp_path / "begun", tmp_path / "more"
     moved = Moved(tmp_path, f"touch {begun}; while ! test -e {more}; do sleep 0.01; done; {ALL}")
     taking = asyncio.create_task(moved.take(7, 8))
@@ -222,7 +222,7 @@ async def test_a_take_that_gives_way_has_moved_a_shard_before(tmp_path: Path, mo
 async def test_a_stop_waits_for_no_command_that_has_moved_nothing_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_addresses, "YIELD", 0.05)
+    monkeypatch.setattr(command_turns, "YIELD", 0.05)
     monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     begun = tmp_path / "begun"
     moved = Moved(tmp_path, f"if ! test -e {begun}; then touch {begun}; exec sleep 60; fi; {ALL}")
