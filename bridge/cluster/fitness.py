@@ -39,8 +39,8 @@ class Fitness:
             self._pause = min(2 * self._pause, PAUSE_AT_MOST)
         return True
 
-    def look(self, now: float) -> None:
-        """Let the node count as fit from the end of its pause on, until the next failure."""
+    def end_pause(self, now: float) -> None:
+        """End the pause if its time is over: the node counts as fit then, until the next failure."""
         if self._ends is not None and now >= self._ends:
             self._ends = None
 

@@ -101,7 +101,7 @@ class ClusterWork:
 
     async def _turn(self) -> float:
         now = asyncio.get_running_loop().time()
-        self._fitness.look(now)
+        self._fitness.end_pause(now)
         await self._say_whether_fit()
         await self._say_what_fails(now)
         busy = self._moves.under_way  # of which the view may show what was before or after

@@ -31,7 +31,7 @@ class NewEndpoints:
         """Record which endpoints are there. Call it before the node takes its first shard. Raises StoreUnavailable."""
         self._seen = await self._table.newest()
 
-    async def look(self) -> None:
+    async def provision_new(self) -> None:
         """Have the new endpoints of this node's shards provisioned. Raises StoreUnavailable."""
         while page := await self._table.newer(self._seen, PAGE):
             for record in page:
@@ -44,6 +44,6 @@ class NewEndpoints:
         while True:
             await asyncio.sleep(EVERY)
             try:
-                await self.look()
+                await self.provision_new()
             except StoreUnavailable as error:
                 log.warning("new endpoints cannot be read: %s", error, extra={"sample": "new endpoints"})

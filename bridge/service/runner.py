@@ -110,7 +110,7 @@ class Runner:
         if loaded is None:
             self._wait(ById(endpoint), event, done)
         else:
-            self._take(endpoint, loaded, event, done)
+            self._handle(endpoint, loaded, event, done)
 
     def arrive(self, key: ByDevice | BySource | ByName, event: ev.Event, done: Done | None = None) -> None:
         """Do what `event` does, for the endpoint with this key; without one, `done` is called with UnknownDevice.
@@ -129,7 +129,7 @@ class Runner:
 
     def bring(self, network: str, key: str, done: FoundNote) -> None:
         """Load the endpoint of a note's device into memory, then call `done` with the note."""
-        self.store.load_with_note(network, key, moment(self.clock).wall, partial(self._brought, done))
+        self.store.load_with_note(network, key, moment(self.clock).wall, partial(self._note_read, done))
 
     @property
     def is_loading(self) -> bool:
@@ -141,7 +141,7 @@ class Runner:
         if endpoint not in self._taken_up:
             await self.stepped(endpoint, ev.Tick())
 
-    async def look(self, endpoint: int) -> Loaded | None:
+    async def for_reading(self, endpoint: int) -> Loaded | None:
         """Return an endpoint's current state for reading, or None if it does not exist. Raises StoreUnavailable."""
         with contextlib.suppress(NotServedHere):  # then the state is as it is stored
             await self.stepped(endpoint, ev.Tick())
@@ -217,7 +217,7 @@ class Runner:
             self._read(key)
 
     def _read(self, key: Key) -> None:
-        self.store.load(key, moment(self.clock).wall, partial(self._found, key))
+        self.store.load(key, moment(self.clock).wall, partial(self._endpoint_read, key))
 
     def _refuses(self, event: ev.Event, done: Done | None) -> bool:
         if not self.stopping or isinstance(event, RESULTS):
@@ -241,7 +241,7 @@ class Runner:
         _tell([(event, done)], self._elsewhere(shard))
         return True
 
-    def _found(self, key: Key, found: Found | None, error: BridgeError | None) -> None:
+    def _endpoint_read(self, key: Key, found: Found | None, error: BridgeError | None) -> None:
         """Run the waiting events of an endpoint that the store has read."""
         waiting = self._waiting.take(key)
         if error is not None:
@@ -260,7 +260,7 @@ class Runner:
         elif waiting:  # else an earlier read under another key has run them
             self._step_all(found, waiting)
 
-    def _brought(self, done: FoundNote, note: bytes | None, found: Found | None, error: BridgeError | None) -> None:
+    def _note_read(self, done: FoundNote, note: bytes | None, found: Found | None, error: BridgeError | None) -> None:
         """Run the waiting events of an endpoint that the store has read with a note."""
         if found is not None:
             self.directory.keep(found.record)
@@ -284,7 +284,7 @@ class Runner:
                 return
         for event, done in waiting:
             if loaded is not None and self.loaded.get(endpoint) is loaded:
-                self._take(endpoint, loaded, event, done)
+                self._handle(endpoint, loaded, event, done)
             else:  # a step has unloaded or dropped it
                 self.event(endpoint, event, done)
 
@@ -308,7 +308,7 @@ class Runner:
             self.notes.release(loaded.placed.endpoint.network, loaded.placed.endpoint.device)
         return loaded
 
-    def _take(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
+    def _handle(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         if self.stopping and self._refuses(event, done):
             return
         if self.shards is not None and self._is_let_go(loaded, event, done):

@@ -433,7 +433,7 @@ class Service:
         return self.metrics.text()
 
     async def explain(self, endpoint: int) -> Sequence[Explanation]:
-        loaded = await self.parts.runner.look(endpoint)
+        loaded = await self.parts.runner.for_reading(endpoint)
         if loaded is None:
             return ()
         placed, now = loaded.placed, moment(self.clock)
@@ -441,7 +441,7 @@ class Service:
         return explain(loaded.state.deliveries, now.wall, south, placed.calls.condition(endpoint, now))
 
     async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
-        loaded = await self.parts.runner.look(endpoint)
+        loaded = await self.parts.runner.for_reading(endpoint)
         if loaded is None:
             return ()
         active = Counter(one.server for one in loaded.state.observations.values() if one.is_active)
@@ -475,7 +475,7 @@ class Service:
         return self.parts.quotas.standing(self.now())
 
     async def quotas_of(self, endpoint: int) -> Standing:
-        loaded = await self.parts.runner.look(endpoint)
+        loaded = await self.parts.runner.for_reading(endpoint)
         if loaded is None:
             raise NotFound("the endpoint is down: its network is not configured")
         placed = loaded.placed

@@ -290,7 +290,7 @@ async def test_a_stop_refuses_what_waits(side):
 
 
 async def test_an_endpoint_in_memory_is_shown_and_one_that_only_waits_is_read(side):
-    shown = side.runner.look(1)
+    shown = side.runner.for_reading(1)
     task = asyncio.ensure_future(shown)
     await asyncio.sleep(0)
     side.store.answer(FOUND)

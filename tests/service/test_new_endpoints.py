@@ -27,6 +27,6 @@ async def test_a_node_provisions_new_endpoints_of_its_own_shards() -> None:
     for record in (there, ours, off):
         await shards.take(record.shard, 1)
     assert others.shard not in shards.held
-    await added.look()
-    await added.look()
+    await added.provision_new()
+    await added.provision_new()
     assert provisioned == ["ours"]
