@@ -164,6 +164,14 @@ class InboxWork:
                 await self._serve_directly(self._receiving)
         except StoreUnavailable as error:
             log.warning("the inbox cannot be read: %s", error, extra={"sample": "inbox"})
+        except Exception as bug:  # noqa: BLE001  # posts that come later must not wait for the next start
+            self.note_bug(bug)
+
+    def note_bug(self, bug: Exception) -> None:
+        """Log and count a look into the inbox that failed because of a bug; another one follows."""
+        self._count("failed_tasks")
+        text = "a look into the inbox failed because of a bug; the next one follows"
+        log.error(text, exc_info=bug, extra={"sample": "inbox bug"})
 
     async def take_what_waits(self, shards: Collection[int] | None = None) -> None:
         """Take the rows of some shards, or all, and return when none is left that can be taken.

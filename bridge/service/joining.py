@@ -70,7 +70,7 @@ async def node_of(
     await addresses.release_all()
     added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
     await added.begin()
-    owner = OwnerWork(requests, shards, carry_out)
+    owner = OwnerWork(requests, shards, carry_out, metrics.count)
     tasks.begin(owner.run())
     followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories, parts.networks)]
     if store.inbox is not None and parts.order is not None:

@@ -87,6 +87,8 @@ class NodeInbox:
                 await self._work.handed_over(HELD)
         except StoreUnavailable as error:
             log.warning("the inbox cannot be read: %s", error, extra={"sample": "inbox"})
+        except Exception as bug:  # noqa: BLE001  # else this node would take no post of its shards any more, and go on holding them
+            self._work.note_bug(bug)
         finally:
             self._order.open(told)
 

@@ -22,6 +22,8 @@ _BEGUN_BEFORE = (
     "that serves the endpoint now says"
 )
 
+_BUG = {"sample": "owner request"}
+
 CarryOut = Callable[[str, bytes, str], Awaitable[bytes]]
 """Carries out an operation by its name, with its request as JSON, for a caller; returns the result as JSON."""
 
@@ -101,7 +103,8 @@ class OwnerWork:
     A request whose former holder died is carried out again: each can be repeated.
     """
 
-    def __init__(self, requests: OwnerRequests, shards: Shards, carry_out: CarryOut) -> None:
+    def __init__(self, requests: OwnerRequests, shards: Shards, carry_out: CarryOut, count: CountFunction) -> None:
+        self._count = count
         self._requests = requests
         self._shards = shards
         self._carry_out = carry_out
@@ -121,6 +124,9 @@ class OwnerWork:
                     await self.turn()
                 except StoreUnavailable as error:
                     log.warning("requests of other nodes cannot be read: %s", error, extra={"sample": "owner requests"})
+                except Exception:  # else this node would carry out none any more, and go on holding its shards
+                    self._count("failed_tasks")
+                    log.exception("a look for requests failed because of a bug; the next one follows", extra=_BUG)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._told.wait(), POLL)
         finally:
@@ -164,7 +170,7 @@ class OwnerWork:
                 return OwnerAnswer(error=StoreUnavailable.__name__, text=f"{_BEGUN_BEFORE}: {error.text}")
             return OwnerAnswer(error=type(error).__name__, text=error.text)
         except Exception:
-            log.exception("a request of another node failed because of a bug", extra={"sample": "owner request"})
+            log.exception("a request of another node failed because of a bug", extra=_BUG)
             text = f"{request.operation} failed because of a bug: see the log of the node that serves the endpoint"
             return OwnerAnswer(error=ServiceFailed.__name__, text=text)
 

@@ -57,9 +57,13 @@ class Owner:
     def __init__(self, ledger: Ledger, *held: int) -> None:
         self.asked: list[tuple[str, bytes, str]] = []
         self.shards: Any = Shards(*held)
-        self.work = OwnerWork(ledger.requests(), self.shards, self._carry_out)
+        self.failed = Counter[str]()
+        self.work = OwnerWork(ledger.requests(), self.shards, self._carry_out, self._count)
         self.carry_out: Any = self.echo
         ledger.owners.append(self)
+
+    def _count(self, name: str, **_labels: str) -> None:
+        self.failed[name] += 1
 
     async def _carry_out(self, operation: str, body: bytes, who: str) -> bytes:
         self.asked.append((operation, body, who))
@@ -246,6 +250,21 @@ async def test_a_ledger_that_is_away_for_a_moment_delays_it(cluster: Cluster) ->
     await until(lambda: not owner.work._running)
     cluster.ledger.is_away = False
     assert await asked == b"done 1"
+
+
+async def test_a_look_that_fails_because_of_a_bug_is_followed_by_the_next(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = cluster.owner(SHARD)
+    turn = owner.work.turn
+
+    async def fails_once() -> None:
+        monkeypatch.setattr(owner.work, "turn", turn)
+        raise AssertionError
+
+    monkeypatch.setattr(owner.work, "turn", fails_once)
+    assert await cluster.ask() == b"done 1"
+    assert owner.failed["failed_tasks"] == 1
 
 
 async def test_many_that_take_long_hold_up_no_other(cluster: Cluster) -> None:

@@ -320,3 +320,27 @@ async def test_shards_that_are_taken_together_read_the_inbox_once(node: Node) ->
     assert all(shards == {NO_SHARD, SHARD} for shards in reads[1:])
     await asyncio.wait([taking[SHARD]], timeout=10)
     assert node.uplinks() == [1]
+
+
+async def test_a_look_that_fails_because_of_a_bug_is_followed_by_the_next(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.inbox.taken(SHARD, 1)
+    take_all = node.work.take_all
+
+    async def fails_once(shards: Any) -> set[int]:
+        monkeypatch.setattr(node.work, "take_all", take_all)
+        raise AssertionError
+
+    monkeypatch.setattr(node.work, "take_all", fails_once)
+    running = asyncio.create_task(node.inbox.run())
+    await node.put(1)
+    while not node.counted["failed_tasks "]:
+        await asyncio.sleep(0)
+        assert not running.done()
+    await node.put(2)
+    while node.uplinks() != [1, 2]:
+        await node.bench.go()
+        await asyncio.sleep(0)
+        assert not running.done()
+    running.cancel()
