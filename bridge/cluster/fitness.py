@@ -24,13 +24,13 @@ class Fitness:
         return self._in_a_row >= FAILURES
 
     def served(self) -> None:
-        """Note that a shard is served: whatever failed before works again."""
+        """Record that a shard is served: whatever failed before works again."""
         self._in_a_row = 0
         self._pause = PAUSE
         self._ends = None
 
     def failed(self, now: float) -> bool:
-        """Note that a shard could not be served; return whether no other one should be tried now."""
+        """Record that a shard could not be served; return whether no other one should be tried now."""
         self._in_a_row += 1
         if not self.is_doubtful:
             return False
@@ -52,12 +52,12 @@ class FailedShards:
         self._shards: dict[int, tuple[float, str]] = {}  # when, and why; the latest failure is the last one
 
     def failed(self, shard: int, why: str, now: float) -> None:
-        """Note that a shard could not be served."""
+        """Record that a shard could not be served."""
         self._shards.pop(shard, None)
         self._shards[shard] = now, why
 
     def served(self, shard: int) -> None:
-        """Note that a shard is served."""
+        """Record that a shard is served."""
         self._shards.pop(shard, None)
 
     def at(self, shard: int) -> float | None:

@@ -27,7 +27,7 @@ class Retransmission(msgspec.Struct):
         return cls(now + interval, interval)
 
     def again(self, now: float) -> None:
-        """Note a retransmission at `now`."""
+        """Record a retransmission at `now`."""
         self.count += 1
         self.interval = min(self.interval * 2, CAP)
         self.at = now + self.interval

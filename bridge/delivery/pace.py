@@ -163,7 +163,7 @@ class Pace:
         self.most, self.period, self._proven, self._try_at = 0, 0.0, 0, inf
 
     def taken(self, now: float) -> None:
-        """Note that the network took a message; in a pause, of a call that was under way when the pause began."""
+        """Record that the network took a message; in a pause, of a call that was under way when the pause began."""
         if self._in_a_row and now >= self._pause_ends:
             self._learn(now)
             self._in_a_row = 0
@@ -189,7 +189,7 @@ class Pace:
             self._marks = [_together(*marks[n : n + 2]) for n in range(0, old, 2)] + marks[old:]
 
     def refused(self, now: float, wish: float | None = None, longest_wish: float = LONGEST_WISH) -> None:
-        """Note that the network refused a message for a limit; `wish`: the seconds that it asked to wait.
+        """Record that the network refused a message for a limit; `wish`: the seconds that it asked to wait.
 
         Of a wish longer than `longest_wish`, so many seconds are kept to, or the pause for refusals in a row if that is
         longer. A call that was under way when the pause began is no further refusal in a row: all such calls count as

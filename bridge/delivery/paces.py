@@ -115,7 +115,7 @@ class Paces:
         return spread * min(len(self._asking) * shared.period / shared.most / 2, LONGEST_SHARE)
 
     def taken(self, endpoint: int, now: float) -> None:
-        """Note that the network took a message."""
+        """Record that the network took a message."""
         self._space = self._next_at = 0.0
         self._asking.discard(endpoint)
         self._together.taken(endpoint, now)
@@ -139,7 +139,7 @@ class Paces:
                 del self._devices[endpoint]
 
     def refused(self, endpoint: int, now: float, wish: float | None, limit_of: LimitOf) -> None:
-        """Note that the network refused a message for a limit; `wish`: the seconds that it asked to wait."""
+        """Record that the network refused a message for a limit; `wish`: the seconds that it asked to wait."""
         if limit_of is LimitOf.BINDING:
             return
         known = self._network
@@ -198,7 +198,7 @@ class Paces:
         return {endpoint: self._record(endpoint, now) for endpoint in changed}
 
     def not_kept(self, endpoints: Iterable[int]) -> None:
-        """Note that what `changes` returned of these endpoints could not be kept: it is returned once more."""
+        """Record that what `changes` returned of these endpoints could not be kept: it is returned once more."""
         self._changed.update(endpoints)
 
     def restore(self, records: Iterable[tuple[int, PacesRecord, float]], now: float) -> None:

@@ -49,7 +49,7 @@ class Together:
         return bool(self._refused or self._were_refused)
 
     def refused(self, endpoint: int, now: float) -> None:
-        """Note that the network refused a device's message for a limit that it says is the device's."""
+        """Record that the network refused a device's message for a limit that it says is the device's."""
         if endpoint in self._back:
             self._is_over = True  # it may have used up a limit of its own
         elif endpoint in self._were_refused:
@@ -60,7 +60,7 @@ class Together:
         self.is_suspected = self.is_suspected or (len(self._latest) == SUSPICIOUS and now - earliest <= WINDOW)
 
     def taken(self, endpoint: int, now: float) -> None:
-        """Note that the network took a device's message."""
+        """Record that the network took a device's message."""
         if self._refused:
             if self.is_suspected:
                 self._were_refused, self._refused, self._back_since = self._refused, OrderedDict(), now

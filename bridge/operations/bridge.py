@@ -32,7 +32,7 @@ class Work(Protocol):
     """A long piece of work."""
 
     def step(self, number: int = 1) -> None:
-        """Note that so many more steps are done."""
+        """Record that so many more steps are done."""
 
 
 class Watch(Protocol):

@@ -58,7 +58,7 @@ class Budget(msgspec.Struct):
     is_new: bool = False  # whether its period has just begun
 
     def begin(self, asked: Asked, wall: float) -> bool:
-        """Begin the period of a wall time of the ledger, and note what was used before; return whether that changes it.
+        """Begin the period of a wall time of the ledger, and record what was used before; return whether it changed.
 
         What was given in the former period is over then: `is_new` says so.
         """

@@ -210,7 +210,7 @@ class Allotments:
         accounted: Mapping[str, tuple[int, Pair]],
         wall: float,
     ) -> None:
-        """Note what was used of a quota before this node knew it: see `used_before`."""
+        """Record what was used of a quota before this node knew it: see `used_before`."""
         key = key_of(quota, group)
         before = used_before(quota, used, accounted.get(key, (0, NONE)), wall)
         there = self._known.get(key)

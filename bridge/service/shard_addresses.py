@@ -243,7 +243,7 @@ class _Work:
         self._done = done
 
     def proved(self, prefix: str) -> None:
-        """Note that the command has moved a prefix."""
+        """Record that the command has moved a prefix."""
         shard = self._shard_of[prefix]
         its = self.left.get(shard)
         if its is None:

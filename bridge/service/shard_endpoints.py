@@ -133,7 +133,7 @@ class ShardEndpoints:
             self._ended(shards)
 
     def _ended(self, shards: Mapping[int, int]) -> set[int]:
-        """Return those of the shards that were not released meanwhile, and note that they are not new any more."""
+        """Return those of the shards that were not released meanwhile, and record that they are not new any more."""
         same = {shard for shard, epoch in shards.items() if self._new.get(shard) == epoch}
         for shard in same:
             del self._new[shard]

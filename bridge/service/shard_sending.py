@@ -37,19 +37,19 @@ class AddressesHere:
         return False
 
     def came(self, shard: int) -> Collection[int]:
-        """Note that the addresses of a shard are here; return the endpoints that have something to send."""
+        """Record that the addresses of a shard are here; return the endpoints that have something to send."""
         self._leaving.discard(shard)
         self._here.add(shard)
         return self._held_back.pop(shard, ())
 
     def leave(self, shard: int) -> None:
-        """Note that the addresses of a shard, if they are here, will be withdrawn soon: call `left` before they are."""
+        """Record that the addresses of a shard, if they are here, will be withdrawn soon: call `left` before that."""
         if shard in self._here:
             self._here.discard(shard)
             self._leaving.add(shard)
 
     def left(self, shard: int) -> None:
-        """Note that the addresses of a shard are not here any more."""
+        """Record that the addresses of a shard are not here any more."""
         self._leaving.discard(shard)
         self._held_back.pop(shard, None)
 

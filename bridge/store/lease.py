@@ -19,7 +19,7 @@ class Lease:
         self._asked_at = asked_at
 
     def renewed(self, asked_at: float) -> None:
-        """Note that the database confirmed the place when it was asked after `asked_at`."""
+        """Record that the database confirmed the place when it was asked after `asked_at`."""
         self._asked_at = max(self._asked_at, asked_at)
 
     def is_over(self, now: float) -> bool:

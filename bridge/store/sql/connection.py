@@ -49,5 +49,5 @@ def lock_ids(connection: Connection, table: str) -> None:
 
 
 def note_id(connection: Connection, table: str, id_: int) -> None:
-    """Note the largest id that a row of a table has, so that it is never given again. SQLite notes that by itself."""
+    """Record the largest id that a row of a table has, so that it is never given again. SQLite does so by itself."""
     connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (id_, table))

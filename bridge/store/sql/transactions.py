@@ -72,7 +72,7 @@ class Transactions:
         """Raise StoreUnavailable if nothing may be committed now."""
 
     def commit(self, batches: list[Batch]) -> None:
-        """Commit batches, and note in each one that was not kept why."""
+        """Commit batches, and record in each one that was not committed why."""
         try:
             self.transact(batches)
         except Wrong as wrong:
@@ -109,7 +109,7 @@ class Transactions:
                 self.fail([batch], failure)
 
     def fail(self, batches: Iterable[Batch], failure: StoreUnavailable) -> None:
-        """Note that batches are not kept, nor what builds on them."""
+        """Record that batches are not kept, nor what builds on them."""
         for batch in batches:
             batch.error = failure
             self._followers.failed(batch.endpoint)
