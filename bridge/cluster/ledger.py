@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 from bridge.cluster.agreement import Agreement
 from bridge.cluster.requests import OwnerRequests
 from bridge.cluster.view import ClusterView
-from bridge.quota.allotment import Asked, Given
+from bridge.quota.allotment import Claim, Grant
 from bridge.quota.pairs import Pair
 
 
@@ -44,7 +44,7 @@ class ClusterLedger(Protocol):
         By key (`bridge.quota.allotment.key_of`), each with the start of the period that it is of.
         """
 
-    async def allot(self, asked: Sequence[Asked]) -> Sequence[Given]:
+    async def allot(self, asked: Sequence[Claim]) -> Sequence[Grant]:
         """Return what this node may use of shared quotas from now on: an answer to each request, in their order.
 
         If this raises, the requests may have been answered nevertheless: then the node has at least what it kept.

@@ -5,7 +5,7 @@ What a node has and does not need, it returns within seconds. What a node has th
 ends: nobody knows how much of it was used.
 
 The ledger's clock says which period it is, so that a node whose clock is wrong uses no more than others. All here is
-pure: `given` is what a ledger answers, `bridge.quota.allotments` is what a node remembers.
+pure: `grant` is what a ledger answers, `bridge.quota.allotments` is what a node remembers.
 """
 
 import msgspec
@@ -15,7 +15,7 @@ from bridge.quota.pairs import NONE, Pair, added, larger, reduced, smaller
 from bridge.quota.periods import DAY, end_of, start_of
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True):
     """What a node used of a quota, and what it needs of it.
 
     It replaces what the node asked before. Until the answer comes, the node uses no more than it keeps; the rest of
@@ -37,7 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
     before: tuple[int, Pair] | None = None  # the start of a period, and what was used of it outside all allotments
 
 
-class Given(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True):
     """What a node may use of a quota in one period, with what it used already."""
 
     starts: int  # wall-clock second at which the period began
@@ -57,7 +57,7 @@ class Budget(msgspec.Struct):
     used: Pair = NONE  # by others
     is_new: bool = False  # whether its period has just begun
 
-    def begin(self, asked: Asked, wall: float) -> bool:
+    def begin(self, asked: Claim, wall: float) -> bool:
         """Begin the period of a wall time of the ledger, and record what was used before; return whether it changed.
 
         What was given in the former period is over then: `is_new` says so.
@@ -92,7 +92,7 @@ def period_at(quota: Quota, wall: float, former: int) -> int:
     return former if present < former <= present + DAY else present
 
 
-def given(asked: Asked, budget: Budget, wall: float) -> Given:
+def grant(asked: Claim, budget: Budget, wall: float) -> Grant:
     """Return what a node may use, if nobody else is given anything of this budget meanwhile.
 
     What a node may use is at least what it used, since uplinks are never held, and what it keeps. Nothing beyond that
@@ -110,7 +110,7 @@ def given(asked: Asked, budget: Budget, wall: float) -> Given:
     requests = added(requests, further)
     free = reduced(reduced(asked.quota.most(is_answer=True), gone), requests)
     answers = _fitting(asked.answers, asked.least_answer, free)
-    return Given(
+    return Grant(
         budget.starts,
         max(end_of(asked.quota.period, budget.starts) - wall, 0.0),
         used,
@@ -121,7 +121,7 @@ def given(asked: Asked, budget: Budget, wall: float) -> Given:
 
 
 def used_before(quota: Quota, used: Pair, accounted: tuple[int, Pair], wall: float) -> tuple[int, Pair]:
-    """Return `Asked.before` of a node that begins to know a quota at a wall time of the ledger.
+    """Return `Claim.before` of a node that begins to know a quota at a wall time of the ledger.
 
     `used` is the usage of the period as the ledger's rows have it. `accounted` is what all nodes had said before to
     have used out of allotments, with the start of the period of that.

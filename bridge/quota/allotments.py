@@ -7,7 +7,7 @@ second, and hands the answer to `take`.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bridge.delivery.allowance import Hold
-from bridge.quota.allotment import Asked, Given, key_of, used_before
+from bridge.quota.allotment import Claim, Grant, key_of, used_before
 from bridge.quota.limits import AtLimit, Quota, used_up
 from bridge.quota.pairs import NONE, Pair, added, fits, larger, reduced, smaller
 from bridge.quota.periods import end_of
@@ -25,7 +25,7 @@ class Allotment:
     def __init__(self, quota: Quota, group: str, now: Callable[[], float], wanted: Callable[[], None]) -> None:
         self.key = key_of(quota, group)
         self.quota = quota
-        self.before: tuple[int, Pair] | None = None  # `Asked.before`, until the ledger has it
+        self.before: tuple[int, Pair] | None = None  # `Claim.before`, until the ledger has it
         self._now = now
         self._wanted = wanted
         self._starts = 0  # wall-clock second at which the period began, by the ledger's clock
@@ -103,7 +103,7 @@ class Allotment:
             self._used = self._used[0] + sign * used[0], self._used[1] + sign * used[1]
             self._changed = True
 
-    def ask(self, *, leaves: bool = False) -> Asked:
+    def ask(self, *, leaves: bool = False) -> Claim:
         """Return what to ask the ledger. From now on only what it keeps is used, until `take`.
 
         `leaves`: this node stops, and returns everything.
@@ -123,7 +123,7 @@ class Allotment:
         self._used_when_asked = self._used
         self._asked_at = self._now()
         self._changed = False
-        return Asked(
+        return Claim(
             self.key,
             self.quota,
             self._starts,
@@ -139,7 +139,7 @@ class Allotment:
             self.before,
         )
 
-    def take(self, asked: Asked, answer: Given) -> str:
+    def take(self, asked: Claim, answer: Grant) -> str:
         """Use what the ledger gave; return what to warn of, "" of nothing."""
         before = self.used
         if answer.starts != self._starts:
@@ -219,7 +219,7 @@ class Allotments:
         else:
             there.before = before
 
-    def due(self, *, leaves: bool = False) -> list[Asked]:
+    def due(self, *, leaves: bool = False) -> list[Claim]:
         """Return what to ask the ledger now. `leaves`: this node stops, and returns everything."""
         if leaves:
             return [one.ask(leaves=True) for one in self._known.values()]
@@ -232,7 +232,7 @@ class Allotments:
                 read.append(one)
         return [one.ask() for one in (*due, *read[:READ_AT_ONCE])]
 
-    def take(self, asked: Sequence[Asked], answers: Iterable[Given]) -> tuple[list[tuple[str, str]], list[int]]:
+    def take(self, asked: Sequence[Claim], answers: Iterable[Grant]) -> tuple[list[tuple[str, str]], list[int]]:
         """Use the ledger's answers.
 
         Return warnings, as the quota's name and a text, and endpoints whose messages can go now.

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from bridge.quota.account import Charge
-from bridge.quota.allotment import Asked, Given, key_of
+from bridge.quota.allotment import Claim, Grant, key_of
 from bridge.quota.allotments import KEPT, Allotments
 from bridge.quota.limits import AtLimit, Counted, Per, Quota
 from bridge.quota.periods import DAY, MINUTE, Period
@@ -276,7 +276,7 @@ async def _story(seed: int) -> None:
     quota = replace(QUOTA, period=Period.MINUTE, messages=draw.choice([3, 20, None]), bytes=draw.choice([95, 400]))
     world = World(quota)
     nodes = {name: Node(world, name) for name in "abc"}
-    on_the_way: dict[str, tuple[list[Asked], list[Given]]] = {}
+    on_the_way: dict[str, tuple[list[Claim], list[Grant]]] = {}
     used: dict[int, list[int]] = {}
     died = 0
     for _ in range(600):

@@ -15,7 +15,7 @@ from bridge.delivery.rows import Insert
 from bridge.directory import Draft
 from bridge.directory.keys import ById
 from bridge.errors import ConfigurationError, LedgerInUse, NotFound, StoreUnavailable
-from bridge.quota.allotment import Asked, key_of
+from bridge.quota.allotment import Claim, key_of
 from bridge.quota.limits import Per, Quota
 from bridge.quota.pairs import NONE
 from bridge.quota.periods import Period
@@ -711,7 +711,7 @@ KEY = key_of(QUOTA, "")
 def asks(starts, used=0, waiting=0, further=0, kept=0, **more):
     """A request of a node whose messages have 10 bytes."""
     kept = kept, 10 * kept
-    return Asked(
+    return Claim(
         KEY, QUOTA, starts, (used, 10 * used), NONE, kept, kept, (waiting, 10 * waiting), 10 if waiting else None,
         further=(further, 10 * further), **more,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.delivery.rows import Change
 from bridge.errors import LedgerInUse, NotFound, StoreUnavailable
 from bridge.north.udp.prefixes import SHARDS
-from bridge.quota.allotment import Asked, Budget, Given, given
+from bridge.quota.allotment import Budget, Claim, Grant, grant
 from bridge.quota.pairs import NONE, Pair, added
 from bridge.store.contract import Done
 from bridge.store.in_memory.disk import Disk
@@ -158,11 +158,11 @@ class InMemoryNode(InMemoryStore):
             found[key] = budget.starts, used
         return found, self._rows.wall()
 
-    async def allot(self, asked: Sequence[Asked]) -> Sequence[Given]:
+    async def allot(self, asked: Sequence[Claim]) -> Sequence[Grant]:
         await self.readable()
         return [self._allotted(one) for one in asked]
 
-    def _allotted(self, asked: Asked) -> Given:
+    def _allotted(self, asked: Claim) -> Grant:
         stored = self._rows.budgets.setdefault(asked.key, _BudgetRow())
         budget = Budget(stored.starts, stored.before)
         budget.begin(asked, self._rows.wall())
@@ -174,7 +174,7 @@ class InMemoryNode(InMemoryStore):
             if incarnation != self._incarnation:
                 budget.given = added(budget.given, row.all)
                 budget.used = added(budget.used, row.used if incarnation in living else row.all)
-        answer = given(asked, budget, self._rows.wall())
+        answer = grant(asked, budget, self._rows.wall())
         stored.rows[self._incarnation] = _AllotmentRow(answer.all, answer.used)
         return answer
 

@@ -12,7 +12,7 @@ import psycopg
 from bridge.cluster.agreement import NOTHING_SAID, Agreement
 from bridge.cluster.view import ClusterView
 from bridge.errors import StoreUnavailable
-from bridge.quota.allotment import Asked, Given
+from bridge.quota.allotment import Claim, Grant
 from bridge.quota.pairs import Pair
 from bridge.store.lease import Lease
 from bridge.store.postgres import quota_rows, shard_rows
@@ -143,7 +143,7 @@ class NodeStore(PostgresStore):
     async def accounted(self) -> tuple[Mapping[str, tuple[int, Pair]], float]:
         return await self._ask(lambda: quota_rows.accounted(self._asking))
 
-    async def allot(self, asked: Sequence[Asked]) -> Sequence[Given]:
+    async def allot(self, asked: Sequence[Claim]) -> Sequence[Grant]:
         self._allotted += 1
         number = self._allotted
         return await self._ask(lambda: quota_rows.allot(self._asking, self._membership.incarnation, asked, number))

@@ -6,7 +6,7 @@ budgets are locked in the order of their keys.
 
 from collections.abc import Mapping, Sequence
 
-from bridge.quota.allotment import Asked, Budget, Given, given
+from bridge.quota.allotment import Budget, Claim, Grant, grant
 from bridge.quota.pairs import Pair
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.sql.connection import value_of
@@ -46,7 +46,7 @@ def accounted(connection: PostgresConnection) -> tuple[Mapping[str, tuple[int, P
     return {key: (starts, (messages, size)) for key, starts, messages, size in found}, value_of(connection, CLOCK)
 
 
-def allot(connection: PostgresConnection, incarnation: str, asked: Sequence[Asked], number: int) -> list[Given]:
+def allot(connection: PostgresConnection, incarnation: str, asked: Sequence[Claim], number: int) -> list[Grant]:
     """Return what a process of a node may use of quotas from now on, and write it down.
 
     `number` rises with each call of the process: what an earlier one gives later, since its connection broke, is not
@@ -63,7 +63,7 @@ def allot(connection: PostgresConnection, incarnation: str, asked: Sequence[Aske
     return answers
 
 
-def _allot(connection: PostgresConnection, me: str, asked: Sequence[Asked], number: int) -> list[Given]:
+def _allot(connection: PostgresConnection, me: str, asked: Sequence[Claim], number: int) -> list[Grant]:
     keys = [one.key for one in asked]
     connection.execute(_NEW, (sorted(keys),))
     locked = connection.execute(_LOCKED, (keys,)).fetchall()
@@ -76,7 +76,7 @@ def _allot(connection: PostgresConnection, me: str, asked: Sequence[Asked], numb
         connection.executemany(_BEGIN, [(one.starts, *one.before, key) for key, one in changed.items()])
     for key, *numbers in connection.execute(_OTHERS, (keys, me)).fetchall():
         budgets[key].given, budgets[key].used = (numbers[0], numbers[1]), (numbers[2], numbers[3])
-    answers = [given(one, budgets[one.key], now) for one in asked]
+    answers = [grant(one, budgets[one.key], now) for one in asked]
     rows = [(one.key, me, number, *its.all, *its.used) for one, its in zip(asked, answers, strict=True)]
     connection.executemany(_GIVE, rows)
     return answers
