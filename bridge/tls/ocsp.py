@@ -35,10 +35,11 @@ class Now:
 
 def now() -> Now:
     """Return it."""
-    return Now(*(_moment(seconds) for seconds in (-SKEW, SKEW)))
+    return Now(*(moment(seconds) for seconds in (-SKEW, SKEW)))
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """Return the time by which OpenSSL judges certificates, plus these seconds, in ASN.1 notation (UTC)."""
     time = _ffi.gc(_lib.X509_gmtime_adj(_ffi.NULL, seconds), _lib.ASN1_TIME_free)
     written = _ffi.gc(_lib.ASN1_TIME_to_generalizedtime(time, _ffi.NULL), _lib.ASN1_GENERALIZEDTIME_free)
     return str(_ffi.string(_lib.ASN1_STRING_get0_data(_ffi.cast("ASN1_STRING *", written))), "ascii")

@@ -22,8 +22,8 @@ _lib: Any = _binding.lib
 _REASONS = {  # X509_V_ERR_…, openssl-verification-options(1)
     2: "the authority that signed it is unknown: add it to ca_bundle",
     3: "there is no revocation list for one of its authorities: add one to revocation_lists",
-    9: "it is not valid yet; is the clock of this host right?",
-    10: "it has expired; is the clock of this host right?",
+    9: "it is not valid yet",
+    10: "it has expired",
     11: "a revocation list is not valid yet; is the clock of this host right?",
     12: "a revocation list has expired: fetch a new one",
     18: "it signed itself: pin it, or add it to ca_bundle",
@@ -36,11 +36,30 @@ _REASONS = {  # X509_V_ERR_…, openssl-verification-options(1)
     62: "it is for another name: see certificate_name",
     64: "it is for another IP address: see certificate_name",
 }
+_BY_THE_CLOCK = (9, 10)  # of these reasons: judged by this host's clock
 
 
 def reason(error: int) -> str:
     """Return why OpenSSL does not accept a certificate."""
     return _REASONS.get(error) or str(_ffi.string(_lib.X509_verify_cert_error_string(error)), "ascii", "replace")
+
+
+def _times(certificate: crypto.X509) -> str:
+    """Return by what times the validity of a certificate was judged: its own, and that of this host's clock.
+
+    The clock's is told to the day, so that a link which is tried again and again has one reason. This must not fail.
+    """
+    first, last = (
+        _readable((time or b"").decode("ascii", "replace"))
+        for time in (certificate.get_notBefore(), certificate.get_notAfter())
+    )
+    today = _readable(ocsp.moment(0)).split(" ")[0]
+    return f" (notBefore is {first}, notAfter {last}, and the clock of this host says {today}: is it right?)"
+
+
+def _readable(time: str) -> str:
+    """Return a time in ASN.1 notation as people write it."""
+    return f"{time[:4]}-{time[4:6]}-{time[6:8]} {time[8:10]}:{time[10:12]} UTC" if time else "not readable"
 
 
 def prepare(context: SSL.Context, trust: Trust) -> None:
@@ -94,6 +113,8 @@ class _Judge:
             return True
         else:
             why = reason(error)
+            if error in _BY_THE_CLOCK:
+                why += _times(certificate)
         connection.get_app_data().refused = why if is_leaf else f"{why} (at its authority number {depth})"
         return False
 

@@ -2,9 +2,10 @@
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -302,6 +303,20 @@ class TestFailures:
             assert why in talk.client.failure.text
             assert talk.client.alert is not None
             assert not talk.client.alert.received
+
+    @pytest.mark.parametrize("valid", [(-YEAR, -timedelta(days=1)), (timedelta(days=1), YEAR)], ids=["old", "future"])
+    def test_a_certificate_refused_for_its_time_names_its_times_and_the_clock(
+        self, backend: Backend, valid: tuple[timedelta, timedelta]
+    ) -> None:
+        now = datetime.now(UTC)
+        server = ROOT.issue("s", names=(HOST,), valid=valid)
+        talk = shaken(backend, certificate(TRUST), own(CLIENT), OpenSslPeer(Wants(own=server)), seconds=2)
+        assert talk.client.failure is not None
+        if isinstance(backend, OpenSsl):  # python-mbedtls tells nobody why
+            first, last, clock = re.findall(r"\d{4}-\d\d-\d\d", talk.client.failure.text)
+            assert abs(date.fromisoformat(clock) - now.date()) <= timedelta(days=1)
+            for said, offset in zip((first, last), valid, strict=True):
+                assert abs(date.fromisoformat(said) - (now + offset).date()) <= timedelta(days=1)
 
     def test_a_pinned_certificate_needs_no_authority(self, backend: Backend) -> None:
         server = self_signed("anything")
