@@ -372,7 +372,7 @@ class Config:
 
     def places(self) -> list[ServerName]:
         """Return all servers for `bridge.north.udp.servers.Servers`."""
-        return [settings.place(key) for key, settings in self.servers.items()]
+        return [settings.server_name(key) for key, settings in self.servers.items()]
 
     def server_addresses(self) -> dict[str, tuple[str, int]]:
         """Return host and port of each server that is reached by datagrams."""

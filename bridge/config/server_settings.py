@@ -147,13 +147,13 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     )
 
     def __post_init__(self) -> None:
-        place = read_uri(self.uri)
-        if place.secure and self.security.mode == NONE:
+        uri = read_uri(self.uri)
+        if uri.secure and self.security.mode == NONE:
             raise ValueError(
                 f"uri {self.uri} needs a section [servers.NAME.security] with a mode: how endpoints "
                 "authenticate. For devices that have sessions of their own with it, write coap:// and secure_port"
             )
-        if self.security.mode != NONE and not place.secure:
+        if self.security.mode != NONE and not uri.secure:
             raise ValueError(f"security has no effect with uri {self.uri}; write coaps:// or coaps+tcp://")
         fitted = self.fitted()
         if fitted.patience <= 0 or not 0 <= fitted.margin < fitted.patience:
@@ -194,7 +194,7 @@ class ServerSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             return self.transfer
         return self.patience if self.patience is not None and base.transfer == base.patience else base.transfer
 
-    def place(self, key: str) -> ServerName:
+    def server_name(self, key: str) -> ServerName:
         """Return the server for `bridge.north.udp.servers.Servers`."""
-        place = read_uri(self.uri)
-        return ServerName(key, place.host, place.port, place.port if place.secure else self.secure_port, place.stream)
+        uri = read_uri(self.uri)
+        return ServerName(key, uri.host, uri.port, uri.port if uri.secure else self.secure_port, uri.stream)

@@ -15,7 +15,7 @@ _CURE = "write coap://host:port, coaps://, coap+tcp:// or coaps+tcp://, IPv6 add
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerUri:
     """A server's URI, read. The host is in lower case, an IPv6 address in its shortest form."""
 
     scheme: str
@@ -33,7 +33,7 @@ class Place:
         return self.scheme.endswith("+tcp")
 
 
-def read_uri(uri: str) -> Place:
+def read_uri(uri: str) -> ServerUri:
     """Return the parsed URI. Raises ConfigurationError with the cure."""
     parts = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", uri)
     scheme = "" if parts is None else parts[1].lower()
@@ -48,4 +48,4 @@ def read_uri(uri: str) -> Place:
         raise ConfigurationError(f"uri {uri!r} cannot be read ({error}); {_CURE}") from None
     if not host or port == 0 or split.path not in {"", "/"} or split.query or split.fragment or "@" in split.netloc:
         raise ConfigurationError(f"uri {uri!r} must consist of a host and a port; {_CURE}")
-    return Place(scheme, host, SCHEMES[scheme] if port is None else port)
+    return ServerUri(scheme, host, SCHEMES[scheme] if port is None else port)

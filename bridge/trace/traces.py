@@ -39,7 +39,7 @@ class Tap(Protocol):
         """Record an effect; `note`: a remark on a message to a server."""
 
     def call(self, network: str, device: str, text: str) -> None:
-        """Note a call of a network's API about a device."""
+        """Record a call of a network's API about a device."""
 
 
 class Tapped(Protocol):

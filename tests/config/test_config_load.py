@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config import Config, PolicySettings, control_socket, load, parse
-from bridge.config.uris import Place, read_uri
+from bridge.config.uris import ServerUri, read_uri
 from bridge.errors import ConfigurationError
 from bridge.north.udp.ports import PortsScheme
 from bridge.north.udp.prefix import PrefixScheme
@@ -169,7 +169,7 @@ def test_nothing_given_is_all_defaults(tmp_path):
     ],
 )
 def test_a_uri_is_a_scheme_a_host_and_a_port(uri, expected):
-    assert read_uri(uri) == Place(*expected)
+    assert read_uri(uri) == ServerUri(*expected)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class Migration:
 
     @property
     def needs(self) -> int:
-        """The schema version that each running node must know; 0: the step takes nothing away."""
+        """Return the schema version that each running node must know; 0: the step takes nothing away."""
         found = re.match(r"-- needs: (\d+)$", self.sql, re.MULTILINE)
         return int(found[1]) if found else 0
 
