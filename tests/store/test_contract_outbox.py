@@ -1,5 +1,6 @@
 """The contract of a store: keys, the audit log, events for others and webhooks."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from bridge.store.access import ApiKey, AuditEntry, Role
 from bridge.store.contract import Store
 from bridge.store.fleet import Provisioning, ProvisioningNote
 from bridge.store.outbox import DeadLetter, EventRow, Webhook
+from bridge.store.sql import outbox
 
 KEY = ApiKey(0, "a person", Role.OPERATE, b"d" * 32, 100.0, 900.0)
 HOOK = Webhook(0, "https://one.example/", b"secret", ("message.outcome",), "end", 100.0, 0)
@@ -77,6 +79,20 @@ async def test_events_have_ids_in_the_order_of_commits_and_are_never_renumbered(
     assert await store.outbox.bounds() == (4, 3)
     await store.committed([event()])
     assert await store.outbox.bounds() == (4, 4)
+
+
+async def test_old_events_are_forgotten_in_parts_and_others_are_committed_between_these(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PART", 2)
+    for number in range(1, 6):
+        await store.committed([Insert.of(EventRow(None, 1, float(number), "a", "endpoint-1", "{}"))])
+    forgetting = asyncio.ensure_future(store.outbox.forget_events(100.0))
+    young = asyncio.ensure_future(store.committed([Insert.of(EventRow(None, 1, 100.0, "a", "endpoint-1", "{}"))]))
+    await young
+    assert await forgetting == 5
+    assert await store.outbox.bounds() == (6, 6)
+    assert await store.outbox.forget_events(100.0) == 0
 
 
 async def test_events_of_an_endpoint_but_for_outcomes_are_read_backwards(store: Store) -> None:

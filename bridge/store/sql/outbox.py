@@ -8,6 +8,7 @@ import msgspec
 from bridge.store.outbox import OUTCOME, DeadLetter, EventRow, Webhook
 from bridge.store.sql.connection import Connection, latest_id, lock_ids, note_id, value_of
 from bridge.store.sql.engine import Engine
+from bridge.store.sql.prune import PART
 
 _COLUMNS = "id, url, secret, types, prefix, created_at, told, failures, retry_at, trouble, disabled"
 
@@ -50,12 +51,28 @@ class SqlOutbox:
         return await self._store.reads.ask(lambda reader: ask(reader.connection))
 
     async def forget_events(self, before: float) -> int:
-        def work(connection: Connection) -> int:
+        def letters(connection: Connection) -> None:
             connection.execute("DELETE FROM dead_letter WHERE at < ?", (before,))
-            connection.execute("DELETE FROM event WHERE at < ?", (before,))
-            return int(connection.changes())
 
-        return await self._store.run(work)
+        def part(connection: Connection) -> tuple[int, int]:
+            """Return the last id looked at, 0 after the last part, and how many events were removed."""
+            rows = connection.execute(
+                "SELECT id, at FROM event WHERE id > ? ORDER BY id LIMIT ?", (after, PART)
+            ).fetchall()
+            if not rows:
+                return 0, 0
+            last: int = rows[-1][0]
+            connection.execute("DELETE FROM event WHERE id > ? AND id <= ? AND at < ?", (after, last, before))
+            finished = len(rows) < PART or rows[-1][1] >= before  # ids rise with time: all further events are younger
+            return 0 if finished else last, int(connection.changes())
+
+        await self._store.run(letters)
+        removed = after = 0
+        while True:  # in parts: commits wait behind each, and no index finds events by time
+            after, gone = await self._store.run(part)
+            removed += gone
+            if not after:
+                return removed
 
     async def add_webhook(self, webhook: Webhook) -> Webhook:
         def work(connection: Connection) -> Webhook:
