@@ -99,6 +99,7 @@ async def fails(stage: Stage, name: str, why: str) -> None:
     """Wait until a person is shown why an endpoint has no session."""
 
     async def failing() -> bool:
+        assert stage.servers[name].handshakes == 0
         shown = (await stage.world.command("endpoint", "show", name)).out
         return "failing" in shown and why in shown
 
