@@ -5,6 +5,7 @@ Judged by what the ledger and the air say, past all nodes.
 
 import asyncio
 import contextlib
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -80,8 +81,7 @@ async def test_the_hook_of_a_node_hangs_and_then_fails(cluster: Cluster) -> None
     hangs.rename(broken)
     await until(lambda: cluster.rows("SELECT draining FROM node WHERE name = 'c'") == [(3,)], 90, why="c goes on")
     said = await cluster.command("a", "cluster", "status")
-    assert "c could not serve" in said
-    assert "ended with 1" in said
+    assert re.search(r"c could not serve \d+ of the shards that it tried: shard", said)
     await cluster.settled("a", "b")
     await cluster.traffic(1)
     broken.unlink()
