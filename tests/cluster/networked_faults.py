@@ -51,11 +51,14 @@ async def suffer(one: Networked, kinds: Sequence[str], seconds: float = 0.0) -> 
 async def noticed(one: Networked) -> None:
     """Stop a node that is not fenced, and let it go on: require that the judge then finds what was sent twice.
 
-    The devices are silent: their answers would leave the node nothing in memory with which it could go on.
+    It is the node with the most devices on NIDD: another one may serve none of few devices. The devices are silent, and
+    requests may be delivered until long after the stop: else the node had nothing with which it could go on.
     """
+    one.cluster.ttl = 3 * STOPPED
+    name = max(NODES, key=lambda node: len(one.endpoints_of(node)))
     (devices,) = [process for process in one.cluster.lab.processes if process.name == "device"]
     devices.signal(signal.SIGSTOP)
-    await stopped_for_a_while(one.cluster, one.cluster.server)
+    await stopped_for_a_while(one.cluster, name, one.cluster.server)
 
     async def goes_twice() -> bool:
         return bool((await one.cluster.seen_on_air()).twice)

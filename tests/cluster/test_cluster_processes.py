@@ -79,27 +79,37 @@ async def test_a_killed_node(cluster: Cluster) -> None:
     await judged(cluster)
 
 
-async def stopped_for_a_while(cluster: Cluster, unfenced: PostgresServer | None = None) -> None:
+async def stopped_for_a_while(cluster: Cluster, name: str = "a", unfenced: PostgresServer | None = None) -> None:
     """Stop a node while requests wait in its memory, and let it go on when another one has worked through them.
 
     Without fencing nobody ends the session of the stopped node: it is stopped where it has no transaction, since the
     locks of that would keep the other node from taking anything.
     """
-    its = of(cluster, "a")
+    its, process = of(cluster, name), cluster.nodes[name].process
     await cluster.traffic(4)
-    cluster.nodes["a"].process.signal(signal.SIGSTOP)
+    process.signal(signal.SIGSTOP)
     stopped_at = time.monotonic()
     while unfenced is not None:
         await asyncio.sleep(0.6)
         if not unfenced.holds_a_transaction():
             break
-        cluster.nodes["a"].process.signal(signal.SIGCONT)
+        process.signal(signal.SIGCONT)
         await asyncio.sleep(0.05)
-        cluster.nodes["a"].process.signal(signal.SIGSTOP)
+        process.signal(signal.SIGSTOP)
         stopped_at = time.monotonic()
+    assert _waiting(cluster, its), f"{name} has nothing in memory with which it could go on"
     await taken_over(cluster, its, stopped_at)
     await asyncio.sleep(30 - (time.monotonic() - stopped_at))
-    cluster.nodes["a"].process.signal(signal.SIGCONT)
+    process.signal(signal.SIGCONT)
+
+
+def _waiting(cluster: Cluster, endpoints: list[str]) -> int:
+    """Return the number of messages to these endpoints that have not been submitted yet."""
+    of_endpoint = cluster.rows(
+        "SELECT e.name, count(*) FROM downlink d JOIN endpoint e ON e.id = d.endpoint"
+        " WHERE d.state = 'QUEUED' AND d.over = 0 GROUP BY e.name"
+    )
+    return sum(number for endpoint, number in of_endpoint if endpoint in endpoints)
 
 
 async def test_a_node_that_was_stopped_for_30_s(cluster: Cluster) -> None:
@@ -122,7 +132,7 @@ async def test_without_fencing_the_same_is_noticed(tmp_path: Path, server: Postg
     """The control: nodes that compare no epochs, and do not end with their lease."""
     async with Cluster(tmp_path, server, program="tests.cluster.unfenced") as cluster:
         await started(cluster)
-        await stopped_for_a_while(cluster, server)
+        await stopped_for_a_while(cluster, unfenced=server)
 
         async def goes_twice() -> bool:
             return bool((await cluster.seen_on_air()).twice)

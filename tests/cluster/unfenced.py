@@ -1,6 +1,10 @@
-"""A bridge whose nodes are not fenced: no epochs, no end with the lease or session. The proof must notice that."""
+"""A bridge whose nodes are not fenced. The proof must notice that.
+
+They have no epochs, do not end with the lease or session, and keep shards of which they see that another node has them.
+"""
 
 from bridge.cli import main
+from bridge.service.cluster import ClusterWork
 from bridge.store.postgres import cluster, shard_rows
 from bridge.store.postgres.connection import PostgresConnection
 from bridge.store.postgres.fence import Fence
@@ -33,6 +37,11 @@ def _unlimited(_span: float, _hung: float) -> str:
     return ""
 
 
+async def _keep(*_: object) -> None:
+    pass
+
+
+ClusterWork._lose = _keep  # type: ignore[method-assign,assignment]
 Fence.lost = _nothing  # type: ignore[method-assign,assignment]
 Membership.note_transaction = _number  # type: ignore[method-assign]
 Membership._confirmed = _confirmed  # type: ignore[method-assign]
