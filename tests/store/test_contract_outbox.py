@@ -95,6 +95,16 @@ async def test_old_events_are_forgotten_in_parts_and_others_are_committed_betwee
     assert await store.outbox.forget_events(100.0) == 0
 
 
+async def test_old_events_are_forgotten_behind_those_of_a_clock_that_was_ahead(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PART", 2)
+    for at in (9000.0, 9001.0, 9002.0, 1.0, 2.0, 9003.0, 3.0):
+        await store.committed([Insert.of(EventRow(None, 1, at, "a", "endpoint-1", "{}"))])
+    assert await store.outbox.forget_events(100.0) == 3
+    assert [event.at for event in await store.outbox.events(after=0, limit=10)] == [9000.0, 9001.0, 9002.0, 9003.0]
+
+
 async def test_events_of_an_endpoint_but_for_outcomes_are_read_backwards(store: Store) -> None:
     for number, (endpoint, kind) in enumerate([(1, "a"), (2, "a"), (1, "b"), (1, "a"), (1, "message.outcome")], 1):
         await store.committed([Insert.of(EventRow(None, endpoint, 100.0 + number, kind, f"endpoint-{endpoint}", "{}"))])

@@ -54,25 +54,23 @@ class SqlOutbox:
         def letters(connection: Connection) -> None:
             connection.execute("DELETE FROM dead_letter WHERE at < ?", (before,))
 
-        def part(connection: Connection) -> tuple[int, int]:
-            """Return the last id looked at, 0 after the last part, and how many events were removed."""
-            rows = connection.execute(
-                "SELECT id, at FROM event WHERE id > ? ORDER BY id LIMIT ?", (after, PART)
-            ).fetchall()
-            if not rows:
-                return 0, 0
-            last: int = rows[-1][0]
-            connection.execute("DELETE FROM event WHERE id > ? AND id <= ? AND at < ?", (after, last, before))
-            finished = len(rows) < PART or rows[-1][1] >= before  # ids rise with time: all further events are younger
-            return 0 if finished else last, int(connection.changes())
+        def find(connection: Connection) -> list[Any]:
+            # Not only until a younger one: the clock by which an event got its time may have been ahead.
+            sql = "SELECT id FROM event WHERE id > ? AND at < ? ORDER BY id LIMIT ?"
+            return [id_ for (id_,) in connection.execute(sql, (after, before, PART)).fetchall()]
+
+        def remove(connection: Connection) -> int:
+            sql = "DELETE FROM event WHERE id >= ? AND id <= ? AND at < ?"
+            connection.execute(sql, (found[0], found[-1], before))
+            return int(connection.changes())
 
         await self._store.run(letters)
         removed = after = 0
-        while True:  # in parts: commits wait behind each, and no index finds events by time
-            after, gone = await self._store.run(part)
-            removed += gone
-            if not after:
-                return removed
+        # No index finds events by time, so they are looked for where no commit waits, and are removed in parts.
+        while found := await self._store.reads.ask(lambda reader: find(reader.connection)):
+            removed += await self._store.run(remove)
+            after = found[-1]
+        return removed
 
     async def add_webhook(self, webhook: Webhook) -> Webhook:
         def work(connection: Connection) -> Webhook:
