@@ -1,4 +1,7 @@
-"""Calls of the bridge into a binding: none of them raises, and a stop waits for running calls, for a limited time."""
+"""Calls of the bridge into a binding: none of them raises, and a stop waits for running calls, for a limited time.
+
+Background work of a binding does not end by a bug either.
+"""
 
 import asyncio
 import contextlib
@@ -11,6 +14,7 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 STOP_PATIENCE = 10.0  # seconds that a stop waits for running calls
+AGAIN = 10.0  # seconds from a bug in background work until that work begins again
 
 
 class GuardedCalls:
@@ -38,6 +42,19 @@ class GuardedCalls:
             self._under_way -= 1
             if self._is_idle is not None and not self._under_way:
                 self._is_idle.set()
+
+    async def keep_up(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do background work until it ends; after an exception it begins again, `AGAIN` seconds later."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                text = "network %s: a bug in the bridge; the background work that it ended begins again in %.0f s"
+                log.exception(text, self._network, AGAIN)
+                self._count(self._mistakes)
+                await asyncio.sleep(AGAIN)
+            else:
+                return
 
     async def finish(self, patience: float = STOP_PATIENCE) -> None:
         """Wait for the running calls; calls that take longer are abandoned."""

@@ -134,15 +134,15 @@ class LorawanBinding:
             raise
         self._calls.open = True
         work = (
-            self._watch.run(),
-            self._reconciler.run(),
-            self._reconciler.check_lingering(),
-            self._standings.run(),
-            self._outages.run(),
-            self._unkept.run(),
-            self._write_forever(),
+            self._watch.run,
+            self._reconciler.run,
+            self._reconciler.check_lingering,
+            self._standings.run,
+            self._outages.run,
+            self._unkept.run,
+            self._write_forever,
         )
-        self._tasks = [asyncio.create_task(one) for one in work]
+        self._tasks = [asyncio.create_task(self._calls.keep_up(one)) for one in work]
 
     @property
     def posts(self) -> PostListener | None:

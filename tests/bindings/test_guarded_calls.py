@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from bindings import guarded_calls
 from bindings.guarded_calls import GuardedCalls
 
 
@@ -79,3 +80,19 @@ async def test_finish_does_not_wait_for_ever(calls):
 async def test_finish_with_nothing_under_way_returns_at_once(calls):
     await calls.run(result(1), 0)
     await calls.finish(patience=60)
+
+
+async def test_background_work_that_a_bug_ended_begins_again(calls, counts, monkeypatch, caplog):
+    monkeypatch.setattr(guarded_calls, "AGAIN", 0.0)
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun < 3:
+            await mistake()
+
+    await calls.keep_up(work)
+    assert begun == 3
+    assert counts == {"net_internal_errors": 2}
+    assert "the background work that it ended begins again" in caplog.text
