@@ -50,6 +50,7 @@ SERIAL = "/3/0/2"  # of a device: each Send has another one
 ZONE = "/3/0/15"  # which each Write sets to another value
 SERVED_AGAIN = 8.0  # seconds: a lease and 3 s
 PATIENCE = 120.0  # seconds that a request may wait on a busy machine
+UNANSWERED = 320.0  # seconds: a message that no device answers has its outcome 247 s after it was sent
 SAMPLE = 6  # endpoints of a dead node that are asked until they answer
 UPLINK = "id, operation, state, reason, acknowledged, north_mid, received_at, finished_at, keep_until"
 NOT_FORWARDED = ("EXPIRED", "REJECTED")  # outcomes with which a Send may end (docs/guarantees.md)
@@ -436,7 +437,7 @@ class Networked:
         """Require that nothing is lost or sent too often, and that no endpoint has changed its address."""
         polling = asyncio.create_task(self._poll(0.3))  # what waits for them has its outcome then
         try:
-            verdict = await self.cluster.judge()
+            verdict = await self.cluster.judge(UNANSWERED)
         finally:
             polling.cancel()
         posted, events = self.posted(), self.events()

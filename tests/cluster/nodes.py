@@ -443,12 +443,14 @@ class Cluster:
 
     async def judge(self, wait: float = 180.0) -> "Verdict":
         """Wait until every message has its outcome; return what became of what was accepted, and what was on air."""
-        await until(
-            lambda: self.rows("SELECT count(*) FROM downlink WHERE over = 0") == [(0,)],
-            wait,
-            why="messages have no outcome",
-            every=0.5,
+        sql = (
+            "SELECT d.id, e.name, d.state, e.shard, d.accepted_at, d.deliver_by, d.answer_by FROM downlink d"
+            " JOIN endpoint e ON e.id = d.endpoint WHERE d.over = 0 ORDER BY d.id"
         )
+        end = time.monotonic() + wait
+        while left := self.rows(sql):
+            assert time.monotonic() < end, f"{len(left)} messages have no outcome after {wait} s, such as {left[:9]}"
+            await asyncio.sleep(0.5)
         return await self.seen_on_air()
 
     async def seen_on_air(self) -> "Verdict":
