@@ -74,9 +74,11 @@ async def test_all_nodes_are_killed_and_then_stopped_at_once(cluster: Cluster) -
 
 async def test_the_hook_of_a_node_hangs_and_then_fails(cluster: Cluster) -> None:
     """The others serve its shards, until it is started with one that works."""
+    folder = cluster.folder / "c"
+    hangs, broken = folder / "hangs", folder / "fails"
+    folder.mkdir()
+    hangs.touch()  # before its start: with a command that works it has its shards within a second
     node = await cluster.start("c")
-    hangs, broken = node.folder / "hangs", node.folder / "fails"
-    hangs.touch()
     await until(lambda: "took longer than 4 s and was ended" in node.process.said(), 60, why="no hook hangs")
     hangs.rename(broken)
     await until(lambda: cluster.rows("SELECT draining FROM node WHERE name = 'c'") == [(3,)], 90, why="c goes on")

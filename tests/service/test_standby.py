@@ -125,7 +125,7 @@ class Pair:
             return False
         token_length = datagram[0] & 15
         self.server.sendto(bytes((0x60 | token_length, 0x44)) + datagram[2 : 4 + token_length], self.endpoint)
-        payload = datagram.partition(b"\xff")[2]
+        payload = datagram.rpartition(b"\xff")[2]  # a token may have this byte, too
         if payload in found[-1:]:  # sent again before the answer arrived
             return False
         found.append(payload)
