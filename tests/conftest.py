@@ -27,6 +27,7 @@ hypothesis.settings.load_profile("busy machine")
 
 LONGEST = (
     "tests/durability/test_crashes.py",
+    "tests/demo/test_demo.py",
     "tests/cluster/test_cluster_simulated.py",
     "tests/relay/test_simulation.py",
     "tests/cluster/test_cluster_processes.py",
