@@ -203,7 +203,7 @@ class LorawanBinding:
         return self._inbound.take(event, within=within)
 
     def lost(self, device: str) -> None:
-        """An event was not committed, and does not come again: the node that serves the device reads its history."""
+        """Have the node that serves a device read its history: an event was not committed, and does not come again."""
         if self._calls.open:
             self._unkept.put(device)
 

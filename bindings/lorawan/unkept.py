@@ -28,7 +28,7 @@ class Unkept:
         self._some = asyncio.Event()
 
     def put(self, device: str) -> None:
-        """Note that an event about a device was not committed."""
+        """Record that an event about a device was not committed."""
         if len(self._devices) < MOST:
             self._devices[device] = None
         else:

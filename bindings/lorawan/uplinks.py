@@ -138,8 +138,8 @@ class Uplinks:
         """Record that the frame counter was reset within the session. Raises StoreUnavailable, UnknownDevice."""
         before = record.highest, record.seen
         await self._events.deliver(Joined(event.device, queue_kept=True))
-        # Only now: after a failed commit the next attempt must find the reset, too. The other uplink of two at the same
-        # time has recorded it meanwhile.
+        # Only now: after a failed commit the next attempt must find the reset, too. Of two uplinks at the same time,
+        # the other one may have recorded it meanwhile.
         if (record.highest, record.seen) == before:
             self._events.count("lorawan_counter_resets")
             record.restart_counters()

@@ -72,9 +72,9 @@ class SteadyClock:
 
     def moment(self) -> Now:
         """Return the current time on both clocks."""
-        wall = (
-            self._machine() + self._shift
-        )  # first: if the process is stopped between the two reads, the clock seems to be set back, which does no harm
+        # The wall clock is read first: if the process is stopped between the two reads, it seems to be set back, which
+        # does no harm.
+        wall = self._machine() + self._shift
         monotonic = self.monotonic()
         offset = wall - monotonic
         if not -NOTICED < offset - self._seen < NOTICED:

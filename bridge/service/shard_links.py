@@ -76,7 +76,7 @@ class OpensLinks:
                 self._north.open(record.source, record.servers)
 
     def _ended(self, shards: Mapping[int, int]) -> None:
-        """Note that shards are not new any more, but for those that were taken again meanwhile."""
+        """Record that shards are not new any more, but for those that were taken again meanwhile."""
         for shard, epoch in shards.items():
             if self._new.get(shard) == epoch:
                 del self._new[shard]

@@ -180,7 +180,7 @@ class ChirpStack:
         return event
 
     def _lost(self, kind: str, body: bytes) -> None:
-        """Note that an event was not committed, which ChirpStack does not post again."""
+        """Tell the binding of an event that was not committed, and that ChirpStack does not post again."""
         if self._sink is None:
             return
         with suppress(NotificationError):
