@@ -147,11 +147,17 @@ async def test_a_note_that_cannot_be_read_costs_what_it_says_and_no_start(stores
     await store.close()
 
 
+async def two_nodes(store, clock) -> tuple[Bridge, Bridge]:
+    """Return the nodes "one" and "two", which have read what they had learned before."""
+    nodes = Bridge(store, clock, "one"), Bridge(store, clock, "two")
+    for node in nodes:
+        await node.limits.restore()
+    return nodes
+
+
 async def test_each_node_keeps_its_own(stores, clock):
     store = await stores.open()
-    one, two = Bridge(store, clock, "one"), Bridge(store, clock, "two")
-    for bridge in (one, two):
-        await bridge.limits.restore()
+    one, two = await two_nodes(store, clock)
     one.refused(7, wish=3600.0)
     two.refused(8, LimitOf.NETWORK, wish=600.0)
     await one.limits.keep()
@@ -166,9 +172,7 @@ async def test_each_node_keeps_its_own(stores, clock):
 async def test_what_a_node_learned_of_a_device_is_known_to_the_node_that_takes_it(stores, clock):
     """Not what it learned of the network: each node is refused by itself. What was refused last counts."""
     store = await stores.open()
-    one, two = Bridge(store, clock, "one"), Bridge(store, clock, "two")
-    for bridge in (one, two):
-        await bridge.limits.restore()
+    one, two = await two_nodes(store, clock)
     two.refused(7, wish=60.0)
     clock.time = Now(clock.time.wall + 30.0, clock.time.mono + 30.0)
     one.refused(7, wish=3600.0)
@@ -188,9 +192,7 @@ async def test_what_a_node_learned_of_a_device_is_known_to_the_node_that_takes_i
 async def test_a_node_that_has_left_the_cluster_is_asked_for_what_it_has_learned_too(stores, clock):
     """It takes its row away when its last shard is handed over, and the next holder reads a moment later."""
     store = await stores.open()
-    one, two = Bridge(store, clock, "one"), Bridge(store, clock, "two")
-    for bridge in (one, two):
-        await bridge.limits.restore()
+    one, two = await two_nodes(store, clock)
     one.refused(7, wish=3600.0)
     await one.limits.keep_last()
     await two.limits.came({"net": {7}}, ["two"])
