@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -369,7 +370,9 @@ async def test_a_command_that_cannot_be_killed_does_not_keep_the_node_waiting(
         async with asyncio.timeout(20):
             assert await Moved(tmp_path, f"while ! test -e {tmp_path}/more; do sleep 0.01; done").take(7) == []
     (tmp_path / "more").touch()
-    await until(lambda: asked[-1].poll() is not None, 10)
+    started = [one for one in asked if isinstance(one, subprocess.Popen)]  # to take, and twice to release
+    assert len(started) == 3
+    await until(lambda: all(process.poll() is not None for process in started), 10)
     assert "could not be killed, and may still act" in caplog.text
 
 
