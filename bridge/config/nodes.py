@@ -77,10 +77,35 @@ class Cluster(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
         list[str],
         Meta(description="program and arguments, run before shards go to other nodes; the same is added and printed"),
     ] = msgspec.field(default_factory=list)
+    command_silence: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=60,
+            description="seconds in which one of these commands must move its next shard, or end if it moves one; then "
+            "it is killed. For so long one that hangs keeps other shards waiting",
+        ),
+    ] = 4.0
+    command_limit: Annotated[
+        float, Meta(ge=0.1, le=600, description="seconds for one of these commands that moves several shards")
+    ] = 60.0
+    command_kill_wait: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="seconds for which the next command waits for one that was killed and does not end, such as "
+            "one of another user",
+        ),
+    ] = 1.0
 
     def __post_init__(self) -> None:
         if self.renew > self.lease / 4:
             raise ValueError(f"renew {self.renew:g} is more than a quarter of lease {self.lease:g}")
+        if self.command_silence > self.command_limit:
+            raise ValueError(
+                f"command_silence {self.command_silence:g} is more than command_limit {self.command_limit:g}"
+            )
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bridge.errors import ConfigurationError
 from bridge.service.actor import CountFunction
@@ -17,13 +18,23 @@ PROOF = "done "  # begins a line; a prefix follows, as the command got it
 KEPT = 5  # lines of its output that an error shows
 
 
+@dataclass(frozen=True, slots=True)
+class CommandLimits:
+    """Seconds that a command may take: `command_silence`, `command_limit` and `command_kill_wait` of [cluster]."""
+
+    silence: float = 4.0  # until it moves its next shard, or ends if it moves one
+    many: float = 60.0  # of one that moves several
+    kill_wait: float = 1.0  # for which the next one waits for one that was killed and does not end
+
+
 class Ending:
-    """By this a command that runs is ended before its time."""
+    """By this a command that runs is ended before its time, and told why it has ended."""
 
     def __init__(self) -> None:
         self.at = math.inf  # time of the loop
         self.limit: asyncio.Timeout | None = None  # of the command, while it runs
         self.came = False  # whether this is what has ended the command
+        self.hung = False  # whether the command was killed since it moved nothing more
 
     def within(self, seconds: float) -> None:
         """Let the command end by itself in so many seconds, then end it."""
@@ -35,10 +46,12 @@ class Ending:
 class AddressCommand:
     """One command of [cluster]; `program` with its arguments may be empty: then nothing is run."""
 
-    def __init__(self, name: str, program: Sequence[str], count: CountFunction) -> None:
+    def __init__(self, name: str, program: Sequence[str], count: CountFunction, kill_wait: float = 1.0) -> None:
+        """`kill_wait`: seconds for which `run` waits for a command that was killed and does not end."""
         self.name = name
         self.program = program
         self._count = count
+        self._kill_wait = kill_wait
 
     async def run(
         self,
@@ -74,7 +87,7 @@ class AddressCommand:
         asked, said, timer = set(prefixes), deque[str](maxlen=KEPT), asyncio.get_running_loop().time
         end = timer() + seconds
         where = f"[cluster] {self.name}: {self.program[0]}"
-        async with started([*self.program, *prefixes], f"[cluster] {self.name}") as process:
+        async with started([*self.program, *prefixes], f"[cluster] {self.name}", self._kill_wait) as process:
             assert process.stdout is not None  # noqa: S101  # it is a pipe
             try:
                 async with asyncio.timeout_at(min(end, ending.at, timer() + silent)) as limit:
@@ -91,6 +104,7 @@ class AddressCommand:
                     status = await process.wait()
             except TimeoutError:
                 ending.came = limit.when() == ending.at
+                ending.hung = not ending.came and (silent >= seconds or limit.when() != end)
                 took = f"longer than {seconds:g} s" if silent >= seconds else f"{silent:g} s for one prefix"
                 raise ConfigurationError(f"{where} took {took} and was ended") from None
             finally:

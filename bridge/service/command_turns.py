@@ -1,12 +1,12 @@
 """Lets commands that move addresses run one after the other, and ends one that gives way to another.
 
-A command that takes several shards gives way to a release as soon as it has moved one of them. One for whose shards
-nobody waits any more is ended at once.
+A command that takes several shards gives way to a release as soon as it has moved one of them. One for a shard at which
+it hung the last time gives way to whatever else waits. One for whose shards nobody waits any more is ended at once.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from enum import Enum, auto
 
 from bridge.service.address_commands import Ending
@@ -25,8 +25,9 @@ class Purpose(Enum):
 class Call:
     """A command that runs for shards of a group, and what came of it."""
 
-    def __init__(self, purpose: Purpose) -> None:
+    def __init__(self, purpose: Purpose, *, is_doubtful: bool = False) -> None:
         self.purpose = purpose
+        self.is_doubtful = is_doubtful  # whether the command hung for this shard the last time
         self.ending = Ending()
         self.has_moved = False  # whether it has moved a shard
         self.gave_way = False  # whether it was ended for another command, or since nobody waited for it
@@ -36,10 +37,13 @@ class Call:
 class CommandTurns:
     """One command at a time, so that the last one for a shard decides."""
 
-    def __init__(self) -> None:
+    def __init__(self, others_wait: Callable[[], bool]) -> None:
+        """`others_wait` returns whether shards wait for whom no turn is asked for yet."""
+        self._others_wait = others_wait
         self._running = asyncio.Lock()
         self._call: Call | None = None  # the command that runs, if it may be ended
-        self._waiting = 0  # releases that wait for their turn
+        self._waiting = 0  # those that wait for their turn
+        self._releases = 0  # those of them that release shards
 
     @contextlib.asynccontextmanager
     async def turn(self, purpose: Purpose, *, at_once: bool = False) -> AsyncIterator[None]:
@@ -48,27 +52,31 @@ class CommandTurns:
         `at_once`: whatever runs gives way, also a command that has moved nothing yet.
         """
         releases = purpose is Purpose.RELEASE
-        self._waiting += releases
+        self._waiting += 1
+        self._releases += releases
         try:
             if at_once and self._call is not None:
                 self._call.ending.within(YIELD)
-            self._give_way()
+            self.give_way()
             await self._running.acquire()
         finally:
-            self._waiting -= releases
+            self._waiting -= 1
+            self._releases -= releases
         try:
             yield
         finally:
             self._running.release()
 
     @contextlib.contextmanager
-    def may_end(self, purpose: Purpose, group: Group[None]) -> Iterator[Call]:
+    def may_end(self, purpose: Purpose, group: Group[None], *, is_doubtful: bool = False) -> Iterator[Call]:
         """Yield the call of a command that is run meanwhile, within its turn, for a group.
 
-        When nobody of the group waits any more, it is ended at once.
+        When nobody of the group waits any more, it is ended at once. `is_doubtful`: the command hung for this shard
+        the last time.
         """
-        call = self._call = Call(purpose)
+        call = self._call = Call(purpose, is_doubtful=is_doubtful)
         group.when_left = lambda: call.ending.within(0.0)
+        self.give_way()
         try:
             yield call
         finally:
@@ -78,13 +86,17 @@ class CommandTurns:
         """Note that the command that runs has moved a shard."""
         if self._call is not None:
             self._call.has_moved = True
-            self._give_way()
+            self.give_way()
 
-    def _give_way(self) -> None:
-        """End a command soon that takes several shards, if a release waits: not before it has moved one, or none would.
+    def give_way(self) -> None:
+        """End the command that runs soon, if something waits that goes before it.
 
-        A command that moves none is ended when it has been silent for too long.
+        One that takes several shards, if a release waits: not before it has moved one, or none would. One that moves
+        none is ended when it has been silent for too long. One for a shard for which it hung, if anything waits.
         """
         call = self._call
-        if self._waiting and call is not None and call.purpose is Purpose.TAKE and call.has_moved:
+        if call is None:
+            return
+        takes = self._releases and call.purpose is Purpose.TAKE and call.has_moved
+        if takes or (call.is_doubtful and (self._waiting or self._others_wait())):
             call.ending.within(YIELD)

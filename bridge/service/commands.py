@@ -16,8 +16,12 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def started(words: Sequence[str], where: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(
+    words: Sequence[str], where: str, kill_wait: float = DIES
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Yield a program that runs, with its output as a pipe; `where`: which setting names it.
+
+    `kill_wait`: seconds for which this waits at its end for a process that was killed and does not end.
 
     Unless it has ended with status 0, and the caller raises nothing, it is killed with all processes of its group, also
     when it has ended itself: else a child of it would act later, when somebody else has been told that it failed.
@@ -46,12 +50,12 @@ async def started(words: Sequence[str], where: str) -> AsyncIterator[asyncio.sub
             with contextlib.suppress(ProcessLookupError, PermissionError):  # it kills, too
                 transport.close()
         if process.returncode is None:
-            await _wait_for(process, where)
+            await _wait_for(process, where, kill_wait)
 
 
-async def _wait_for(process: asyncio.subprocess.Process, where: str) -> None:
+async def _wait_for(process: asyncio.subprocess.Process, where: str, seconds: float) -> None:
     try:
-        async with asyncio.timeout(DIES):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:  # it runs as another user, or waits in the kernel
         log.error("%s: process %d could not be killed, and may still act", where, process.pid)  # noqa: TRY400

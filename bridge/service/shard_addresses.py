@@ -9,21 +9,21 @@ from bridge.errors import ConfigurationError
 from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Pool, pools
 from bridge.service.actor import CountFunction
-from bridge.service.address_commands import AddressCommand
+from bridge.service.address_commands import AddressCommand, CommandLimits, Ending
 from bridge.service.command_turns import Call, CommandTurns, Purpose
 from bridge.service.together import Group, Together
 
-TIMEOUT = 4.0  # seconds for a command for one shard; for several, those in which it proves nothing more
-FOR_MANY = 60.0  # seconds for a command for several shards
+FOR_ALL = 4  # times `silence`: a command for all shards may print its lines at its end
 AT_STOP = 15.0  # seconds for what is still held at a stop
 AGAIN = 5.0  # seconds between attempts to release addresses that could not be released
 FAILURES = 3  # shards in a row, each by itself, for which a command fails before it is not run for the others
+HANGS = 2  # calls in a row for several shards that hang before they move one, before shards are moved one by one
 UNPROVED = (
     "[cluster] release_command ended with 0, did not print `done PREFIX` for their prefixes, and could not be run for "
     "each of them in time (docs/cluster.md)"
 )
 GIVEN_UP = "[cluster] the command has failed for three other shards in a row, and was not run for this one"
-GAVE_WAY = "[cluster] the command was ended, since the node stops"
+GAVE_WAY = "[cluster] the command was ended for other shards, or since the node stops"
 
 log = logging.getLogger(__name__)
 
@@ -32,26 +32,33 @@ class ShardAddresses:
     """`bridge.cluster.contract.ShardFollower`; the last one, so that servers reach a shard when it can be served.
 
     A command gets the parts that all shards of the moment have of each prefix as further arguments. What it does not
-    prove (`bridge.service.address_commands`) it is asked for once more, shard by shard. One that fails then, or takes
-    longer than `TIMEOUT`, makes `taken` fail: the shard is given back. Addresses that cannot be released are tried
+    prove (`bridge.service.address_commands`) it is asked for once more, shard by shard. One that fails then, or is
+    silent for too long, makes `taken` fail: the shard is given back. Addresses that cannot be released are tried
     again by `run`.
 
     One command runs at a time (`bridge.service.command_turns`). One that gave way is run again for the rest afterwards.
+    Where one hangs, the shard at which it did is suspected: it comes last, by itself, and waits for the others.
     """
 
-    time_limit = 600.0  # each command has its own, and they run one after the other
-
     def __init__(
-        self, pools: Sequence[Pool], take: Sequence[str], release: Sequence[str], count: CountFunction
+        self,
+        pools: Sequence[Pool],
+        take: Sequence[str],
+        release: Sequence[str],
+        count: CountFunction,
+        limits: CommandLimits = CommandLimits(),  # noqa: B008  # it cannot be changed
     ) -> None:
         """`take` and `release`: program and arguments; empty for none."""
+        self.time_limit = 10 * limits.many  # each command has its own, and they run one after the other
         self._pools = pools
-        self._take = AddressCommand("take_command", take, count)
-        self._release = AddressCommand("release_command", release, count)
+        self._limits = limits
+        self._take = AddressCommand("take_command", take, count, limits.kill_wait)
+        self._release = AddressCommand("release_command", release, count, limits.kill_wait)
         self._one_by_one: set[AddressCommand] = set()  # those that move one shard at a time
-        self._taking = Together[None](lambda group: self._move(self._take, group))
-        self._releasing = Together[None](lambda group: self._move(self._release, group))
-        self._turns = CommandTurns()
+        self._hung = {self._take: set[int](), self._release: set[int]()}  # shards at which a command hung lately
+        self._turns = CommandTurns(lambda: self._taking.waits or self._releasing.waits)
+        self._taking = Together[None](lambda group: self._move(self._take, group), self._turns.give_way)
+        self._releasing = Together[None](lambda group: self._move(self._release, group), self._turns.give_way)
         self.stuck: set[int] = set()  # released shards whose addresses are here still, as far as is known
 
     def prefixes(self, shard: int) -> list[str]:
@@ -70,7 +77,7 @@ class ShardAddresses:
 
     async def release_all(self) -> None:
         """Release what an earlier process of this node may have left: it may have been killed."""
-        why = await self._release_at_once(range(SHARDS), FOR_MANY)
+        why = await self._release_at_once(range(SHARDS), self._limits.many)
         if why:
             log.warning("addresses of an earlier run may still lead to this node: %s", why)
 
@@ -105,20 +112,25 @@ class ShardAddresses:
             return
         number, attempts = len(group.left), 1 if command is self._take else 2
         together = number > 1 and command not in self._one_by_one
-        one_by_one = False
-        while together:
+        one_by_one, hangs = False, 0
+        while together and hangs < HANGS:
             call = await self._move_together(command, group)
             one_by_one = call is not None and call.moved_nothing
             attempts = 1
-            if call is None or not call.gave_way:
+            if call is None or not (call.gave_way or call.ending.hung):
                 break
-        left, in_a_row, all_worked = group.left, list[tuple[int, str]](), True
+            if call.ending.hung:
+                hangs = 0 if call.has_moved else hangs + 1
+        in_a_row, all_worked = list[tuple[int, str]](), True
+        left = self._last_those_that_hung(command, group.left)
         for shard in left:
-            why = await self._move_one(command, group, shard, attempts) if len(in_a_row) < FAILURES else GIVEN_UP
+            is_tried = len(in_a_row) + hangs < FAILURES
+            why = await self._move_one(command, group, shard, attempts) if is_tried else GIVEN_UP
             if why:
                 in_a_row.append((shard, why))
                 all_worked = False
             else:
+                hangs = 0
                 _fail(group, in_a_row)
         _fail(group, in_a_row)  # not before: the others would wait for the releases of these
         if one_by_one and left and all_worked:
@@ -130,20 +142,27 @@ class ShardAddresses:
                 number,
             )
 
+    def _last_those_that_hung(self, command: AddressCommand, shards: Sequence[int]) -> list[int]:
+        return sorted(shards, key=self._hung[command].__contains__)
+
     async def _move_together(self, command: AddressCommand, group: Group[None]) -> Call | None:
-        """Return the call, which has ended, or None if there was none."""
+        """Return the call, which has ended, or None if there was none: for shards at which it did not hang lately."""
+        hung = self._hung[command]
         async with self._turns.turn(self._purpose(command)):
-            shards = self._due(command, group)
+            shards = [shard for shard in self._due(command, group) if shard not in hung]
             if len(shards) < 2:  # noqa: PLR2004  # others were released or taken meanwhile
                 return None
             work = _Work(self, shards, lambda shard: self._done(command, group, shard))
+            limits = self._limits
             with self._turns.may_end(self._purpose(command), group) as call:
                 try:
                     worked = await command.run(
-                        work.prefixes, work.proved, seconds=FOR_MANY, silent=TIMEOUT, ending=call.ending
+                        work.prefixes, work.proved, seconds=limits.many, silent=limits.silence, ending=call.ending
                     )
                 except ConfigurationError as error:
-                    log.warning("%s; %d shards are tried one by one", error, len(work.left))
+                    log.warning("%s; %d shards are tried again", error, len(work.left))
+                    if call.ending.hung:
+                        hung.update([*work.left][:1])
                 else:
                     call.gave_way = not worked
                     call.moved_nothing = worked and len(work.left) == len(shards)
@@ -151,17 +170,21 @@ class ShardAddresses:
 
     async def _move_one(self, command: AddressCommand, group: Group[None], shard: int, attempts: int) -> str:
         """Return why the addresses of a shard have not moved; "" if they have, or need not any more."""
-        why = ""
+        why, hung = "", self._hung[command]
         for _ in range(attempts):
             async with self._turns.turn(self._purpose(command)):
                 if shard not in self._due(command, group):
                     return ""
                 work = _Work(self, [shard], lambda shard: self._done(command, group, shard))
-                with self._turns.may_end(self._purpose(command), group) as call:
+                with self._turns.may_end(self._purpose(command), group, is_doubtful=shard in hung) as call:
                     try:
-                        worked = await command.run(work.prefixes, work.proved, seconds=TIMEOUT, ending=call.ending)
+                        worked = await command.run(
+                            work.prefixes, work.proved, seconds=self._limits.silence, ending=call.ending
+                        )
                     except ConfigurationError as error:
                         why = str(error)
+                        if call.ending.hung:
+                            hung.add(shard)
                     else:
                         why = "" if worked else GAVE_WAY
                     if not why:
@@ -184,6 +207,7 @@ class ShardAddresses:
     def _done(self, command: AddressCommand, group: Group[None], shard: int) -> None:
         if command is self._release:
             self.stuck.discard(shard)
+        self._hung[command].discard(shard)
         group.end(shard, None)
         self._turns.has_moved()
 
@@ -193,37 +217,51 @@ class ShardAddresses:
         What it does not prove is released shard by shard, as long as there is time, also when its exit status is 0: a
         command that knows one shard has released the first one.
         """
-        timer = asyncio.get_running_loop().time
-        end = timer() + seconds
-        work = _Work(self, shards, self.stuck.discard)
-        if not work.left or not self._release.program:
+        if not shards or not self._release.program:
             self.stuck.difference_update(shards)
             return ""
-        async with self._turns.turn(Purpose.RELEASE, at_once=True):
+        left, why = [*shards], ""
+        timer = asyncio.get_running_loop().time
+        end = timer() + seconds
+
+        def released(shard: int) -> None:
+            self.stuck.discard(shard)
+            if shard in left:
+                left.remove(shard)
+
+        async def run(some: Sequence[int], silence: float) -> bool:
+            """Run the command once for some shards; return whether it hung. `why`: how it has failed."""
+            nonlocal why
+            ending, work, limit = Ending(), _Work(self, some, released), max(0.0, end - timer())
             try:
-                await self._release.run(work.prefixes, work.proved, seconds=max(0.0, end - timer()))
+                await self._release.run(
+                    work.prefixes, work.proved, seconds=limit, silent=min(limit, silence), ending=ending
+                )
             except ConfigurationError as error:
                 why = str(error)
             else:
-                why = UNPROVED
-                if len(shards) == 1:
-                    self.stuck.difference_update(shards)
-                    return ""
-            failed = 0
-            for shard in [*work.left] if len(shards) > 1 else []:
-                left = end - timer()
-                if left <= 0 or failed == FAILURES:
+                why = "" if len(some) == 1 else UNPROVED
+                if not why:
+                    released(some[0])
+            return ending.hung
+
+        async with self._turns.turn(Purpose.RELEASE, at_once=True):
+            some, suspected, failed = [*left], list[int](), 0
+            while some:
+                number = len(left)
+                if not await run(some, FOR_ALL * self._limits.silence):
                     break
-                one = _Work(self, [shard], self.stuck.discard)
-                try:
-                    await self._release.run(one.prefixes, one.proved, seconds=min(left, TIMEOUT))
-                except ConfigurationError as error:
-                    why, failed = str(error), failed + 1
-                else:
-                    failed = 0
-                    self.stuck.discard(shard)
-                    work.left.pop(shard, None)
-        return f"{len(work.left)} shards: {why}" if work.left else ""
+                suspected += [shard for shard in some if shard in left][:1]
+                if len(left) == number:
+                    failed = 1
+                    break
+                some = [shard for shard in left if shard not in suspected]
+            for shard in sorted(left, key=suspected.__contains__) if len(shards) > 1 else []:
+                if timer() >= end or failed == FAILURES:
+                    break
+                await run([shard], self._limits.silence)
+                failed = failed + 1 if why else 0
+        return f"{len(left)} shards: {why}" if left else ""
 
 
 def _fail(group: Group[None], failed: list[tuple[int, str]]) -> None:
@@ -258,7 +296,8 @@ def shard_addresses(config: Config, metrics: Metrics) -> ShardAddresses:
     """Return what moves the addresses of shards; it does nothing where no command is configured."""
     settings = config.cluster
     prefixes = [*pools(config.north.prefixes).values()]
-    addresses = ShardAddresses(prefixes, settings.take_command, settings.release_command, metrics.count)
+    limits = CommandLimits(settings.command_silence, settings.command_limit, settings.command_kill_wait)
+    addresses = ShardAddresses(prefixes, settings.take_command, settings.release_command, metrics.count, limits)
     metrics.describe("cluster_addresses_stuck", "Shards whose addresses could not be released yet.")
     metrics.watch("cluster_addresses_stuck", lambda: float(len(addresses.stuck)))
     return addresses

@@ -49,10 +49,17 @@ class Group(Generic[T]):
 class Together(Generic[T]):
     """`do` is called with one group after the other; what it leaves without an end has failed."""
 
-    def __init__(self, do: Callable[[Group[T]], Awaitable[None]]) -> None:
+    def __init__(self, do: Callable[[Group[T]], Awaitable[None]], asked: Callable[[], None] = lambda: None) -> None:
+        """`asked` is called whenever one more shard waits."""
         self._do = do
+        self._asked = asked
         self._waiting: dict[int, list[asyncio.Future[T]]] = {}
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Return whether a shard waits for the group that is next."""
+        return any(not future.done() for futures in self._waiting.values() for future in futures)
 
     async def ask(self, shard: int) -> T:
         """Have it done for a shard; return what came of it. Several may ask for one shard at the same time.
@@ -63,6 +70,7 @@ class Together(Generic[T]):
         self._waiting.setdefault(shard, []).append(future)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
+        self._asked()
         return await future
 
     async def _work(self) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from bridge.metrics import Metrics
 from bridge.north.udp.prefixes import SHARDS, Prefix, pools
 from bridge.quota.allotments import Allotments
 from bridge.quota.shared import SharedQuotas
-from bridge.service import command_turns, commands, shard_addresses
-from bridge.service.address_commands import AddressCommand
+from bridge.service import command_turns, shard_addresses
+from bridge.service.address_commands import AddressCommand, CommandLimits
 from bridge.service.node import Node
 from bridge.service.node_agreement import NodeAgreement
 from bridge.service.node_clock import NodeClock
@@ -32,16 +33,21 @@ from tests.waiting import until
 ALL = 'for p in "$@"; do echo "done $p"; done'  # what a command prints that moves all its prefixes
 FIRST = "shift 2; test $# = 0 || exit 1"  # ... one that knows the two prefixes of one shard, and refuses more
 ONE = "sleep 0"  # ... one that moves its first prefixes, does not look at the others, and is content
+AT_ONE_IT_HANGS = 'for p in "$@"; do case $p in 10.64.8.0/*) exec sleep 60 ;; esac; echo "done $p"; done'
 ONE_IS_BAD = """
 for p in "$@"; do case $p in 10.64.8.0/*) echo no route; exit 1 ;; esac; done
 for p in "$@"; do echo "done $p"; done
 """
 
 
+PATIENT = CommandLimits(silence=50.0, kill_wait=25.0)  # however loaded the machine is
+HASTY = replace(PATIENT, silence=0.3)
+
+
 class Moved:
     """Commands that write what they were asked to a file, and fail as long as a file says so."""
 
-    def __init__(self, folder: Path, then: str = ALL) -> None:
+    def __init__(self, folder: Path, then: str = ALL, limits: CommandLimits = PATIENT) -> None:
         """`then`: what a command does in the end."""
         self._then = then
         self._log = folder / "log"
@@ -52,6 +58,7 @@ class Moved:
             self._command("take"),
             self._command("release"),
             self._count,
+            limits,
         )
         self.shards = NodeShards("one")
         self.shards.follow(self.addresses)
@@ -74,12 +81,6 @@ class Moved:
 
     def done(self) -> list[str]:
         return self._log.read_text().splitlines()
-
-
-@pytest.fixture(autouse=True)
-def _killed_processes_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However loaded the machine is: none is left to another test."""
-    monkeypatch.setattr(commands, "DIES", 25.0)
 
 
 @pytest.fixture
@@ -130,12 +131,9 @@ async def test_addresses_that_are_taken_again_are_not_released_late(moved: Moved
     assert moved.done()[-1].startswith("take")
 
 
-async def test_a_command_that_hangs_is_ended_and_the_shard_given_back(
-    moved: Moved, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.1)
-    moved.addresses._take.program = ["/bin/sh", "-c", "exec sleep 60"]
-    with pytest.raises(NotPossible, match=r"took longer than 0\.1 s and was ended"):
+async def test_a_command_that_hangs_is_ended_and_the_shard_given_back(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, "exec sleep 60", HASTY)
+    with pytest.raises(NotPossible, match=r"took longer than 0\.3 s and was ended"):
         await moved.shards.take(7, 1)
 
 
@@ -188,7 +186,6 @@ async def test_one_failure_says_nothing_of_how_many_shards_a_command_can_move(tm
 async def test_a_release_does_not_wait_for_the_rest_of_a_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that takes many shards gives way, and goes on with the others afterwards, without a call for each."""
     monkeypatch.setattr(command_turns, "YIELD", 0.05)
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     more, hang = tmp_path / "more", f"while ! test -e {tmp_path}/more; do sleep 0.01; done"
     moved = Moved(tmp_path, f'if test $# -gt 5; then echo "done $1"; echo "done $2"; {hang}; fi; {ALL}')
     taking = asyncio.create_task(moved.take(6, 7, 8, 9))
@@ -224,7 +221,6 @@ async def test_a_stop_waits_for_no_command_that_has_moved_nothing_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_turns, "YIELD", 0.05)
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     begun = tmp_path / "begun"
     moved = Moved(tmp_path, f"if ! test -e {begun}; then touch {begun}; exec sleep 60; fi; {ALL}")
     taking = asyncio.create_task(moved.take(7, 8))
@@ -236,11 +232,8 @@ async def test_a_stop_waits_for_no_command_that_has_moved_nothing_yet(
 
 
 @pytest.mark.parametrize("shards", [(7,), (7, 8)])
-async def test_a_command_for_which_nobody_waits_any_more_is_ended(
-    tmp_path: Path, shards: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_command_for_which_nobody_waits_any_more_is_ended(tmp_path: Path, shards: tuple[int, ...]) -> None:
     """So a node that stops does not wait for takes that it has given up."""
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 50.0)
     begun = tmp_path / "begun"
     hangs = f"if test -e {begun}; then {ALL}; exit 0; fi; touch {begun}; echo begun; exec sleep 60"
     moved = Moved(tmp_path, hangs)
@@ -264,14 +257,99 @@ async def test_one_shard_that_cannot_be_taken_does_not_keep_the_others(tmp_path:
     assert moved.done()[-1] == f"take {parts}", "such a command is asked for several still"
 
 
-async def test_what_a_command_has_proved_before_it_hangs_is_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.5)
-    moved = Moved(tmp_path, 'echo "done $1"; echo "done $2"; shift 2; test $# = 0 || exec sleep 60')
+async def test_what_a_command_has_proved_before_it_hangs_is_served(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, 'echo "done $1"; echo "done $2"; shift 2; test $# = 0 || exec sleep 60', HASTY)
     assert await moved.take(7, 8) == [7, 8]
     assert moved.counted["take_command failed"] == 1
     assert moved.done()[1:] == [f"take {' '.join(moved.addresses.prefixes(8))}"]
+
+
+async def test_a_shard_at_which_the_command_hangs_keeps_the_others_waiting_once(tmp_path: Path) -> None:
+    """They go on without it after `command_silence`; from then on it comes last, by itself."""
+    moved = Moved(tmp_path, AT_ONE_IT_HANGS, HASTY)
+    assert await moved.take(7, 8, 9, 10) == [7, 9, 10]
+    parts = {shard: " ".join(moved.addresses.prefixes(shard)) for shard in range(7, 13)}
+    takes = [line for line in moved.done() if line.startswith("take")]
+    assert takes == [
+        f"take {parts[7]} {parts[8]} {parts[9]} {parts[10]}",
+        f"take {parts[9]} {parts[10]}",
+        f"take {parts[8]}",
+    ]
+    assert await moved.take(8, 11, 12) == [11, 12]
+    takes = [line for line in moved.done() if line.startswith("take")]
+    assert takes[3:] == [f"take {parts[11]} {parts[12]}", f"take {parts[8]}"]
+
+
+@pytest.mark.parametrize("what", ["take", "release"])
+async def test_others_do_not_wait_for_a_command_that_hangs_again(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they are to be taken or released; and what hangs may be a take or a release."""
+    monkeypatch.setattr(command_turns, "YIELD", 0.05)
+    moved = Moved(tmp_path, AT_ONE_IT_HANGS, HASTY)
+    assert await moved.take(8, 9) == [9]
+    assert moved.addresses.stuck == {8}
+    moved.addresses._limits = PATIENT
+    before = len(moved.done())
+    hangs = asyncio.create_task(moved.take(8) if what == "take" else moved.addresses._release_once(8))
+    await until(lambda: len(moved.done()) > before, 10)
+    async with asyncio.timeout(20):  # the command would have been ended after 50 s without a word
+        assert await moved.take(10) == [10]
+        await moved.shards.release(9)
+        await hangs
+    assert moved.addresses.stuck == {8}
+
+
+async def test_a_shard_at_which_a_command_hung_is_served_as_soon_as_it_works(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, f"if ! test -e {tmp_path}/works; then exec sleep 60; fi; {ALL}", HASTY)
+    assert await moved.take(7, 8) == []
+    (tmp_path / "works").touch()
+    moved.addresses._limits = PATIENT
+    assert await moved.take(7, 8) == [7, 8]
+    assert await moved.take(9, 10) == [9, 10]
+    await asyncio.gather(*(moved.shards.release(shard) for shard in (7, 8)))
+    before = len(moved.done())
+    assert await moved.take(7, 8) == [7, 8]
+    assert len(moved.done()) == before + 1, "nothing is suspected any more"
+
+
+async def test_a_command_that_always_hangs_is_run_three_times_for_a_take(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, "exec sleep 60", HASTY)
+    takes = [asyncio.create_task(moved.addresses._taking.ask(shard)) for shard in range(20)]
+    failed = await asyncio.gather(*takes, return_exceptions=True)
+    assert all(isinstance(one, ConfigurationError) for one in failed)
+    assert moved.counted == {"take_command failed": 3}
+
+
+async def test_a_start_does_not_wait_long_for_a_command_that_hangs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Four times `command_silence` for all shards, since it may print all lines at its end; then twice that time."""
+    moved = Moved(tmp_path, "exec sleep 60", replace(HASTY, silence=0.1))
+    async with asyncio.timeout(20):
+        await moved.addresses.release_all()
+    assert moved.counted == {"release_command failed": 3}
+    assert "addresses of an earlier run may still lead to this node: 256 shards" in caplog.text
+
+
+async def test_a_start_releases_all_others_where_a_command_hangs_at_one_shard(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, AT_ONE_IT_HANGS, replace(HASTY, silence=0.1))
+    moved.addresses.stuck = {*range(SHARDS)}
+    async with asyncio.timeout(20):
+        await moved.addresses.release_all()
+    assert moved.addresses.stuck == {8}
+    assert moved.counted == {"release_command failed": 2, "release_command done": 1}
+
+
+async def test_how_long_a_command_may_take_is_a_setting(tmp_path: Path) -> None:
+    text = (
+        '[service]\ndatabase = "postgresql:///x"\n[cluster]\nenabled = true\ntake_command = ["/bin/sleep"]\n'
+        'command_silence = 0.2\ncommand_kill_wait = 9\ncommand_limit = 5\n[north]\nprefixes = ["10.64.0.0/16"]\n'
+    )
+    addresses = shard_addresses.shard_addresses(parse(text, "bridge.toml", tmp_path), Metrics())
+    assert addresses._limits == CommandLimits(silence=0.2, many=5.0, kill_wait=9.0)
+    with pytest.raises(ConfigurationError, match=r"command_silence 0\.2 is more than command_limit 0\.1"):
+        parse(text.replace("command_limit = 5", "command_limit = 0.1"), "bridge.toml", tmp_path)
 
 
 async def test_a_command_that_fails_for_three_shards_is_not_run_for_the_others(moved: Moved) -> None:
@@ -329,13 +407,10 @@ async def test_a_take_that_is_given_up_moves_nothing_afterwards(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("command", ["wait", "exit"])
-async def test_what_a_command_that_is_ended_has_started_ends_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
+async def test_what_a_command_that_is_ended_has_started_ends_with_it(tmp_path: Path, command: str) -> None:
     """Else it would move the addresses later, when another node has them; also if the command itself is gone then."""
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
     late = tmp_path / "late"
-    moved = Moved(tmp_path, f"(while ! test -e {tmp_path}/more; do sleep 0.01; done; touch {late}) & {command}")
+    moved = Moved(tmp_path, f"(while ! test -e {tmp_path}/more; do sleep 0.01; done; touch {late}) & {command}", HASTY)
     assert await moved.take(7) == []
     (tmp_path / "more").touch()
     with pytest.raises(pytest.fail.Exception):
@@ -362,13 +437,12 @@ async def test_a_command_that_cannot_be_killed_does_not_keep_the_node_waiting(
         asked.append(what[0])
         raise PermissionError
 
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
-    monkeypatch.setattr(commands, "DIES", 0.1)
     with monkeypatch.context() as patched:
         patched.setattr("os.killpg", refuse)
         patched.setattr("subprocess.Popen.kill", refuse)
         async with asyncio.timeout(20):
-            assert await Moved(tmp_path, f"while ! test -e {tmp_path}/more; do sleep 0.01; done").take(7) == []
+            hangs = f"while ! test -e {tmp_path}/more; do sleep 0.01; done"
+            assert await Moved(tmp_path, hangs, replace(HASTY, kill_wait=0.1)).take(7) == []
     (tmp_path / "more").touch()
     started = [one for one in asked if isinstance(one, subprocess.Popen)]  # to take, and twice to release
     assert len(started) == 3
@@ -376,11 +450,8 @@ async def test_a_command_that_cannot_be_killed_does_not_keep_the_node_waiting(
     assert "could not be killed, and may still act" in caplog.text
 
 
-async def test_a_command_is_over_also_when_a_process_that_it_has_started_escapes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shard_addresses, "TIMEOUT", 0.3)
-    moved = Moved(tmp_path, "setsid sleep 30 & sleep 60")
+async def test_a_command_is_over_also_when_a_process_that_it_has_started_escapes(tmp_path: Path) -> None:
+    moved = Moved(tmp_path, "setsid sleep 30 & sleep 60", HASTY)
     async with asyncio.timeout(20):
         assert await moved.take(7) == []
 
@@ -417,10 +488,9 @@ async def test_a_start_and_a_stop_release_shard_by_shard_what_a_command_has_not_
 
 
 async def test_a_start_warns_of_addresses_that_were_not_released_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(shard_addresses, "FOR_MANY", 0.5)
-    await Moved(tmp_path, "sleep 0.2").addresses.release_all()
+    await Moved(tmp_path, "sleep 0.2", replace(PATIENT, many=0.5)).addresses.release_all()
     assert "addresses of an earlier run may still lead to this node: 25" in caplog.text
 
 
