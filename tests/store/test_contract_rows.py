@@ -1,5 +1,7 @@
 """What is committed is what is loaded, for every kind of row."""
 
+from typing import Any
+
 from bindings.contract import Refusal
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest, Trigger
@@ -9,6 +11,7 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, OpaqueUplink, Response, Verdict
 from bridge.relay.model import Observation, ObservationState, RelayState
 from bridge.relay.registrations import Registration
+from bridge.store.sql.prune import LOOK
 from tests.store.asking import rows
 
 ATTEMPTS = [
@@ -207,6 +210,25 @@ async def test_prune_removes_what_is_over_and_old_and_nothing_else(store, downli
     assert await store.prune(before=500.0) == len(rows) + 1
 
     left = [*await store.reads.downlinks(limit=9999), *await store.reads.uplinks(limit=9999)]
+    assert sorted(row.id for row in left) == [row.id for row in kept]
+
+
+async def test_messages_that_a_clock_ahead_of_its_time_has_written_keep_no_later_ones(store, downlink, uplink):
+    over = {"finished_at": 100.0, "keep_until": 200.0}
+    ahead = {"finished_at": 9e8, "keep_until": 9e8}
+    kept: list[Any] = []
+    for made, ended, began in (
+        (downlink, {"state": DownlinkState.RESPONDED, "over": True}, "accepted_at"),
+        (uplink, {"state": UplinkState.FORWARDED}, "received_at"),
+    ):
+        old = [made(store.next_id(), **ended, **over) for _ in range(3)]
+        future = [made(store.next_id(), **ended, **{**ahead, began: 9e8}) for _ in range(LOOK + 1)]
+        later = [made(store.next_id(), **ended, **over) for _ in range(3)]
+        kept += future
+        await store.committed([Insert.of(row) for row in (*old, *future, *later)])
+
+    assert await store.prune(before=500.0) == 2 * (3 + 3)
+    left = [*await store.reads.downlinks(limit=99999), *await store.reads.uplinks(limit=99999)]
     assert sorted(row.id for row in left) == [row.id for row in kept]
 
 

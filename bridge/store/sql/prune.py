@@ -4,12 +4,16 @@ from dataclasses import dataclass
 
 from bridge.store.sql.connection import Connection
 
-PART = 500  # rows checked in one transaction (a few ms)
+LOOK = 5000  # rows looked at by one question, where no commit waits
+PART = 500  # rows in one transaction, behind which commits wait (a few ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of messages. `began` is a column that rises with the ids; `over` holds for rows with their outcome."""
+    """One table of messages. `over` holds for rows with their outcome.
+
+    `began` is a column that rises with the ids, but for rows written while a clock was ahead.
+    """
 
     name: str
     began: str
@@ -22,22 +26,42 @@ TABLES = (
 )
 
 
-def part(connection: Connection, table: Table, after: int, before: float) -> tuple[int, int]:
-    """Remove the rows that may be removed among the next ones after the id `after`.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the next rows of a table are, as far as `last`; `last` is 0 behind the last row of the table."""
 
-    Return the last id checked, 0 when all rows that are old enough were checked, and the number of rows removed.
+    last: int
+    can_go: bool  # whether some of them can be removed
+    are_old: bool  # whether the last of them began long enough ago for that
+
+
+def look(connection: Connection, table: Table, after: int, before: float) -> Look:
+    """Look at the next rows after the id `after`, of which those can be removed that ended before `before`."""
+    found = connection.execute(
+        f"SELECT id, {table.began} < ?, {_can_go(table)} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # names of our own
+        (before, before, before, after, LOOK),
+    ).fetchall()
+    if not found:
+        return Look(0, can_go=False, are_old=False)
+    return Look(found[-1][0], can_go=any(goes for _, _, goes in found), are_old=bool(found[-1][1]))
+
+
+def part(connection: Connection, table: Table, after: int, last: int, before: float) -> tuple[int, int]:
+    """Remove the rows that can be removed among the next ones after the id `after`, up to `last`.
+
+    Return the last id checked, and the number of rows removed.
     """
     rows = connection.execute(
-        f"SELECT id, {table.began} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608  # names of our own
-        (after, PART),
+        f"SELECT id FROM {table.name} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",  # noqa: S608  # as above
+        (after, last, PART),
     ).fetchall()
-    if not rows:
-        return 0, 0
-    last: int = rows[-1][0]
+    checked: int = rows[-1][0] if len(rows) == PART else last
     connection.execute(
-        f"DELETE FROM {table.name} WHERE id > ? AND id <= ? AND {table.over} AND finished_at < ? AND keep_until < ?",  # noqa: S608  # as above
-        (after, last, before, before),
+        f"DELETE FROM {table.name} WHERE id > ? AND id <= ? AND {_can_go(table)}",  # noqa: S608  # as above
+        (after, checked, before, before),
     )
-    gone = connection.changes()
-    finished = len(rows) < PART or rows[-1][1] >= before  # ids rise with time: all further rows are younger
-    return 0 if finished else last, gone
+    return checked, connection.changes()
+
+
+def _can_go(table: Table) -> str:
+    return f"({table.over} AND finished_at < ? AND keep_until < ?)"

@@ -30,12 +30,14 @@ from bridge.store.sql.fleet import SqlFleet
 from bridge.store.sql.loads import Loads
 from bridge.store.sql.notes import SqlNotes
 from bridge.store.sql.outbox import SqlOutbox
+from bridge.store.sql.reader import SqlReader
 from bridge.store.sql.reads import SqlReads
 from bridge.store.sql.transactions import Transactions
 from bridge.store.sql.writer import Writer
 
 T = TypeVar("T")
 
+ALL_EVERY = 24  # times that messages are removed, of which one looks at all; the others end at the first young ones
 ID_BLOCK = 1000  # ids reserved ahead: a crash skips at most so many
 
 
@@ -53,6 +55,7 @@ class SqlStore:
         self._next_id = _first_free_id(writing)
         self._reserved = self._next_id  # the first id that may not be given out before the mark is committed
         self._closing = False
+        self._prunes = 0
         self._notes = SqlNotes(self)
         self.memories = Memories(self._notes)
         self.fleet = SqlFleet(self)
@@ -240,17 +243,33 @@ class SqlStore:
         return await self.run(partial(usage_rows.since, day=day))
 
     async def prune(self, before: float) -> int:
-        """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many."""
+        """Remove messages that were over, and that the core no longer needed, before wall time `before`; how many.
+
+        Ids rise with time, so the first young messages are the end; but not all young times are true: a clock may have
+        been ahead when they were written. So each `ALL_EVERY`th call, and the first one, goes on behind them.
+        """
         await self.fleet.fold()  # what is removed may be the latest of its endpoint
+        looks_at_all = self._prunes % ALL_EVERY == 0
+        self._prunes += 1
         removed = 0
         for table in prune.TABLES:
-            after = 0
+            last = 0
             while True:
-                after, gone = await self.run(partial(prune.part, table=table, after=after, before=before))
-                removed += gone
-                if not after:
+                after = last
+                found = await self.reads.ask(partial(_look, table=table, after=after, before=before))
+                last = found.last
+                while found.can_go and after < last:
+                    after, gone = await self.run(
+                        partial(prune.part, table=table, after=after, last=last, before=before)
+                    )
+                    removed += gone
+                if not last or not (found.are_old or looks_at_all):
                     break
         return removed + await self.run(partial(usage_rows.prune, before=day_of(before) - KEPT_DAYS))
+
+
+def _look(reader: SqlReader, table: prune.Table, after: int, before: float) -> prune.Look:
+    return prune.look(reader.connection, table, after, before)
 
 
 def _first_free_id(connection: Connection) -> int:
