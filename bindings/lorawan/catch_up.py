@@ -21,6 +21,7 @@ FIRST_RETRY = 10.0  # seconds until a history that could not be read is read aga
 LONGEST_RETRY = 600.0  # seconds
 _FAILED = 100_000  # devices that wait to be read again; the rest is read after the next outage
 _CAME = 100_000  # devices that came from other nodes and wait to be read; with more, all are read
+_BUG = {"sample": "lorawan catch-up bug"}
 
 
 class CatchUp:
@@ -106,6 +107,11 @@ class CatchUp:
             except StoreUnavailable as error:
                 log.warning("the devices cannot be listed to read their histories: %s; the bridge tries again", error)
                 await asyncio.sleep(pause)
+            except Exception:
+                log.exception("the histories of devices are read again later: a bug in the bridge", extra=_BUG)
+                self._events.count("lorawan_internal_errors")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_RETRY)
 
     async def _all(self) -> None:
         """Read the histories of all devices. Raises StoreUnavailable: then they are still to be read."""
@@ -114,7 +120,7 @@ class CatchUp:
         self._came.clear()
         try:
             await self._each(self._records.devices())
-        except StoreUnavailable:
+        except Exception:
             self._wants_all = True
             raise
         self.runs += 1
@@ -153,10 +159,19 @@ class CatchUp:
                 error,
                 extra={"sample": "lorawan catch-up"},
             )
-            self._events.count("lorawan_catch_up_failures")
-            self.last_error = f"{device}: {error}"
-            if device in self._failed or len(self._failed) < _FAILED:
-                self._failed[device] = None
+            self._read_later(device, error)
+        except Exception as bug:
+            log.exception(
+                "the history of %s could not be read, and is read again later: a bug in the bridge", device, extra=_BUG
+            )
+            self._events.count("lorawan_internal_errors")
+            self._read_later(device, bug)
+
+    def _read_later(self, device: str, error: Exception) -> None:
+        self._events.count("lorawan_catch_up_failures")
+        self.last_error = f"{device}: {error}"
+        if device in self._failed or len(self._failed) < _FAILED:
+            self._failed[device] = None
 
     async def device(self, device: str) -> None:
         """Process the retained events of one device, in their order; also the part before a failure.

@@ -37,8 +37,10 @@ _REST = 0.00025  # real seconds of pause for each record after a pass: passes co
 _TICK = 0.25  # seconds between reads of the bridge's clock, which may run faster than real time
 _STORE_PAUSE = 5.0  # real seconds before a device's next job when the store fails, at most
 TOGETHER = 5.0  # real seconds in which devices of shards that a node takes at its start come; one list is for all
+_AGAIN = 1.0  # real seconds until the records are read again if that failed
 _REPAIR_PAUSE = 60.0  # real seconds until the SCEF is asked again for its list
 _CLAIMS = 4  # unknown configurations of uplinks that are checked at the same time
+_BUG = {"sample": "nidd bug"}
 
 
 class Provisioning:
@@ -125,6 +127,11 @@ class Provisioning:
             self.last_error = f"{device}: {error}"
             self._events.count("nidd_configuration_failures")
             log.warning("%s cannot be stored: %s", device, error, extra={"sample": "nidd note"})
+        except Exception:
+            log.exception(
+                "%s cannot be stored, and is added again at the next start: a bug in the bridge", device, extra=_BUG
+            )
+            self._events.count("nidd_internal_errors")
 
     def device_came(self, device: str) -> None:
         """Read the record of a device again, which another node has served so far, and see whether it needs work."""
@@ -241,6 +248,10 @@ class Provisioning:
             except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
                 self._tell("the list of configurations", error)
                 await asyncio.sleep(_REPAIR_PAUSE)
+            except Exception:
+                log.exception("the list of configurations: a bug in the bridge", extra=_BUG)
+                self._events.count("nidd_internal_errors")
+                await asyncio.sleep(_REPAIR_PAUSE)
             else:
                 return
 
@@ -266,10 +277,18 @@ class Provisioning:
                         await self._wake.wait()
             except TimeoutError:
                 continue
+            except StoreUnavailable as error:
+                log.warning("devices to provision cannot be read: %s", error, extra={"sample": "nidd pass"})
+                await self._look_again()
             except Exception:
-                log.exception("provisioning failed once, and continues")
+                log.exception("provisioning goes on: a bug in the bridge", extra=_BUG)
                 self._events.count("nidd_internal_errors")
-                await asyncio.sleep(1.0)
+                await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Have all records read again soon: a pass that ended early has not seen all of them."""
+        self._next_due = 0.0
+        await asyncio.sleep(_AGAIN)
 
     async def _pass(self) -> None:
         """Read all records once, begin due jobs, and compute when to read again."""
@@ -338,7 +357,13 @@ class Provisioning:
         loop = asyncio.get_running_loop()
         began = loop.time()
         device_of_call.set(device)
-        record = await self._records.get(device)
+        try:
+            record = await self._records.get(device)
+        except BridgeError as error:
+            self._pace.ended()
+            self._tell(device, error)
+            await asyncio.sleep(_STORE_PAUSE)  # as long as the job lasts, the device gets no other one
+            return
         if record is None:
             self._pace.ended()
             return
@@ -352,7 +377,7 @@ class Provisioning:
             await self._failed(device, record, error)
         except Exception as error:
             self._pace.ended()
-            log.exception("configuration of %s: a bug in the bridge", device)
+            log.exception("configuration of %s: a bug in the bridge", device, extra=_BUG)
             self._events.count("nidd_internal_errors")
             await self._failed(device, record, error)
         else:
@@ -395,9 +420,9 @@ class Provisioning:
         settings = self._settings
         pause = min(settings.retry_max, settings.retry_min * 2 ** min(record.failures, 20))
         pause = max(pause, after or 0.0)
-        current = await self._records.get(device) or record
         due = int(self._events.now() + pause) + 1
         try:
+            current = await self._records.get(device) or record
             failed = msgspec.structs.replace(current, due=due, failures=record.failures + 1)
             await self._records.put(device, failed, str(error))
         except BridgeError as store:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.background import told_to
 from bridge.cli.common import config_option, errors_shown, read_config
 from bridge.config import Config, api_context, load_api_certificate
 from bridge.service.clock import Clock, RealClock
@@ -87,6 +88,7 @@ async def _serve(
     descriptors = take_all()
     _define_objects(config)
     service = Service(config, clock())
+    loop.set_exception_handler(told_to(service.metrics.count))
     service.ledger_lost = _end_at_once
     control = LocalSocket(service, config.control_socket)
     metrics = MetricsServer(service, config.service.metrics_address())

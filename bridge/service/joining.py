@@ -71,7 +71,7 @@ async def node_of(
     added = NewEndpoints(store.directory, shards, parts.provisioning.begin)
     await added.begin()
     owner = OwnerWork(requests, shards, carry_out, metrics.count)
-    tasks.begin(owner.run())
+    tasks.keep_up("carrying out requests of other nodes", owner.run)
     followers: list[ShardFollower] = [ShardCaches(parts.directory, store.memories, parts.networks)]
     if store.inbox is not None and parts.order is not None:
         work = InboxWork(
@@ -80,7 +80,7 @@ async def node_of(
         )  # fmt: skip
         inbox = NodeInbox(store.inbox, work, parts.order, owner.tell, answered)
         followers.append(inbox)
-        tasks.begin(inbox.run())
+        tasks.keep_up("taking posts of the inbox", inbox.run)
     limits = ShardLimits(parts.limits, ledger)
     followers += [
         ClosesLinks(parts.directory, parts.north),
@@ -92,8 +92,8 @@ async def node_of(
         ShardSending(parts.addresses, parts.runner.event, lambda: store.committed(())),
         OpensLinks(parts.directory, parts.north, tasks.begin),
     ]
-    tasks.begin(added.run())
-    tasks.begin(addresses.run())
+    tasks.keep_up("finding new endpoints", added.run)
+    tasks.keep_up("releasing addresses", addresses.run)
     quotas = QuotaAllotments(parts.quotas, ledger, parts.runner, metrics.count)
     lost = LostNodes(parts.networks, shards.node)
 

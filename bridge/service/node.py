@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
+from bridge.background import kept_up, report
 from bridge.cluster.contract import ShardFollower
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
@@ -19,6 +20,7 @@ from bridge.service.tasks import Tasks
 from bridge.store.fleet import FleetCounts
 
 CHORES = 0  # the shard whose node does what is done once for all endpoints
+CHORE = "work that is done once for all endpoints"
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
@@ -35,7 +37,7 @@ class Chores:
         """Begin, if it is the shard."""
         if shard == CHORES:
             for chore in self._chores:
-                self._tasks.begin(chore())
+                self._tasks.keep_up(CHORE, chore)
 
     async def released(self, shard: int) -> None:
         """End, if it is the shard."""
@@ -103,13 +105,16 @@ class Node:
 
     async def run(self) -> None:
         """Keep this node's part of the cluster, and of its quotas, until this is cancelled."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._quotas.run())
-            both.create_task(self.clock.run())
-            both.create_task(self.agreement.run())
+        async with asyncio.TaskGroup() as together:
+            together.create_task(kept_up("sharing quotas", self._quotas.run))
+            together.create_task(kept_up("comparing clocks", self.clock.run))
+            together.create_task(kept_up("comparing configurations", self.agreement.run))
             while True:
                 pause = await self.work.turn()
-                self._looked()
+                try:
+                    self._looked()
+                except Exception as bug:  # noqa: BLE001  # this node must go on looking, or it holds shards unseen
+                    report("what follows a look at the cluster failed because of a bug", bug)
                 await asyncio.sleep(pause)
 
     async def leave(self) -> None:

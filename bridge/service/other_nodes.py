@@ -43,7 +43,7 @@ class WorkForAllNodes:
             if name not in self._at_work:
                 tasks = Tasks(self._count)
                 self._at_work[name] = binding, tasks
-                tasks.begin(binding.work_for_all_nodes(self._alive))
+                tasks.keep_up(f"network {name}: work for all nodes", binding.work_for_all_nodes, self._alive)
 
 
 class LostNodes:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from bridge import errors
+from bridge.background import kept_up
 from bridge.cluster.contract import Shards
 from bridge.cluster.requests import OwnerAnswer, OwnerRequest, OwnerRequests
 from bridge.errors import BridgeError, NotServedHere, RequestError, ServiceFailed, StoreUnavailable
@@ -54,7 +55,7 @@ class AskOwners:
         id_ = await self._requests.ask(OwnerRequest(shard, operation, body, who), BEGUN_WITHIN)
         answered = self._open[id_] = asyncio.get_running_loop().create_future()
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = asyncio.create_task(kept_up("asking for answers of other nodes", self._ask))
         result = "unanswered"
         try:
             answer = await self._answer(id_, shard, answered, wait)

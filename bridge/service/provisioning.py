@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from bindings.contract import Binding, Provisioned
 from bindings.provisioning import ProvisioningState
+from bridge.background import report
 from bridge.directory import Record
 from bridge.directory.record import binding_options
 from bridge.errors import BindingError, BridgeError, NotFound, StoreUnavailable
@@ -58,7 +59,7 @@ class ProvisioningNotes:
             self._gathered[key] = ProvisioningNote(network, device, kept, unless_known)
         if not self._futures:
             self._futures.append(asyncio.get_running_loop().create_future())
-            self._tasks.begin(self._keep_soon())
+            self._tasks.keep_up("storing the provisioning state of devices", self._keep_soon)
         return self._futures[-1]
 
     async def flush(self) -> None:
@@ -137,6 +138,12 @@ class Provisioning:
             self._notes.note(record.network, record.device, ProvisioningState.FAILED, str(error))
             self._count("provision_failures", network=record.network)
             log.warning("not provisioned: %s", error, extra={"endpoint": record.name, "sample": "provision"})
+        except Exception as bug:  # noqa: BLE001  # the endpoints after this one must not wait for the next start
+            self._notes.note(
+                record.network, record.device, ProvisioningState.FAILED, "a bug in the bridge, see the log"
+            )
+            self._count("provision_failures", network=record.network)
+            report(f"endpoint {record.name}: not provisioned because of a bug in the bridge", bug)
 
     async def end(self, record: Record) -> None:
         """Deprovision an endpoint's device in its network; a failure is logged and counted."""

@@ -38,7 +38,7 @@ from bridge.service.history import counters, sample_each_minute
 from bridge.service.inbox import InboxWork
 from bridge.service.joining import node_of, shards_of
 from bridge.service.networks import status_of
-from bridge.service.node import Chore, Node
+from bridge.service.node import CHORE, Chore, Node
 from bridge.service.owner_requests import AskOwners
 from bridge.service.parts import Parts, built, seed
 from bridge.service.placed import NO_SOURCE
@@ -181,20 +181,21 @@ class Service:
                 partial(give_addresses, directory, parts.north, progress),
                 partial(provision_all, directory, parts.provisioning, progress),
             ):
-                self._tasks.begin(persistently(work))
+                self._tasks.keep_up("work after the start", persistently, work)
             for chore in chores:
-                self._tasks.begin(chore())
+                self._tasks.keep_up(CHORE, chore)
         if store.inbox is not None and shards is None:
             seal, count = store_seal(self.config), self.metrics.count
             inbox = InboxWork(store.inbox, store, self._networks, self._receiving, count, seal=seal)
             # Without [standby] nobody adds posts, but an earlier run with it may have left some.
-            self._tasks.begin(persistently(inbox.take_what_waits) if self._receiving is None else inbox.run())
+            takes = (persistently, inbox.take_what_waits) if self._receiving is None else (inbox.run,)
+            self._tasks.keep_up("taking posts of the inbox", *takes)
         if self.config.service.store_key and self._receiving is not None:  # the ledger is shared
-            self._tasks.begin(persistently(partial(seal_the_rest, store, self._progress)))
-        self._tasks.begin(watch_clock(self.clock.wall))
-        self._tasks.begin(parts.limits.run())
+            self._tasks.keep_up("sealing rows", persistently, partial(seal_the_rest, store, self._progress))
+        self._tasks.keep_up("watching the wall clock", watch_clock, self.clock.wall)
+        self._tasks.keep_up("keeping learned limits", parts.limits.run)
         self._minutes = Minutes(self.now(), counters(self.metrics))
-        self._tasks.begin(sample_each_minute(self._minutes, self.metrics, self.clock))
+        self._tasks.keep_up("sampling counters", sample_each_minute, self._minutes, self.metrics, self.clock)
 
     def _chores(self, store: Store) -> list[Chore]:
         """Return the work in the background that is done once, however many nodes there are."""

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
+
+from bridge.background import kept_up
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,10 @@ class Tasks:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def keep_up(self, what: str, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Run work in the background until it ends or `stop`; after a bug, it begins again. `what`: its name."""
+        self.begin(kept_up(what, partial(work, *arguments)))
 
     async def stop(self) -> None:
         """Cancel everything, and return when it has ended."""

@@ -137,3 +137,27 @@ def test_a_bridge_with_nothing_to_do_says_so_when_it_is_checked_and_when_it_runs
     gc.set_threshold(*gc_threshold)
     (warned,) = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
     assert warned == f"the bridge {sentence}"
+
+
+def test_a_running_bridge_sees_bugs_that_nobody_awaits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bridge.toml").write_text(IDLE + f"[north]\nport = {free_port()}\n")
+
+    def mistaken() -> None:
+        raise RuntimeError("a bug")
+
+    async def run_until_seen() -> None:
+        running = asyncio.create_task(_serve(load("bridge.toml"), RealClock, lambda: load("bridge.toml"), []))
+        await until(lambda: "ready" in caplog.messages or running.done())
+        asyncio.get_running_loop().call_soon(mistaken)
+        await until(lambda: any(one.name == "bridge.background" for one in caplog.records) or running.done())
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    caplog.set_level(logging.INFO)
+    gc_threshold = gc.get_threshold()
+    asyncio.run(run_until_seen())
+    gc.set_threshold(*gc_threshold)
+    assert "RuntimeError: a bug" in caplog.text

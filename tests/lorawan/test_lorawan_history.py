@@ -547,3 +547,48 @@ async def test_an_uplink_without_content_of_ours_only_says_that_the_device_was_h
     await caught_up(one)
     assert one.side.of(Reachable)
     assert taken(one) == []
+
+
+async def test_a_device_whose_history_meets_a_bug_is_read_again_and_so_are_the_others(monkeypatch):
+    one = await network()
+    await sends(one, b"0")
+    await while_away(one)
+    await sends(one, b"1")
+    await one.restart(kept=True)
+    monkeypatch.setattr(catch_up, "FIRST_RETRY", 0.01)
+    read, bugs = one.provider.sight, 2
+
+    async def mistaken(device):
+        nonlocal bugs
+        if bugs:
+            bugs -= 1
+            raise RuntimeError("a bug")
+        return await read(device)
+
+    one.provider.sight = mistaken
+    one.catch_up.all_devices()
+    await one.catch_up._run
+    assert taken(one) == [b"0", b"1"]
+    assert one.side.counts["lorawan_internal_errors"] == 2
+    assert "failed" not in one.catch_up.status()
+
+
+async def test_a_bug_while_the_devices_are_listed_ends_no_catching_up(monkeypatch):
+    one = await network()
+    await sends(one, b"0")
+    await while_away(one)
+    await sends(one, b"1")
+    await one.restart(kept=True)
+    monkeypatch.setattr(catch_up, "FIRST_RETRY", 0.01)
+    listed, bugs = one.catch_up._records.devices, [1, 2]
+
+    def mistaken():
+        if bugs:
+            raise RuntimeError(f"bug {bugs.pop()}")
+        return listed()
+
+    monkeypatch.setattr(one.catch_up._records, "devices", mistaken)
+    one.catch_up.all_devices()
+    await one.catch_up._run
+    assert taken(one) == [b"0", b"1"]
+    assert one.side.counts["lorawan_internal_errors"] == 2

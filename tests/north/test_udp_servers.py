@@ -2,7 +2,12 @@ import asyncio
 import contextlib
 import socket
 
+from bridge import background
+from bridge.north.udp.prefix import PrefixScheme
+from bridge.north.udp.prefixes import LOOPBACK_PREFIX, pools
 from bridge.north.udp.servers import ServerName, Servers
+from bridge.north.udp.transport import UdpNorth
+from mock_network.lab import free_port
 from tests.waiting import until
 
 
@@ -87,3 +92,30 @@ async def test_a_name_server_that_is_slow_holds_nobody_up_for_long(names, monkey
     answer.set()
     await until(lambda: table.destination("leshan") == ("192.0.2.1", 5683))
     await table.stop()
+
+
+async def test_what_no_name_can_be_is_logged_like_a_name_that_is_not_found(caplog):
+    table = Servers([ServerName("leshan", "lwm2m..example", 5683, 5684)])
+    assert await table.resolve() == {"leshan"}
+    assert "cannot be resolved; check `uri` of the server" in caplog.text
+
+
+async def test_a_bug_ends_no_resolving_of_names(monkeypatch):
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["message"]))
+    monkeypatch.setattr(background, "AGAIN", 0.0)
+    north = UdpNorth(PrefixScheme(pools([LOOPBACK_PREFIX]), free_port()), servers())
+    watch, fail = north.servers.watch, [True]
+
+    async def once(interval):
+        if fail:
+            fail.clear()
+            raise RuntimeError("a bug")
+        told.append("watched")
+        await watch(interval)
+
+    monkeypatch.setattr(north.servers, "watch", once)
+    await north.start(None)
+    await until(lambda: "watched" in told)
+    await north.stop()
+    assert "resolving names of servers was ended by a bug" in told[0]

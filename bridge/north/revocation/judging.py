@@ -5,7 +5,10 @@ from asyncio import Future
 from collections.abc import Coroutine
 from typing import Any
 
+from bridge.background import report
 from bridge.north.revocation.contract import Verdict
+
+AFTER_A_BUG = 60.0  # seconds until the question is asked again
 
 
 class Judging:
@@ -15,8 +18,8 @@ class Judging:
         self._tasks: set[asyncio.Task[Verdict]] = set()
 
     def begin(self, work: Coroutine[Any, Any, Verdict]) -> Future[Verdict]:
-        """Begin to reach a verdict; return its future."""
-        task = asyncio.get_running_loop().create_task(work)
+        """Begin to reach a verdict; return its future, which never raises: after a bug nothing is proven."""
+        task = asyncio.get_running_loop().create_task(_reached(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -26,3 +29,12 @@ class Judging:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _reached(work: Coroutine[Any, Any, Verdict]) -> Verdict:
+    """Reach a verdict. Without one, a session would wait for ever, or one that is open never be asked about again."""
+    try:
+        return await work
+    except Exception as bug:  # noqa: BLE001  # whatever it is, the session must get a verdict
+        report("a server's certificate could not be checked because of a bug in the bridge", bug)
+        return Verdict("a bug in the bridge, see the log", AFTER_A_BUG, certain=False)

@@ -95,12 +95,16 @@ class Responders:
             self.checked.asked += 1
             try:
                 response = await self._post(url, ocsp.question(certificate, issuer, nonce))
+                answer = ocsp.answer(response, certificate, issuer, ocsp.now(), nonce)
             except NoResponse as error:
                 return self._keep(key, Answer(Standing.UNPROVEN, str(error)))
             except Exception:  # noqa: BLE001  # whatever it is, the links that wait must get an answer
-                _log.exception("an OCSP responder could not be asked", extra={"url": url, "sample": "ocsp"})
+                _log.exception(
+                    "an OCSP responder could not be asked, or its answer not be read",
+                    extra={"url": url, "sample": "ocsp"},
+                )
                 return self._keep(key, Answer(Standing.UNPROVEN, "a bug in the bridge; see the log"))
-        return self._keep(key, ocsp.answer(response, certificate, issuer, ocsp.now(), nonce))
+        return self._keep(key, answer)
 
     def _keep(self, key: _Key, answer: Answer) -> Kept:
         if answer.final:

@@ -159,7 +159,7 @@ class Servers:
         name = known.name
         try:
             found = await asyncio.get_running_loop().getaddrinfo(name.host, name.port, type=socket.SOCK_DGRAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: it is no name that DNS can have, such as a..b
             _log.warning(
                 "server name cannot be resolved; check `uri` of the server, and the DNS of this machine",
                 extra={"server": name.key, "host": name.host, "why": str(error), "sample": f"server name {name.key}"},

@@ -5,9 +5,12 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
+from bridge.background import kept_up
 from bridge.errors import NorthUnavailable
 from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
 from bridge.north.udp.addresses import AddressScheme, SocketAddress
@@ -53,7 +56,7 @@ class UdpNorth:
         """Open the sockets that serve all endpoints, and keep names resolved. Raises NorthUnavailable with the cure."""
         self._receiver = receiver
         self.addresses.listen(self._datagram)
-        self._watching = asyncio.create_task(self.servers.watch(self._resolve_interval))
+        self._watching = asyncio.create_task(self._watch(self._resolve_interval))
 
     def change(self, servers: Servers, resolve_interval: float, rate: float, amplification: int) -> None:
         """Reach other servers from now on; `servers` has resolved their names as far as that could be done."""
@@ -63,7 +66,10 @@ class UdpNorth:
             self._resolve_interval = resolve_interval
             if self._watching is not None:
                 self._watching.cancel()
-                self._watching = asyncio.create_task(self.servers.watch(resolve_interval))
+                self._watching = asyncio.create_task(self._watch(resolve_interval))
+
+    def _watch(self, interval: float) -> Coroutine[Any, Any, None]:
+        return kept_up("resolving names of servers", partial(self.servers.watch, interval))
 
     async def stop(self) -> None:
         """Close all sockets, and stop resolving names."""
