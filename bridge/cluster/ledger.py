@@ -1,6 +1,6 @@
 """What a node asks of a ledger that it shares with others (`bridge.store.opening.open_as_node`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from bridge.cluster.agreement import Agreement
@@ -50,8 +50,14 @@ class ClusterLedger(Protocol):
         If this raises, the requests may have been answered nevertheless: then the node has at least what it kept.
         """
 
-    async def agree(self, agreement: Agreement) -> None:
-        """Let the other nodes know what the configuration of this node says from now on."""
+    async def agree(
+        self, agreement: Agreement, check: Callable[[Mapping[str, Agreement]], None] = lambda _said: None
+    ) -> None:
+        """Let the other nodes know what the configuration of this node says from now on.
+
+        `check` is called before, perhaps in another thread, with what `agreements` would return; no other node joins
+        or agrees meanwhile. If it raises, nothing is changed, and this raises the same.
+        """
 
     async def agreements(self) -> Mapping[str, Agreement]:
         """Return what each living node says of its configuration, this one too, by the names of the nodes.

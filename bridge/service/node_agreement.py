@@ -6,16 +6,25 @@ a reload, and nodes of other releases may not compare: so each node looks again 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bridge.cluster.agreement import ALIKE, Agreement, Unlike, contradictions, unlike
 from bridge.cluster.ledger import ClusterLedger
 from bridge.config import Config
 from bridge.config.agreement import agreement
-from bridge.errors import ConfigurationError, StoreUnavailable
+from bridge.errors import BridgeError, ConfigurationError, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.service.upkeep import now_or_later
+
+Begin = Callable[[Coroutine[Any, Any, None]], None]
+"""Begins work in the background."""
+
+Changed = tuple[Config, Sequence[BridgeError]]
+"""The configuration that is in force after a change, and why that is not all that was wanted."""
+
+DoChange = Callable[[], Awaitable[Changed]]
 
 EVERY = 10.0  # seconds between two comparisons
 
@@ -33,22 +42,49 @@ class NodeAgreement:
         self.unlike: Mapping[str, Unlike] = {}
 
     async def allow(self, after: Config) -> None:
-        """Return if this node may go on with another configuration.
+        """Return if this node may go on with another configuration, as things are now; nothing is changed.
 
         Raises ConfigurationError if it would contradict that of another node, and the present one does not;
-        StoreUnavailable if that cannot be compared. Nodes that are changed at the same moment may both be allowed: the
-        next comparison shows that.
+        StoreUnavailable if that cannot be compared.
         """
         wanted = agreement(after)
-        if wanted == self._mine:
-            return
-        for name, there in (await self._others()).items():
+        if wanted != self._mine:
+            self._check(wanted, await self._ledger.agreements())
+
+    async def through(
+        self, before: Config, after: Config, change: Callable[[], Awaitable[Changed]], begin: Begin
+    ) -> Changed:
+        """Change this node's configuration, unless the others forbid it; return what `change` does.
+
+        The others are told what is wanted before `change` begins, in the transaction that compares: of two nodes that
+        would contradict each other only one begins. Afterwards they are told what was reached; `begin` gets what
+        repeats that if the ledger fails.
+
+        Raises what `allow` raises, and what `change` does.
+        """
+        wanted = agreement(after)
+        if wanted != self._mine:
+            try:
+                await self._ledger.agree(wanted, partial(self._check, wanted))
+            except StoreUnavailable:  # the others may have been told all the same
+                await self._follow(before, begin)
+                raise
+        reached = before
+        try:
+            reached, failures = await change()
+        finally:
+            await self._follow(reached, begin)
+        return reached, failures
+
+    def _check(self, wanted: Agreement, said: Mapping[str, Agreement]) -> None:
+        """Raise ConfigurationError if this node would contradict another one, and does not yet."""
+        for name, there in said.items():
             known = {*contradictions(self._mine, there)}
-            for what in contradictions(wanted, there):
+            for what in contradictions(wanted, there) if name != self._node else ():
                 if what not in known:
                     raise ConfigurationError(f"this node would contradict node {name!r}, so nothing is changed: {what}")
 
-    async def follow(self, reached: Config, begin: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    async def _follow(self, reached: Config, begin: Begin) -> None:
         """Tell the others which configuration is in force now; `begin` gets what repeats that if the ledger fails."""
         self._mine = agreement(reached)
         await now_or_later(self._tell, begin)

@@ -21,6 +21,9 @@ Move = Callable[[Config], AbstractAsyncContextManager[None]]
 """Moves a listener to where a configuration has it: opens the new address at the beginning of the block, and closes the
 former one at its end. Where the block raises, it listens as before. Raises a BridgeError if it cannot be moved."""
 
+Allow = Callable[[Config], Awaitable[None]]
+"""Raises a BridgeError if `change` would refuse a configuration for what other nodes of a cluster have."""
+
 Change = Callable[[Config, Config, Mapping[str, Binding]], Awaitable[tuple[Config, Sequence[BridgeError]]]]
 """`change(before, after, made)` brings networks, servers and policies into force; `made` are instances of all networks.
 
@@ -62,20 +65,24 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._closed = False
 
-    async def reload(self, *, dry_run: bool = False) -> list[Difference]:
+    async def reload(self, *, dry_run: bool = False, allow: Allow | None = None) -> list[Difference]:
         """Put into force what needs no restart, and return all differences from the former configuration.
+
+        With `dry_run` nothing is changed, and `allow` is asked in place of `change`.
 
         Raises ConfigurationError for a file that cannot be used: then nothing has changed. Raises ConfigurationError
         also if only a part of the file came into force, or StoreUnavailable if the store alone is the reason: then the
         text says why, and that all else is in force.
         """
-        found, failures = await self._reload(dry_run=dry_run)
+        found, failures = await self._reload(dry_run=dry_run, allow=allow)
         if failures:
             is_of_store = all(isinstance(one, StoreUnavailable) for one in failures)
             raise (StoreUnavailable if is_of_store else ConfigurationError)(_in_part(failures))
         return found
 
-    async def _reload(self, *, dry_run: bool = False) -> tuple[list[Difference], list[BridgeError]]:
+    async def _reload(
+        self, *, dry_run: bool = False, allow: Allow | None = None
+    ) -> tuple[list[Difference], list[BridgeError]]:
         """Return the differences, and why not all of them are in force. Raises a BridgeError if nothing has changed."""
         async with self._lock:
             if self._closed:
@@ -83,11 +90,13 @@ class Reloader:
             after = await asyncio.to_thread(self._read)
             made = checked(after)
             found = differences(self._config, after)
-            if dry_run:
-                return found, []
             in_file = after.endpoints  # of `in_force` some may be on a network that is gone
             former = self._config.endpoints
             after = in_force(self._config, after)
+            if dry_run:
+                if allow is not None:
+                    await allow(after)
+                return found, []
             async with AsyncExitStack() as moving:
                 for one in self._listen:
                     await moving.enter_async_context(one(after))

@@ -337,7 +337,8 @@ class Service:
     async def reload(self, *, dry_run: bool) -> Sequence[Difference]:
         if self.reloader is None:
             raise NotPossible("this service was not started from a file")
-        return await self.reloader.reload(dry_run=dry_run)
+        allow = None if self._node is None else self._node.agreement.allow
+        return await self.reloader.reload(dry_run=dry_run, allow=allow)
 
     async def change_quotas(self, config: Config) -> None:
         """Put the quotas of a configuration into force; messages that wait for a quota are then checked again.
@@ -355,14 +356,12 @@ class Service:
         self, before: Config, after: Config, made: Mapping[str, Binding]
     ) -> tuple[Config, Sequence[BridgeError]]:
         """Bring servers, networks and policies into force: see `bridge.service.reload.Change`."""
-        if self._node is not None:
-            await self._node.agreement.allow(after)
         changing = Reconfiguring(self.parts, self._tasks, self._progress, partial(describe, self.metrics, servers=()))
-        reached, failures = await changing.change(before, after, made)
-        self.config = reached
+        change = partial(changing.change, before, after, made)
         if self._node is not None:
-            await self._node.agreement.follow(reached, self._tasks.begin)
-        return reached, failures
+            change = partial(self._node.agreement.through, before, after, change, self._tasks.begin)
+        self.config, failures = await change()
+        return self.config, failures
 
     async def forget_limits(self, network: str) -> str | None:
         return await self.parts.limits.forget(network)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,9 @@ from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.north.udp.scheme import Scheme
 from bridge.operations.types.cluster import GetCluster
 from bridge.operations.types.state import GetMetrics, GetStatus
-from bridge.service import node_agreement, upkeep
+from bridge.service import node_agreement, reload, upkeep
+from bridge.service.node_agreement import NodeAgreement
+from bridge.service.reload import Reloader
 from tests.cluster.two import two_nodes
 from tests.waiting import until
 
@@ -115,13 +118,14 @@ async def test_what_a_node_says_of_itself_follows_a_reload_also_if_the_database_
     async with two_nodes(tmp_path, monkeypatch) as both:
         agree, said, failures = both.service.cluster.agree, [], 2
 
-        async def away(what: Agreement) -> None:
+        async def away(what: Agreement, *check: Any) -> None:
             nonlocal failures
-            if failures:
+            if failures and not check:
                 failures -= 1
                 raise StoreUnavailable("no answer")
-            await agree(what)
-            said.append(what)
+            await agree(what, *check)
+            if not check:
+                said.append(what)
 
         monkeypatch.setattr(both.service.cluster, "agree", away)
         before = both.service.config
@@ -178,13 +182,82 @@ async def test_a_reload_that_would_contradict_another_node_changes_nothing(tmp_p
         assert (await both.b.agreements())["a"] == agreement(before)
 
 
+def of_kind(config: Config, kind: str) -> Config:
+    (net,) = config.networks
+    return replace(config, networks={net: replace(config.networks[net], binding=kind)})
+
+
+async def test_a_dry_run_says_that_a_reload_would_contradict_another_node(tmp_path, monkeypatch):
+    async with two_nodes(tmp_path, monkeypatch) as both:
+        before = both.service.config
+        monkeypatch.setattr(reload, "checked", lambda _config: {})
+        both.service.reloader = Reloader(lambda: of_kind(before, "another"), before, (), both.service.metrics.count)
+        assert await both.service.reload(dry_run=True), "node b says nothing yet"
+        await both.b.agree(agreement(before))
+        with pytest.raises(ConfigurationError, match="contradict node 'b', so nothing is changed"):
+            await both.service.reload(dry_run=True)
+        assert (await both.b.agreements())["a"] == agreement(before)
+
+
+async def test_of_two_reloads_at_one_moment_that_contradict_each_other_only_one_begins(tmp_path, monkeypatch):
+    """The others know what a reload wants before it changes anything; so the second one is refused."""
+    async with two_nodes(tmp_path, monkeypatch) as both:
+        ledgers = {"a": both.service.cluster, "b": both.b}
+        before = replace(both.service.config, networks={})
+        for ledger in ledgers.values():
+            await ledger.agree(agreement(before))
+        after = {node: of_kind(both.service.config, kind) for node, kind in (("a", "one"), ("b", "another"))}
+        begun, may_end = list[str](), asyncio.Event()
+
+        async def begin(node: str) -> None:
+            async def change() -> node_agreement.Changed:
+                begun.append(node)
+                await may_end.wait()
+                return after[node], ()
+
+            own = NodeAgreement(ledgers[node], node, before)
+            await own.through(before, after[node], change, nothing_later)
+
+        reloads = [asyncio.create_task(begin(node)) for node in ledgers]
+        done, _ = await asyncio.wait(reloads, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        (refused,) = done
+        with pytest.raises(ConfigurationError, match="so nothing is changed"):
+            await refused
+        assert len(begun) == 1
+        may_end.set()
+        await asyncio.gather(*reloads, return_exceptions=True)
+        assert (await both.b.agreements())[begun[0]] == agreement(after[begun[0]])
+
+
+@pytest.mark.parametrize("why", [ConfigurationError("no port"), StoreUnavailable("no answer")])
+async def test_what_a_reload_wanted_is_taken_back_if_it_changes_nothing(tmp_path, monkeypatch, why):
+    async with two_nodes(tmp_path, monkeypatch) as both:
+        before = both.service.config
+
+        async def change() -> node_agreement.Changed:
+            assert (await both.b.agreements())["a"] == agreement(with_profile(before, "leshan"))
+            raise why
+
+        own = NodeAgreement(both.service.cluster, "a", before)
+        with pytest.raises(type(why)):
+            await own.through(before, with_profile(before, "leshan"), change, nothing_later)
+        assert (await both.b.agreements())["a"] == agreement(before)
+
+
+def nothing_later(work: Any) -> None:
+    raise AssertionError("the ledger has answered")
+
+
 async def test_a_reload_that_cannot_be_compared_changes_nothing_unless_it_says_nothing_to_others(tmp_path, monkeypatch):
     async with two_nodes(tmp_path, monkeypatch) as both:
 
-        async def away() -> dict[str, Agreement]:
-            raise StoreUnavailable("no answer")
+        async def away(what: Agreement, *check: Any) -> None:
+            if check:
+                raise StoreUnavailable("no answer")
+            await agree(what)
 
-        monkeypatch.setattr(both.service.cluster, "agreements", away)
+        agree = both.service.cluster.agree
+        monkeypatch.setattr(both.service.cluster, "agree", away)
         before = both.service.config
         with pytest.raises(StoreUnavailable):
             await both.service.change(before, with_profile(before, "leshan"), {})

@@ -178,13 +178,19 @@ class InMemoryNode(InMemoryStore):
         stored.rows[self._incarnation] = _AllotmentRow(answer.all, answer.used)
         return answer
 
-    async def agree(self, agreement: Agreement) -> None:
+    async def agree(
+        self, agreement: Agreement, check: Callable[[Mapping[str, Agreement]], None] = lambda _said: None
+    ) -> None:
         await self.readable()
+        check(self._agreements())
         if self._is_in():
             self._rows.nodes[self._name].agreement = agreement
 
     async def agreements(self) -> Mapping[str, Agreement]:
         await self.readable()
+        return self._agreements()
+
+    def _agreements(self) -> Mapping[str, Agreement]:
         living = {name: row for name, row in self._rows.nodes.items() if row.until > self._rows.now()}
         return {name: row.agreement for name, row in living.items() if row.agreement != NOTHING_SAID}
 

@@ -148,8 +148,10 @@ class NodeStore(PostgresStore):
         number = self._allotted
         return await self._ask(lambda: quota_rows.allot(self._asking, self._membership.incarnation, asked, number))
 
-    async def agree(self, agreement: Agreement) -> None:
-        await self._ask(lambda: shard_rows.agree(self._asking, self._membership, agreement))
+    async def agree(
+        self, agreement: Agreement, check: Callable[[Mapping[str, Agreement]], None] = lambda _said: None
+    ) -> None:
+        await self._ask(lambda: shard_rows.agree(self._asking, self._membership, agreement, check))
 
     async def agreements(self) -> Mapping[str, Agreement]:
         return await self._ask(lambda: agreements(self._asking))

@@ -19,6 +19,7 @@ from bridge.store.postgres.schema import migrations, pending
 
 log = logging.getLogger(__name__)
 
+AGREEMENTS = 0x4C324E4A << 32  # the key of the lock for what nodes say of themselves, beside `ownership.KEY`
 CLUSTER = "a cluster"  # the owner's name in `id_mark`: a bridge without [cluster] that lost its session commits nothing
 
 
@@ -44,6 +45,7 @@ class Membership(Ownership):
         """
         connection = self._connection
         connection.execute("BEGIN")
+        lock_agreements(connection)  # before any row: who holds it waits for rows
         former = connection.execute("SELECT owner FROM id_mark FOR UPDATE").fetchone()
         try:
             self._compare()
@@ -121,6 +123,11 @@ class Membership(Ownership):
     def _let_go(self) -> None:
         """Leave the cluster. The caller has released its shards; any others can be taken at once."""
         self._connection.execute("DELETE FROM node WHERE name = ? AND incarnation = ?", (self.node, self._name))
+
+
+def lock_agreements(connection: PostgresConnection) -> None:
+    """Let no other node join, or say something else of itself, until the transaction ends. Raises psycopg.Error."""
+    connection.execute(LOCK_OF_SCHEMA.replace("try_advisory_lock{}", "advisory_xact_lock"), (AGREEMENTS,))
 
 
 def agreements(connection: PostgresConnection) -> dict[str, Agreement]:

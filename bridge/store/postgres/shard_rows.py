@@ -5,13 +5,13 @@ locks of its own must wait for nobody's.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bridge.cluster.agreement import Agreement
 from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.errors import NotFound, StoreUnavailable
 from bridge.store.postgres.connection import PostgresConnection
-from bridge.store.postgres.membership import Membership, written
+from bridge.store.postgres.membership import Membership, agreements, lock_agreements, written
 from bridge.store.sql.connection import Connection
 
 SESSION = "SET lock_timeout = '4s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '2s'"
@@ -49,7 +49,8 @@ def take(
     was declared over, psycopg.Error.
     """
     _declare_over(connection, me)
-    with _transaction(connection, me):
+    with _transaction(connection):
+        _require_member(connection, me)
         connection.execute("SELECT id FROM shard WHERE id = ANY(?) ORDER BY id FOR UPDATE", (list(shards),))
         taken = connection.execute(
             "UPDATE shard SET holder = ?, epoch = epoch + 1, since = clock_timestamp() WHERE id = ANY(?)"
@@ -86,12 +87,20 @@ def drain(connection: PostgresConnection, node: str, *, on: bool) -> None:
         raise NotFound(f"there is no node {node!r} in the cluster")
 
 
-def agree(connection: PostgresConnection, me: Membership, agreement: Agreement) -> None:
-    """Replace what a node says of its settings. Raises psycopg.Error."""
-    connection.execute(
-        "UPDATE node SET agreement = ? WHERE name = ? AND incarnation = ?",
-        (written(agreement), me.node, me.incarnation),
-    )
+def agree(
+    connection: PostgresConnection,
+    me: Membership,
+    agreement: Agreement,
+    check: Callable[[Mapping[str, Agreement]], None],
+) -> None:
+    """Replace what a node says of its settings, after `check` of what all say. Raises what that does, psycopg.Error."""
+    with _transaction(connection):
+        lock_agreements(connection)
+        check(agreements(connection))
+        connection.execute(
+            "UPDATE node SET agreement = ? WHERE name = ? AND incarnation = ?",
+            (written(agreement), me.node, me.incarnation),
+        )
 
 
 def unfit(connection: PostgresConnection, me: Membership, *, on: bool) -> None:
@@ -135,11 +144,10 @@ def _declare_over(connection: PostgresConnection, me: Membership) -> None:
 
 
 @contextlib.contextmanager
-def _transaction(connection: PostgresConnection, me: Membership) -> Iterator[None]:
-    """Begin a transaction of a node that is in the cluster, and commit it. Raises StoreUnavailable if it is not."""
+def _transaction(connection: PostgresConnection) -> Iterator[None]:
+    """Begin a transaction, and commit it; it is rolled back if the caller raises."""
     connection.execute("BEGIN")
     try:
-        _require_member(connection, me)
         yield
     except BaseException:
         connection.roll_back()
@@ -148,6 +156,7 @@ def _transaction(connection: PostgresConnection, me: Membership) -> Iterator[Non
 
 
 def _require_member(connection: PostgresConnection, me: Membership) -> None:
+    """Raise StoreUnavailable if a node is not in the cluster; until the transaction ends, nobody changes that."""
     found = connection.execute(
         "SELECT 1 FROM node WHERE name = ? AND incarnation = ? FOR SHARE", (me.node, me.incarnation)
     ).fetchone()
