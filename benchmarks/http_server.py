@@ -17,7 +17,7 @@ from typing import Any, cast
 import msgspec
 from aiohttp import web
 
-from bindings.http.callbacks import CallbackListener, Names
+from bindings.http.callbacks import CallbackListener, ListenerNames
 from bindings.http.messages import Request
 from bindings.t8.settings import Callbacks
 
@@ -46,7 +46,7 @@ async def serve_bridge(port: int) -> None:
     def take(request: Request) -> asyncio.Future[None]:
         return committed(request.body)
 
-    names = Names("callbacks", "the load", "callers", "messages", "internal")
+    names = ListenerNames("callbacks", "the load", "callers", "messages", "internal")
     await CallbackListener(names, Callbacks(port=port), take, lambda _name: None).start(PATH[1:])
 
 
@@ -110,7 +110,7 @@ async def serve_aiohttp_bounded(port: int) -> None:
     def take(request: Request) -> asyncio.Future[None]:
         return committed(request.body)
 
-    names = Names("callbacks", "the load", "callers", "messages", "internal")
+    names = ListenerNames("callbacks", "the load", "callers", "messages", "internal")
     listener = CallbackListener(names, Callbacks(), take, lambda _name: None)
     listener._path = PATH.encode()  # noqa: SLF001  # it is not started: only its rules are used
 

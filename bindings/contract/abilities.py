@@ -50,7 +50,7 @@ class PostListener(Protocol):
     def release(self) -> None:
         """Have posts taken again, those that waited first."""
 
-    def take_kept(self, post: Post) -> Awaitable[object]:
+    def commit_kept(self, post: Post) -> Awaitable[object]:
         """Interpret a post that was kept, and commit what it changes.
 
         Raises, now or when awaited, NotificationError, UnknownDevice or StoreUnavailable, as for one that just came.

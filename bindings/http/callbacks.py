@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
 _AGAIN_LATER = (("Retry-After", "5"),)
 
-Take = Callable[[Request], Awaitable[Answer | None]]
+CommitRequest = Callable[[Request], Awaitable[Answer | None]]
 """Commits the event of one request. The result of the awaitable is the answer of a success, or None for the usual one.
 Both the call and the awaitable may raise NotificationError, UnknownDevice or StoreUnavailable."""
 
 
-class Place(Protocol):
+class ListenSettings(Protocol):
     """Where to listen, from a binding's settings."""
 
     @property
@@ -53,7 +53,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ListenerNames:
     """The names of one network's listener: for people, and of counters."""
 
     setting: str  # the section of its settings
@@ -64,7 +64,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Credentials:
     """Credentials as the Authorization header has them; without a scheme none are asked for."""
 
     scheme: str
@@ -79,15 +79,15 @@ class _Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ListenerSettings:
     """What a listener is made with, and can be changed to."""
 
-    names: Names
-    place: Place
+    names: ListenerNames
+    listen: ListenSettings
     base: str  # start of the URL; empty: it is made from the address
     context: ssl.SSLContext | None
-    shown: _Shown
-    doors: Mapping[str, Take]
+    credentials: _Credentials
+    doors: Mapping[str, CommitRequest]
     success: Answer
     kept: Callable[[Request], Answer | None]
     reads_before: bool
@@ -96,16 +96,16 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class _Former:
+class _FormerCredentials:
     """What callers had to show before a change, and until when that is still enough (seconds of the event loop)."""
 
     path: bytes
-    shown: _Shown
+    credentials: _Credentials
     until: float
 
 
 class CallbackListener:
-    """Passes posts to `take`, and posts with one more path segment to `doors`.
+    """Passes posts to `commit`, and posts with one more path segment to `doors`.
 
     `count` increments a counter for operators. `kept` returns the answer to a post that was kept or passed on; None:
     `success`. `reads_before`: whether requests need the part of the path before the listener's own
@@ -116,42 +116,42 @@ class CallbackListener:
 
     def __init__(
         self,
-        names: Names,
-        place: Place,
-        take: Take,
+        names: ListenerNames,
+        listen: ListenSettings,
+        commit: CommitRequest,
         count: Callable[[str], None],
         *,
         context: ssl.SSLContext | None = None,
         authorization: str = "",
         success: Answer = NO_CONTENT,
-        doors: Mapping[str, Take] | None = None,
+        doors: Mapping[str, CommitRequest] | None = None,
         kept: Callable[[Request], Answer | None] = lambda _request: None,
         reads_before: bool = False,
         limits: Limits | None = None,
     ) -> None:
         """Open nothing yet. Raises ConfigurationError if no network could reach the address."""
         scheme, _, credentials = authorization.partition(" ")
-        self.terms = Terms(
+        self.settings = ListenerSettings(
             names,
-            place,
-            _base(names, place),
+            listen,
+            _base(names, listen),
             context,
-            _Shown(scheme, credentials.encode()),
-            {"": take, **(doors or {})},
+            _Credentials(scheme, credentials.encode()),
+            {"": commit, **(doors or {})},
             success,
             kept,
             reads_before,
-            limits or Limits(place.max_body),
+            limits or Limits(listen.max_body),
             count,
         )
         self._path = b""
-        self._former: list[_Former] = []  # what callers may still show
+        self._former: list[_FormerCredentials] = []  # what callers may still show
         self._prepared: HttpServer | None = None  # at the address of the one that this becomes
         self._retired: dict[HttpServer, asyncio.TimerHandle] = {}  # servers at former addresses, and when they stop
         self._stopping: set[asyncio.Future[None]] = set()
         self._held: asyncio.Future[None] | None = None  # until it is done, requests wait
         self._under_way: set[asyncio.Future[Answer | None]] = set()
-        self.server = HttpServer(self, self.terms.limits)
+        self.server = HttpServer(self, self.settings.limits)
         self.keep: Keep | None = None
         self.pass_on: PassOn | None = None
         self.taken = 0
@@ -160,7 +160,7 @@ class CallbackListener:
     async def start(self, secret: str) -> None:
         """Listen, if it does not yet; after that `url` is the URL for the network. Raises BindingError."""
         if self.server.address is None:
-            await self._listen(self.server, self.terms)
+            await self._listen(self.server, self.settings)
         self._be_at(secret)
 
     async def prepare(self, other: "CallbackListener") -> None:
@@ -169,16 +169,16 @@ class CallbackListener:
         `other` was made and not started. Where the former address has the same port, and both cannot be open together,
         the former one is closed. Raises BindingError: then nothing has changed.
         """
-        place = other.terms.place
-        if (place.bind, place.port) == (self.terms.place.bind, self.terms.place.port):
+        listen = other.settings.listen
+        if (listen.bind, listen.port) == (self.settings.listen.bind, self.settings.listen.port):
             return
-        server = next((one for one in self._retired if one.address == (place.bind, place.port)), None)
+        server = next((one for one in self._retired if one.address == (listen.bind, listen.port)), None)
         if server is not None:  # back to a former address that is still open
             self._retired.pop(server).cancel()
-            server.change(other.terms.limits, other.terms.context)
+            server.change(other.settings.limits, other.settings.context)
         else:
-            server = HttpServer(self, other.terms.limits)
-            await self._listen_beside(server, other.terms)
+            server = HttpServer(self, other.settings.limits)
+            await self._listen_beside(server, other.settings)
         self._prepared = server
 
     def become(self, other: "CallbackListener", secret: str, overlap: float) -> None:
@@ -189,31 +189,31 @@ class CallbackListener:
         """
         loop = asyncio.get_running_loop()
         if overlap > 0:
-            self._former.append(_Former(self._path, self.terms.shown, loop.time() + overlap))
-        self.terms = other.terms
+            self._former.append(_FormerCredentials(self._path, self.settings.credentials, loop.time() + overlap))
+        self.settings = other.settings
         if self._prepared is None:
-            self.server.change(self.terms.limits, self.terms.context)
+            self.server.change(self.settings.limits, self.settings.context)
         else:
             self._retired[self.server] = loop.call_later(overlap, self._stop_retired, self.server)
             self.server, self._prepared = self._prepared, None
         self._be_at(secret)
 
-    async def _listen(self, server: HttpServer, terms: Terms) -> None:
-        place = terms.place
+    async def _listen(self, server: HttpServer, settings: ListenerSettings) -> None:
+        listen = settings.listen
         try:
-            await server.start(place.bind, place.port, terms.context)
+            await server.start(listen.bind, listen.port, settings.context)
         except OSError as error:
             raise BindingError(
-                f"{terms.names.setting}: cannot listen on {place.bind} port {place.port}: {error.strerror or error}; "
-                "is another process using it?"
+                f"{settings.names.setting}: cannot listen on {listen.bind} port {listen.port}: "
+                f"{error.strerror or error}; is another process using it?"
             ) from error
 
-    async def _listen_beside(self, server: HttpServer, terms: Terms) -> None:
+    async def _listen_beside(self, server: HttpServer, settings: ListenerSettings) -> None:
         """Let a server listen beside the others, or instead of those that have its port. Raises BindingError."""
         servers = [(one, one.address) for one in (self.server, *self._retired)]
-        former = [(one, at) for one, at in servers if at is not None and at[1] == terms.place.port]
+        former = [(one, at) for one, at in servers if at is not None and at[1] == settings.listen.port]
         try:
-            await self._listen(server, terms)
+            await self._listen(server, settings)
         except BindingError:
             if not former:
                 raise
@@ -222,7 +222,7 @@ class CallbackListener:
         for one, _ in former:
             one.make_way()
         try:
-            await self._listen(server, terms)
+            await self._listen(server, settings)
         except BindingError as error:
             await _return(former, error)
             raise
@@ -231,10 +231,10 @@ class CallbackListener:
         # A reverse proxy may strip or keep the prefix of public_url: the last part decides.
         path = "/" + secret
         self._path = path.encode()
-        base = self.terms.base
+        base = self.settings.base
         if not base:
             host, port = self.address
-            base = f"{'https' if self.terms.context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+            base = f"{'https' if self.settings.context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         self.url = base + path
 
     def _stop_retired(self, server: HttpServer) -> None:
@@ -257,7 +257,7 @@ class CallbackListener:
     @property
     def address(self) -> tuple[str, int]:
         """Return the address on which the listener listens."""
-        return self.server.address or (self.terms.place.bind, self.terms.place.port)
+        return self.server.address or (self.settings.listen.bind, self.settings.listen.port)
 
     async def stop(self) -> None:
         """Accept nothing more, and answer running requests."""
@@ -275,13 +275,15 @@ class CallbackListener:
         path = request.path.rstrip("/")
         if not self._is_ours(path):
             before, _, request.door = path.rpartition("/")
-            if request.door not in self.terms.doors or not self._is_ours(before):
+            if request.door not in self.settings.doors or not self._is_ours(before):
                 return self._refuse(404, "wrong_path", request)
             path = before
-        if self.terms.reads_before:
+        if self.settings.reads_before:
             request.before = path.rpartition("/")[0].rpartition("/")[2]
-        if self.terms.shown.scheme and not self._shows(request.headers.get("authorization", "")):
-            return self._refuse(401, "wrong_credentials", request, ("WWW-Authenticate", self.terms.shown.scheme))
+        if self.settings.credentials.scheme and not self._shows(request.headers.get("authorization", "")):
+            return self._refuse(
+                401, "wrong_credentials", request, ("WWW-Authenticate", self.settings.credentials.scheme)
+            )
         if request.method != "POST":
             return self._refuse(405, "wrong_method", request, ("Allow", "POST"))
         if "content-encoding" in request.headers and not is_known(request.headers["content-encoding"]):
@@ -292,11 +294,11 @@ class CallbackListener:
         return _ends_with(path, self._path) or any(_ends_with(path, one.path) for one in self._still_valid())
 
     def _shows(self, authorization: str) -> bool:
-        return self.terms.shown.is_in(authorization) or any(
-            one.shown.is_in(authorization) for one in self._still_valid()
+        return self.settings.credentials.is_in(authorization) or any(
+            one.credentials.is_in(authorization) for one in self._still_valid()
         )
 
-    def _still_valid(self) -> list["_Former"]:
+    def _still_valid(self) -> list["_FormerCredentials"]:
         if self._former:
             now = asyncio.get_running_loop().time()
             self._former = [one for one in self._former if one.until > now]
@@ -311,8 +313,8 @@ class CallbackListener:
         self._turn_away(None, why, remote)
 
     def _turn_away(self, status: int | None, why: str, remote: str) -> None:
-        name = f"{self.terms.names.callers}_{why}"
-        self.terms.count(name)
+        name = f"{self.settings.names.callers}_{why}"
+        self.settings.count(name)
         answered = f"with {status} " if status else ""
         log.warning("callback from %s refused %s(%s)", remote, answered, name, extra={"sample": name})
 
@@ -320,7 +322,7 @@ class CallbackListener:
         """Process a request, and answer when its event is committed."""
         try:
             if "content-encoding" in request.headers:
-                request.body = decoded(request.headers["content-encoding"], request.body, self.terms.place.max_body)
+                request.body = decoded(request.headers["content-encoding"], request.body, self.settings.listen.max_body)
             work = self._work(request) if self._held is None else self._later(request, self._held)
             if work is NOTHING_TO_COMMIT:
                 self._succeed(reply, None)
@@ -343,24 +345,24 @@ class CallbackListener:
 
     def _work(self, request: Request) -> Awaitable[Answer | None]:
         if self.keep is None:
-            return self.terms.doors[request.door](request)
+            return self.settings.doors[request.door](request)
         return self._kept(self.keep, request)
 
     async def _kept(self, keep: Keep, request: Request) -> Answer | None:
         await keep(_post(request))
-        return self.terms.kept(request)
+        return self.settings.kept(request)
 
     async def _passed_on(self, pass_on: PassOn, request: Request, shard: int) -> Answer | None:
         await pass_on(_post(request), shard)
-        return self.terms.kept(request)
+        return self.settings.kept(request)
 
-    def take_kept(self, post: Post) -> Awaitable[Answer | None]:
+    def commit_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take a post that was kept; see `bindings.contract.PostListener`."""
         before, _, door = post.door.rpartition("/")
-        if door not in self.terms.doors:
+        if door not in self.settings.doors:
             raise NotificationError(f"the listener has no door {door[:50]!r} any more")
         request = Request(method="POST", target=f"/?{post.query}", body=post.body, door=door, before=before)
-        return self.terms.doors[door](request)
+        return self.settings.doors[door](request)
 
     def _done(self, request: Request, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
         self._under_way.discard(work)
@@ -374,7 +376,7 @@ class CallbackListener:
 
     def _succeed(self, reply: Reply, answer: Answer | None) -> None:
         self.taken += 1
-        reply(answer or self.terms.success)
+        reply(answer or self.settings.success)
 
     def not_kept(self, request: Request) -> None:
         """Called when a request is answered 503: for callers that do not send it again."""
@@ -382,18 +384,18 @@ class CallbackListener:
     def _fail(self, request: Request, reply: Reply, error: BaseException) -> None:
         if isinstance(error, NotificationError | UnknownDevice):
             kind = "unknown_device" if isinstance(error, UnknownDevice) else "refused"
-            self.terms.count(f"{self.terms.names.messages}_{kind}")
+            self.settings.count(f"{self.settings.names.messages}_{kind}")
             log.warning(
-                "callback answered %d: %s", error.http_status, error, extra={"sample": self.terms.names.messages}
+                "callback answered %d: %s", error.http_status, error, extra={"sample": self.settings.names.messages}
             )
             reply(problem(error.http_status, str(error)))
         elif isinstance(error, StoreUnavailable):
-            self.terms.count(f"{self.terms.names.messages}_store_unavailable")
-            log.warning("callback answered 503: %s", error, extra={"sample": f"{self.terms.names.messages} store"})
+            self.settings.count(f"{self.settings.names.messages}_store_unavailable")
+            log.warning("callback answered 503: %s", error, extra={"sample": f"{self.settings.names.messages} store"})
             self.not_kept(request)
             reply(problem(503, "cannot be stored now; send it again later", _AGAIN_LATER))
         else:
-            self.terms.count(self.terms.names.internal)
+            self.settings.count(self.settings.names.internal)
             log.error("callback answered 500: a bug in the bridge", exc_info=error, extra={"sample": "callback 500"})
             reply(problem(500, "internal error"))
 
@@ -416,14 +418,14 @@ def _ends_with(path: str, secret: bytes) -> bool:
     return hmac.compare_digest(path[-len(secret) :].encode(), secret)
 
 
-def _base(names: Names, place: Place) -> str:
+def _base(names: ListenerNames, listen: ListenSettings) -> str:
     """Return the start of the URL; empty: it is made from the address. Raises ConfigurationError."""
-    base = place.public_url.rstrip("/")
+    base = listen.public_url.rstrip("/")
     if base and not base.startswith(("http://", "https://")):
         raise ConfigurationError(f"{names.setting}.public_url {base!r} must start with http:// or https://")
-    if not base and place.bind in _WILDCARDS:
+    if not base and listen.bind in _WILDCARDS:
         raise ConfigurationError(
-            f"{names.setting}.public_url is empty, and nobody can reach bind {place.bind!r}: set "
+            f"{names.setting}.public_url is empty, and nobody can reach bind {listen.bind!r}: set "
             f"public_url to the URL by which {names.network} reaches this machine"
         )
     return base

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from bindings.http.heads import Head, Heads
+from bindings.http.heads import KnownHeads, RequestHead
 from bindings.http.messages import Answer, Request, Writer, add_header, problem
 
 BUFFER = 65536  # bytes read at once
@@ -26,7 +26,7 @@ _HOST = re.compile(r"[^\s,/?#@\\]*")
 Reply = Callable[[Answer], None]
 
 
-class Site(Protocol):
+class Application(Protocol):
     """The application of a server."""
 
     def refuse(self, request: Request) -> Answer | None:
@@ -40,10 +40,10 @@ class Site(Protocol):
 
 
 @dataclass(slots=True)
-class Shared:
+class SharedState:
     """What all connections of a server share. Times are seconds."""
 
-    site: Site
+    site: Application
     max_body: int  # bytes
     patience: float  # for a head, and for a body
     clock: Callable[[], float]
@@ -52,7 +52,7 @@ class Shared:
     left: Callable[["Connection"], None]
     buffer: bytearray  # one buffer: bytes are parsed before anything else is read
     writer: Writer
-    heads: Heads = field(default_factory=Heads)
+    heads: KnownHeads = field(default_factory=KnownHeads)
     stopping: bool = False
 
 
@@ -63,7 +63,7 @@ class Connection(asyncio.BufferedProtocol):
     is none. `since` is when it became idle.
     """
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: SharedState) -> None:
         self._shared = shared
         self._parser = httptools.HttpRequestParser(self)
         self._request = Request()
@@ -160,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
             self.due = self._shared.clock() + self._shared.patience if unfinished and not self._deaf else None
             self._next()
 
-    def _take_known(self, head: Head, body: bytes) -> None:
+    def _take_known(self, head: RequestHead, body: bytes) -> None:
         """Take a whole request whose head is known, as if the parser had called back for it."""
         request = head.request(body, self.remote)
         request.refusal = self._judged(request)

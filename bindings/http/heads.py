@@ -16,7 +16,7 @@ _FRAMING = {"connection", "expect", "transfer-encoding", "upgrade"}
 """Headers that change where a request ends, or what follows it: the parser and the connection handle them each time."""
 
 
-class Head(msgspec.Struct, frozen=True):
+class RequestHead(msgspec.Struct, frozen=True):
     """What a head says."""
 
     method: str
@@ -29,13 +29,13 @@ class Head(msgspec.Struct, frozen=True):
         return Request(self.method, self.target, self.headers.copy(), body, remote)
 
 
-class Heads:
+class KnownHeads:
     """Remembers heads by their bytes: those of accepted requests only, so that nobody else can fill its room."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
+        self._known: dict[bytes, RequestHead] = {}
 
-    def find(self, data: bytes) -> tuple[Head, bytes] | None:
+    def find(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         """Return the head and the body if `data` is exactly one request whose head is known."""
         end = data.find(_END) + len(_END)
         head = self._known.get(data[:end])
@@ -52,4 +52,4 @@ class Heads:
             return
         if len(self._known) >= MOST:
             del self._known[next(iter(self._known))]
-        self._known[data[:end]] = Head(request.method, request.target, headers.copy(), int(length))
+        self._known[data[:end]] = RequestHead(request.method, request.target, headers.copy(), int(length))

@@ -11,7 +11,7 @@ import os
 import ssl
 from dataclasses import dataclass
 
-from bindings.http.connection import BUFFER, Connection, Shared, Site
+from bindings.http.connection import BUFFER, Application, Connection, SharedState
 from bindings.http.handshakes import Handshakes
 from bindings.http.messages import Writer
 
@@ -33,7 +33,7 @@ class Limits:
 class HttpServer:
     """Serves one site. `start` listens, `stop` answers running requests."""
 
-    def __init__(self, site: Site, limits: Limits) -> None:
+    def __init__(self, site: Application, limits: Limits) -> None:
         self._limits = limits
         self._site = site
         self._runs = False
@@ -48,7 +48,7 @@ class HttpServer:
         """Listen. Raises OSError."""
         loop = self._loop = asyncio.get_running_loop()
         self._secure(context)
-        self._shared = Shared(
+        self._shared = SharedState(
             self._site,
             self._limits.max_body,
             self._limits.patience,
@@ -167,7 +167,7 @@ class HttpServer:
         self._sweeper = self._loop.call_later(SWEEP * self._limits.patience, self._sweep)
 
 
-def _report_failures(context: ssl.SSLContext, site: Site) -> None:
+def _report_failures(context: ssl.SSLContext, site: Application) -> None:
     """Report failed handshakes: asyncio drops them in silence, and nobody would know why nothing arrives."""
 
     class Handshake(ssl.SSLObject):

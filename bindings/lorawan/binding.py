@@ -2,7 +2,7 @@
 
 Data flows one way: the provider's events → `Inbound` → the bridge; the bridge's attempts → `Downlinks` → the provider.
 Also, `CatchUp` reads the provider's history into `Replay`, and the `Reconciler` checks the devices that
-`Inbound` and `Downlinks` put into `Doubts`.
+`Inbound` and `Downlinks` put into `DoubtfulDevices`.
 """
 
 import asyncio
@@ -39,15 +39,18 @@ from bindings.lorawan.app_s_key import ZEROS, Keks
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.counters import COUNTERS
+from bindings.lorawan.device_checks import DeviceChecks
 from bindings.lorawan.device_settings import DeviceSettings
 from bindings.lorawan.downlinks import Downlinks
 from bindings.lorawan.fates import Fates
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.inbound import Inbound
+from bindings.lorawan.lost_events import LostEvents
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.options import on_layers, read_options
 from bindings.lorawan.outages import Outages
-from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
+from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
+from bindings.lorawan.pinger import Pinger
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.providers import make_provider
@@ -58,11 +61,8 @@ from bindings.lorawan.reports import Reports
 from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.south import SouthProfiles
-from bindings.lorawan.standings import Standings
-from bindings.lorawan.unkept import Unkept
 from bindings.lorawan.uplinks import Uplinks
-from bindings.lorawan.wanted import Abp, Wanted, read_wanted
-from bindings.lorawan.watch import Watch
+from bindings.lorawan.wanted_device import Abp, WantedDevice, read_wanted_device
 from bindings.shown_calls import Seen
 from bindings.transmission import explanation
 from bridge.errors import BindingError, CallFailed, ConfigurationError, KeyUnavailable, StoreUnavailable
@@ -109,7 +109,7 @@ class LorawanBinding:
         records = self._records = Records(memory, events.check_served)
         await records.start()
         outstanding = self._outstanding = Outstanding(records, monotonic)
-        doubts, lingering = Doubts(), Lingering(monotonic)
+        doubts, queues_to_read = DoubtfulDevices(), QueuesToRead(monotonic)
         clock = self._clock = NetworkClock()
         fates = Fates(provider, records, outstanding, clock, events)
         self._profiles = Profiles(provider, records, events)
@@ -118,14 +118,16 @@ class LorawanBinding:
         reports = Reports(outstanding, fates, events)
         self._inbound = Inbound(records, outstanding, uplinks, reports, clock, doubts, events)
         self._downlinks = Downlinks(
-            settings, provider, sealing, records, outstanding, fates, clock, doubts, lingering, events
+            settings, provider, sealing, records, outstanding, fates, clock, doubts, queues_to_read, events
         )
         self._catch_up = CatchUp(settings, provider, records, Replay(records, uplinks, reports, events), events)
-        self._reconciler = Reconciler(doubts, lingering, self._catch_up, fates, records, provider, outstanding, events)
-        self._watch = Watch(provider, self._catch_up, self._profiles, events)
+        self._reconciler = Reconciler(
+            doubts, queues_to_read, self._catch_up, fates, records, provider, outstanding, events
+        )
+        self._pinger = Pinger(provider, self._catch_up, self._profiles, events)
         self._outages = Outages(memory, self._catch_up.all_devices, events.now)
-        self._unkept = Unkept(events.check_served, self._catch_up.device_came, self._outages.tell)
-        self._standings = Standings(provider, records, outstanding, clock, events)
+        self._lost_events = LostEvents(events.check_served, self._catch_up.device_came, self._outages.tell)
+        self._device_checks = DeviceChecks(provider, records, outstanding, clock, events)
         await provider.open()
         try:
             await provider.listen(self, memory)
@@ -134,12 +136,12 @@ class LorawanBinding:
             raise
         self._calls.open = True
         work = (
-            self._watch.run,
+            self._pinger.run,
             self._reconciler.run,
-            self._reconciler.check_lingering,
-            self._standings.run,
+            self._reconciler.check_queues_to_read,
+            self._device_checks.run,
             self._outages.run,
-            self._unkept.run,
+            self._lost_events.run,
             self._write_forever,
         )
         self._tasks = [asyncio.create_task(self._calls.keep_up(one)) for one in work]
@@ -175,7 +177,7 @@ class LorawanBinding:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._unkept.stop()
+        self._lost_events.stop()
         await self._outages.stop()
         await self._catch_up.stop()
         await self._profiles.stop()
@@ -198,14 +200,14 @@ class LorawanBinding:
 
     # Called by the provider (`bindings.lorawan.provider.Sink`)
 
-    def take(self, event: NetworkEvent, *, within: float = inf) -> Awaitable[None]:
+    def commit(self, event: NetworkEvent, *, within: float = inf) -> Awaitable[None]:
         """Commit an event. Raises StoreUnavailable or NotServedHere, now or when awaited."""
-        return self._inbound.take(event, within=within)
+        return self._inbound.commit(event, within=within)
 
     def lost(self, device: str) -> None:
         """Have the node that serves a device read its history: an event was not committed, and does not come again."""
         if self._calls.open:
-            self._unkept.put(device)
+            self._lost_events.add(device)
 
     def missed(self) -> None:
         """Events may have been lost: read the histories of all devices, on all nodes."""
@@ -266,7 +268,7 @@ class LorawanBinding:
         """Read the history of a device that another node has served so far (bindings.contract.RunsOnNodes)."""
         if self._calls.open:
             self._catch_up.device_came(canonical_device(device))
-            self._standings.device_came()
+            self._device_checks.device_came()
 
     async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:
         """Write and forget what is known of devices (bindings.contract.LetsDevicesGo)."""
@@ -274,7 +276,7 @@ class LorawanBinding:
             return
         devices = frozenset(map(canonical_device, devices))
         self._profiles.let_go(devices)
-        self._standings.let_go(devices)
+        self._device_checks.let_go(devices)
         await self._catch_up.let_go(devices)
         await self._reconciler.let_go(devices)
         try:
@@ -286,7 +288,7 @@ class LorawanBinding:
     async def work_for_all_nodes(self, alive: Callable[[], Collection[str]]) -> None:
         """Take events that wait for nodes that are gone (bindings.contract.WorksForAllNodes)."""
         if self._calls.open:
-            await self.provider.take_for_others(alive)
+            await self.provider.commit_for_others(alive)
 
     def node_was_lost(self, node: str) -> None:
         """Read all histories: what a node had received and not committed is only there."""
@@ -385,7 +387,7 @@ class LorawanBinding:
         configured = self._settings.application_id
         given = {**msgspec.structs.asdict(settings), "name": name, "device": canonical_device(device)}
         kek = given.pop("kek")
-        wanted = read_wanted({**given, "application_id": settings.application_id or configured})
+        wanted = read_wanted_device({**given, "application_id": settings.application_id or configured})
         options: dict[str, str] = {}
         if kek:
             wanted, options = self._kept_back(wanted, kek)
@@ -394,7 +396,7 @@ class LorawanBinding:
         advice = () if configured else (f'put application_id = "{made.application_id}" into [networks.{self.name}]',)
         return DeviceMade(tuple(made.changes), made.application_id, advice, options)
 
-    def _kept_back(self, wanted: Wanted, kek: str) -> tuple[Wanted, dict[str, str]]:
+    def _kept_back(self, wanted: WantedDevice, kek: str) -> tuple[WantedDevice, dict[str, str]]:
         """Return a device without the AppSKey for the network server, and options with the key.
 
         Raises ConfigurationError.
@@ -430,7 +432,7 @@ class LorawanBinding:
             findings = await provider.check(self._ports_of)
         if self._calls.open and provider.up:
             try:
-                findings += await self._standings.check()
+                findings += await self._device_checks.check()
             except CallFailed as error:
                 findings.append(Finding("devices", Grade.UNCHECKED, str(error)))
         return findings
@@ -452,7 +454,7 @@ class LorawanBinding:
             report |= {
                 "queued": self._outstanding.count,
                 "catch_up": self._catch_up.status(),
-                "devices": self._standings.status(),
+                "devices": self._device_checks.status(),
                 "clock_ahead": None if ahead is None else round(ahead, 1) + 0.0,  # never -0.0
             }
         return report

@@ -9,7 +9,7 @@ from typing import Any
 
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
-from bindings.lorawan.provider import Provider, Sight
+from bindings.lorawan.provider import DeviceSnapshot, Provider
 from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.settings import LorawanSettings
@@ -181,14 +181,14 @@ class CatchUp:
         found: list[net.NetworkEvent] = []
         failed: CallFailed | None = None
         async with self._gate:
-            sight = await self._provider.sight(device)
+            snapshot = await self._provider.snapshot(device)
             before = copy(await self._records.get(device) or DeviceNote())
             try:
                 if not await self._read(device, found, before, expected=before.highest >= 0):
-                    failed = await self._unfinished(device, found, sight)
+                    failed = await self._unfinished(device, found, snapshot)
             except CallFailed as error:
                 failed = error
-        await self._replay.take(device, found, sight, before)
+        await self._replay.process(device, found, snapshot, before)
         if failed is not None:
             raise failed
         self.devices += 1
@@ -201,22 +201,26 @@ class CatchUp:
         """
         async with contextlib.aclosing(self._provider.history(device, expected=expected)) as history:
             async for event in history:
-                if isinstance(event, net.Up) and await self._heard_since(before, event):
+                if isinstance(event, net.DataUplink) and await self._heard_since(before, event):
                     return True
                 found.append(event)
         return False
 
-    async def _unfinished(self, device: str, found: list[net.NetworkEvent], sight: Sight) -> CallFailed | None:
+    async def _unfinished(
+        self, device: str, found: list[net.NetworkEvent], snapshot: DeviceSnapshot
+    ) -> CallFailed | None:
         """Return what is wrong if a history is incomplete.
 
         Silence does not prove the end: a proxy may hold events back. The history is complete if the last uplink that
         the network server had accepted before is in it, or known to the bridge.
         """
-        session, last_seen_at = sight.session, sight.standing.last_seen_at
+        session, last_seen_at = snapshot.session, snapshot.server_record.last_seen_at
         if session is None or last_seen_at is None or session.f_cnt_up == 0:
             return None  # the session has no uplink
         last = session.f_cnt_up - 1
-        if any(isinstance(one, net.Up) and (one.dev_addr, one.f_cnt) == (session.dev_addr, last) for one in found):
+        if any(
+            isinstance(one, net.DataUplink) and (one.dev_addr, one.f_cnt) == (session.dev_addr, last) for one in found
+        ):
             return None
         record = await self._records.get(device)
         if record is not None and record.dev_addr == session.dev_addr and record.has_seen(last):
@@ -224,7 +228,7 @@ class CatchUp:
         text = f"it ends before the last uplink (FCnt {last}), after {len(found)} events: {self._provider.why_cut_off}"
         return CallFailed(CallTrouble.OUT_OF_REACH, text, unsure=False)
 
-    async def _heard_since(self, before: DeviceNote, event: net.Up) -> bool:
+    async def _heard_since(self, before: DeviceNote, event: net.DataUplink) -> bool:
         record = await self._records.get(event.device)
         if record is None or record.dev_addr != event.dev_addr or not record.has_seen(event.f_cnt):
             return False

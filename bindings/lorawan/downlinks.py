@@ -28,7 +28,7 @@ from bindings.contract import (
 from bindings.lorawan import windows
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.fates import Fates
-from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
+from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
 from bindings.lorawan.records import DeviceNote, Queued, Records
 from bindings.lorawan.sealing import Sealing
@@ -65,8 +65,8 @@ class Downlinks:
         outstanding: Outstanding,
         fates: Fates,
         clock: NetworkClock,
-        doubts: Doubts,
-        lingering: Lingering,
+        doubts: DoubtfulDevices,
+        queues_to_read: QueuesToRead,
         events: Events,
     ) -> None:
         self._settings = settings.downlinks
@@ -77,7 +77,7 @@ class Downlinks:
         self._fates = fates
         self._clock = clock
         self._doubts = doubts
-        self._lingering = lingering
+        self._queues_to_read = queues_to_read
         self._events = events
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -109,7 +109,7 @@ class Downlinks:
             handle = await self._provider.enqueue(item, passing=bool(passed))
             queued = Queued(attempt.kind, attempt.repeatable, attempt.confirmed, before, deadline=attempt.deadline)
             if self._outstanding.add(device, handle, queued) and windows.may_settle(before):
-                self._lingering.put(device, self._fates.known(device).open_for)
+                self._queues_to_read.add(device, self._fates.known(device).open_for)
         except CallFailed as error:
             return self._failed(device, error, passed)
         finally:
@@ -147,7 +147,7 @@ class Downlinks:
     def _failed(self, device: str, error: CallFailed, passed: list[str]) -> SubmitResult:
         self._events.count("lorawan_submit_errors", trouble=error.trouble.value)
         if passed and (error.unsure or not error.out_of_reach):
-            self._doubts.put(device)  # the queue is flushed before the item is added, and stays empty if that fails
+            self._doubts.add(device)  # the queue is flushed before the item is added, and stays empty if that fails
         if error.unsure:
             return Ambiguous(str(error))
         return self._refused(error)

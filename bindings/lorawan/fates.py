@@ -12,7 +12,7 @@ from bindings.lorawan.network_events import Discarded
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.provider import Provider, QueuedItem
 from bindings.lorawan.records import Records, WhenQueued
-from bindings.lorawan.windows import Known
+from bindings.lorawan.windows import DeviceKnowledge
 from bridge.errors import CallFailed
 
 log = logging.getLogger(__name__)
@@ -35,24 +35,24 @@ class Fates:
         before = self._before(device, item_id)
         if before is None:
             return Cancellation.UNKNOWN  # it was transmitted, or somebody flushed it; an event may still say which
-        unsent = windows.removed_unsent(before, await self._provider.sight(device))
+        unsent = windows.removed_unsent(before, await self._provider.snapshot(device))
         return Cancellation.REMOVED if unsent else Cancellation.UNKNOWN
 
-    async def of_flushed(self, device: str, item: QueuedItem, known: Known) -> Cancellation:
+    async def of_flushed(self, device: str, item: QueuedItem, known: DeviceKnowledge) -> Cancellation:
         """Flush the queue from which an item was just read, and return what became of the item. Raises CallFailed.
 
         `known`: from before the queue was read.
         """
         before = self._before(device, item.id)
-        first = await self._provider.sight(device)
+        first = await self._provider.snapshot(device)
         await self._provider.flush(device)
         if windows.was_scheduled(item):
             return Cancellation.GONE
-        second = await self._provider.sight(device)
+        second = await self._provider.snapshot(device)
         kept_back = windows.kept_back(item, before, known, first, second)
         return Cancellation.REMOVED if kept_back else Cancellation.UNKNOWN
 
-    async def of_unremovable(self, device: str, item: QueuedItem, known: Known) -> Cancellation:
+    async def of_unremovable(self, device: str, item: QueuedItem, known: DeviceKnowledge) -> Cancellation:
         """Return what becomes of an item just read from a queue that must not be flushed. Raises CallFailed.
 
         After its expiry it is never transmitted, at any position: it is deleted at the next opportunity. `known`:
@@ -62,8 +62,8 @@ class Fates:
             return Cancellation.GONE
         if item.expires_at is None or not self._clock.has_passed(item.expires_at, self._events.now()):
             return Cancellation.UNKNOWN
-        sight = await self._provider.sight(device)
-        kept_back = windows.kept_back(item, self._before(device, item.id), known, sight, sight)
+        snapshot = await self._provider.snapshot(device)
+        kept_back = windows.kept_back(item, self._before(device, item.id), known, snapshot, snapshot)
         return Cancellation.REMOVED if kept_back else Cancellation.UNKNOWN
 
     async def of_discarded(self, event: Discarded) -> bool:
@@ -72,7 +72,7 @@ class Fates:
         if before is None or not before.quiet:
             return False
         try:
-            now = await self._provider.sight(event.device)
+            now = await self._provider.snapshot(event.device)
         except CallFailed as error:
             log.info(
                 "what became of a downlink of %s cannot be found out: %s",
@@ -97,7 +97,7 @@ class Fates:
         known = self.known(device)
         if known.open_for > 0:
             return known.open_for
-        now = await self._provider.sight(device)
+        now = await self._provider.snapshot(device)
         for item in await self._provider.queue(device):
             one = noted.get(item.id)
             if one is not None and one.before is not None:
@@ -111,15 +111,15 @@ class Fates:
         device_class = record.device_class if record is not None else "A"
         return WhenQueued(known.dev_addr, known.next_up, known.open_for <= 0, known.counting, device_class)
 
-    def known(self, device: str) -> Known:
+    def known(self, device: str) -> DeviceKnowledge:
         """Return what is known of a device now."""
         record = self._records.held(device)
         if record is None:
-            return Known("", 0, counting=False, open_for=windows.LONGEST)
+            return DeviceKnowledge("", 0, counting=False, open_for=windows.LONGEST)
         since = self._outstanding.since(device)
         age = self._events.now() - record.heard_at if since is None else since
         open_for = windows.in_flight(record, self._records.profile(record.profile)) - age
-        return Known(record.dev_addr, record.highest + 1, record.counting, open_for)
+        return DeviceKnowledge(record.dev_addr, record.highest + 1, record.counting, open_for)
 
     def _before(self, device: str, item_id: str) -> WhenQueued | None:
         noted = self._outstanding.of(device).get(item_id)

@@ -9,7 +9,7 @@ from math import inf
 from bindings.contract import MISS, Events
 from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
-from bindings.lorawan.outstanding import Doubts, Outstanding
+from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding
 from bindings.lorawan.radio import learn
 from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.reports import Reports
@@ -34,7 +34,7 @@ class Inbound:
         uplinks: Uplinks,
         reports: Reports,
         clock: NetworkClock,
-        doubts: Doubts,
+        doubts: DoubtfulDevices,
         events: Events,
     ) -> None:
         self._records = records
@@ -45,7 +45,7 @@ class Inbound:
         self._doubts = doubts
         self._events = events
 
-    def take(self, event: net.NetworkEvent, *, within: float = inf) -> Awaitable[None]:
+    def commit(self, event: net.NetworkEvent, *, within: float = inf) -> Awaitable[None]:
         """Commit a live event. What was made longer than `within` seconds ago may have waited, and shows no clock.
 
         The awaitable raises StoreUnavailable; NotServedHere, if another node serves the device: then nothing changed.
@@ -57,18 +57,18 @@ class Inbound:
         record = self._records.cached(event.device)
         if record is MISS:
             return self._process_when_read(event, self._records.heard(event.device))
-        return self._take(event, record)
+        return self._process(event, record)
 
     async def _process_when_read(self, event: net.NetworkEvent, read: Future[bytes | None]) -> None:
-        await self._take(event, await self._records.when_read(event.device, read))
+        await self._process(event, await self._records.when_read(event.device, read))
 
-    def _take(self, event: net.NetworkEvent, record: DeviceNote | None) -> Awaitable[None]:
+    def _process(self, event: net.NetworkEvent, record: DeviceNote | None) -> Awaitable[None]:
         # Events of every exchange are processed without a task of their own.
         if isinstance(event, net.TxAck):
             self._learn_of_downlink(event)
             return _of_ours(self._reports.transmitted(event))
         if (
-            isinstance(event, net.Up)
+            isinstance(event, net.DataUplink)
             and record is not None
             and record.continues(event.dev_addr, event.f_cnt, event.time)
         ):
@@ -79,7 +79,7 @@ class Inbound:
         await self._events.check_served(event.device)  # before the note is changed
         try:
             match event:
-                case net.Up():
+                case net.DataUplink():
                     await self._up(event, record)
                 case net.Join():
                     await self._join(event, record)
@@ -98,20 +98,20 @@ class Inbound:
 
     # Uplinks and sessions
 
-    def _next_up(self, event: net.Up, record: DeviceNote) -> Future[None]:
+    def _next_up(self, event: net.DataUplink, record: DeviceNote) -> Future[None]:
         """Deliver the next uplink of a session; it is remembered after its commit."""
         self._uplinks.learn(event, record)
         committed = self._uplinks.deliver(event, record, self._events.now())
         committed.add_done_callback(partial(self._committed, event, record))
         return committed
 
-    def _committed(self, event: net.Up, record: DeviceNote, committed: Future[None]) -> None:
+    def _committed(self, event: net.DataUplink, record: DeviceNote, committed: Future[None]) -> None:
         if not committed.cancelled() and committed.exception() is None:
             self._uplinks.remember(event, record)
             if self._outstanding.is_late(event.device):
-                self._doubts.put(event.device)
+                self._doubts.add(event.device)
 
-    async def _up(self, event: net.Up, record: DeviceNote) -> None:
+    async def _up(self, event: net.DataUplink, record: DeviceNote) -> None:
         if self._was_overtaken(event, record):
             await self._uplinks.deliver(event, record, self._events.now())
             return
@@ -130,7 +130,7 @@ class Inbound:
             return
         await self._uplinks.begin_session(event, record)
 
-    def _was_overtaken(self, event: net.Up | net.Join, record: DeviceNote) -> bool:
+    def _was_overtaken(self, event: net.DataUplink | net.Join, record: DeviceNote) -> bool:
         """Return whether an event is late and of the former session: it no longer applies."""
         return event.dev_addr == record.former and self._events.now() - record.session_at < OVERTAKEN
 

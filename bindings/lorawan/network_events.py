@@ -20,7 +20,7 @@ class NetworkEvent(msgspec.Struct, frozen=True, gc=False):
     profile: str
 
 
-class Up(NetworkEvent, frozen=True, gc=False):
+class DataUplink(NetworkEvent, frozen=True, gc=False):
     """A data uplink. `f_port` 0 without data: the device only opened its receive windows.
 
     `sealed`: the network server cannot decrypt `data`; `app_s_key` is what it knows of the key.
@@ -68,7 +68,7 @@ class Ack(NetworkEvent, frozen=True, gc=False):
     acknowledged: bool
 
 
-class Why(Enum):
+class DiscardReason(Enum):
     """Why a network server discarded a queue item."""
 
     EXPIRED = "expired"
@@ -80,7 +80,7 @@ class Discarded(NetworkEvent, frozen=True, gc=False):
     """The network server removed a queue item. `fits`: the bytes that would have fit, 0 if unknown."""
 
     item: str
-    why: Why
+    why: DiscardReason
     text: str
     fits: int = 0
 
@@ -98,5 +98,5 @@ class Notice(NetworkEvent, frozen=True, gc=False):
     text: str
 
 
-class Other(NetworkEvent, frozen=True, gc=False):
+class UnusedEvent(NetworkEvent, frozen=True, gc=False):
     """An event that this binding does not use: status, location, and events of later versions."""

@@ -151,19 +151,19 @@ class Outstanding:
         return sum(self._busy.values())
 
 
-class Doubts:
+class DoubtfulDevices:
     """Devices with downlinks in doubt, for the `Reconciler`."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, None] = {}
         self._some = asyncio.Event()
 
-    def put(self, device: str) -> None:
+    def add(self, device: str) -> None:
         """Add a device, unless it is there already."""
         self._waiting[device] = None
         self._some.set()
 
-    async def take(self) -> str:
+    async def next_device(self) -> str:
         """Wait for a device, and return the one that waits longest."""
         await self._some.wait()
         device = next(iter(self._waiting))
@@ -173,7 +173,7 @@ class Doubts:
         return device
 
 
-class Lingering:
+class QueuesToRead:
     """Devices whose queue must be read after the receive windows of their last uplink."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -181,13 +181,13 @@ class Lingering:
         self._due: list[tuple[float, str]] = []
         self._changed = asyncio.Event()
 
-    def put(self, device: str, after: float) -> None:
+    def add(self, device: str, after: float) -> None:
         """Add a device whose queue must be read `after` seconds from now."""
         heappush(self._due, (self._monotonic() + after, device))
         if self._due[0][1] == device:
             self._changed.set()
 
-    async def take(self) -> str:
+    async def next_device(self) -> str:
         """Wait for the earliest time, and return its device."""
         while True:
             self._changed.clear()

@@ -75,7 +75,7 @@ class Profiles:
             if device not in self._waiting:
                 return
             try:
-                found = await self._provider.standing(device)
+                found = await self._provider.server_record(device)
                 record = await self._records.get(device)
                 self._waiting.discard(device)
                 if record is None:

@@ -14,7 +14,7 @@ from bindings.contract import Memory, PostListener, ReadNote
 from bindings.diagnosis import Finding
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.records import Profile
-from bindings.lorawan.wanted import Provisioned, Wanted
+from bindings.lorawan.wanted_device import ProvisioningResult, WantedDevice
 from bindings.shown_calls import Seen
 
 PortsOf = Callable[[str], Awaitable[tuple[int, ...]]]
@@ -53,8 +53,8 @@ class QueuedItem(msgspec.Struct, frozen=True):
     encrypted: bool = False
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """The state of a device in the network server.
+class ServerRecord(msgspec.Struct, frozen=True):
+    """The network server's record of a device.
 
     `device_class` is A, B or C, empty if it is none of these. `last_seen_at`: by the server's wall clock, None: never.
     """
@@ -75,17 +75,17 @@ class Session(msgspec.Struct, frozen=True):
     f_cnt_down: int  # of the downlinks that carry application data
 
 
-class Sight(msgspec.Struct, frozen=True):
-    """Standing and session of a device at one moment. `session` None: it has none."""
+class DeviceSnapshot(msgspec.Struct, frozen=True):
+    """The network server's record of a device, and the device's session at the same moment. None: it has no session."""
 
-    standing: Standing
+    server_record: ServerRecord
     session: Session | None
 
 
 class Sink(Protocol):
     """The receiver of a provider's events."""
 
-    def take(self, event: NetworkEvent, *, within: float = inf) -> Awaitable[None]:
+    def commit(self, event: NetworkEvent, *, within: float = inf) -> Awaitable[None]:
         """Commit an event; only after that the network server may be answered.
 
         `within`: only if it was made in the last so many seconds, it did not wait before it came here, such as at a
@@ -143,7 +143,7 @@ class Provider(Protocol):
     async def listen(self, sink: Sink, memory: Memory) -> None:
         """Begin to accept events. Raises BindingError (a port is taken), StoreUnavailable."""
 
-    async def take_for_others(self, alive: Callable[[], Collection[str]]) -> None:
+    async def commit_for_others(self, alive: Callable[[], Collection[str]]) -> None:
         """Take, until cancelled, events that wait for nodes that are gone; `alive` returns the names of the others.
 
         Called while it listens, on one of several nodes.
@@ -175,11 +175,11 @@ class Provider(Protocol):
     async def flush(self, device: str) -> None:
         """Remove everything from a device's queue."""
 
-    async def standing(self, device: str) -> Standing:
-        """Return a device's standing."""
+    async def server_record(self, device: str) -> ServerRecord:
+        """Return the network server's record of a device."""
 
-    async def sight(self, device: str) -> Sight:
-        """Return a device's standing and session."""
+    async def snapshot(self, device: str) -> DeviceSnapshot:
+        """Return the network server's record of a device, and the device's session, as of one moment."""
 
     async def radio(self, profile: str, region_config: str) -> Profile:
         """Return the parameters of sizes and sessions in a device profile and the region's configuration."""
@@ -206,7 +206,7 @@ class Provider(Protocol):
         `ports_of` returns the FPorts of a device's LwM2M messages.
         """
 
-    async def make_device(self, wanted: Wanted) -> Provisioned:
+    async def make_device(self, wanted: WantedDevice) -> ProvisioningResult:
         """Create a device as wanted, and everything that it needs; a second time changes nothing.
 
         Raises ConfigurationError, BindingError.

@@ -12,7 +12,7 @@ from functools import partial
 from bindings.contract import Events, Report
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.fates import Fates
-from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
+from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.records import Records
 from bridge.errors import BridgeError, NotServedHere
@@ -23,12 +23,12 @@ STOP_PATIENCE = 5.0  # seconds that a stop waits for a history that is being rea
 
 
 class Reconciler:
-    """Takes devices from `doubts`, one task for each, and from `lingering`, one after the other."""
+    """Takes devices from `doubts`, one task for each, and from `queues_to_read`, one after the other."""
 
     def __init__(
         self,
-        doubts: Doubts,
-        lingering: Lingering,
+        doubts: DoubtfulDevices,
+        queues_to_read: QueuesToRead,
         catch_up: CatchUp,
         fates: Fates,
         records: Records,
@@ -37,7 +37,7 @@ class Reconciler:
         events: Events,
     ) -> None:
         self._doubts = doubts
-        self._lingering = lingering
+        self._queues_to_read = queues_to_read
         self._fates = fates
         self._records = records
         self._catch_up = catch_up
@@ -49,20 +49,20 @@ class Reconciler:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            device = await self._doubts.take()
+            device = await self._doubts.next_device()
             if device not in self._tasks:
                 task = asyncio.create_task(self._settle(device))
                 self._tasks[device] = task
                 task.add_done_callback(partial(self._settled, device))
 
-    async def check_lingering(self) -> None:
+    async def check_queues_to_read(self) -> None:
         """Work until cancelled."""
         while True:
-            device = await self._lingering.take()
+            device = await self._queues_to_read.next_device()
             try:
                 left = await self._fates.settle(device)
                 if left is not None:
-                    self._lingering.put(device, left)  # it was heard again
+                    self._queues_to_read.add(device, left)  # it was heard again
             except NotServedHere:
                 continue
             except BridgeError as error:

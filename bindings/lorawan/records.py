@@ -135,7 +135,7 @@ class DeviceNote(msgspec.Struct, array_like=True):
         """Return whether the counter fell so far behind that it must have been reset."""
         return self.highest - f_cnt >= _WINDOW
 
-    def take(self, f_cnt: int) -> None:
+    def record_uplink(self, f_cnt: int) -> None:
         """Remember an uplink."""
         if f_cnt > self.highest:
             ahead = f_cnt - self.highest

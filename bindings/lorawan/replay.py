@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
-from bindings.lorawan.provider import Sight
+from bindings.lorawan.provider import DeviceSnapshot
 from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.uplinks import Uplinks
@@ -42,20 +42,22 @@ class Replay:
         self._reports = reports
         self._events = events
 
-    async def take(self, device: str, history: Sequence[net.NetworkEvent], sight: Sight, before: DeviceNote) -> None:
+    async def process(
+        self, device: str, history: Sequence[net.NetworkEvent], snapshot: DeviceSnapshot, before: DeviceNote
+    ) -> None:
         """Commit the missed events of a device's history, oldest first. Raises StoreUnavailable.
 
-        `sight` and `before`, a copy of the device's note, are from before the history was read. Live events continue
+        `snapshot` and `before`, a copy of the device's note, are from before the history was read. Live events continue
         changing the note itself.
         """
         record = await self._records.get(device) or DeviceNote()
         same = record.dev_addr == before.dev_addr  # else a live event has begun our session since then
-        course = _course(history, before if same else DeviceNote(dev_addr=record.dev_addr), sight)
+        course = _course(history, before if same else DeviceNote(dev_addr=record.dev_addr), snapshot)
         course.is_newest |= not same
         for place, event in enumerate(history):
             try:
                 match event:
-                    case net.Up():
+                    case net.DataUplink():
                         await self._up(event, record, course, place)
                     case net.Join():
                         await self._join(event, record, course, place)
@@ -70,7 +72,7 @@ class Replay:
             except UnknownDevice as error:
                 log.warning("%s", error, extra={"sample": "lorawan unknown device"})  # the bridge counted it
 
-    async def _up(self, event: net.Up, record: DeviceNote, course: _Course, place: int) -> None:
+    async def _up(self, event: net.DataUplink, record: DeviceNote, course: _Course, place: int) -> None:
         if _is_former(event, record, course, place):
             await self._uplinks.deliver_once(event, record)  # it no longer applies
             return
@@ -94,7 +96,7 @@ class Replay:
         if new and newer and (course.known.has_seen(event.f_cnt) or course.known.counter_fell_back(event.f_cnt)):
             course.known.restart_counters()
             await self._uplinks.restart_counters(event, record)
-        course.known.take(event.f_cnt)
+        course.known.record_uplink(event.f_cnt)
         self._uplinks.learn(event, record)
         self._uplinks.remember(event, record)
 
@@ -104,21 +106,21 @@ class Replay:
             return
         await self._begin(event, record, course)
 
-    async def _begin(self, event: net.Up | net.Join, record: DeviceNote, course: _Course) -> None:
+    async def _begin(self, event: net.DataUplink | net.Join, record: DeviceNote, course: _Course) -> None:
         await self._uplinks.begin_session(event, record)
         course.dev_addr, course.first, course.latest, course.reused, course.last = event.dev_addr, None, -1, False, -1
         course.known = DeviceNote(dev_addr=event.dev_addr)
 
 
-def _course(history: Sequence[net.NetworkEvent], before: DeviceNote, sight: Sight) -> _Course:
-    session = sight.session
+def _course(history: Sequence[net.NetworkEvent], before: DeviceNote, snapshot: DeviceSnapshot) -> _Course:
+    session = snapshot.session
     course = _Course(before.dev_addr, session is not None and session.dev_addr == before.dev_addr, before)
     f_cnts = []
     for place, one in enumerate(history):
-        if not isinstance(one, net.Up | net.Join) or one.dev_addr != before.dev_addr:
+        if not isinstance(one, net.DataUplink | net.Join) or one.dev_addr != before.dev_addr:
             continue
         course.first = place if course.first is None else course.first
-        if isinstance(one, net.Up):
+        if isinstance(one, net.DataUplink):
             f_cnts.append(one.f_cnt)
             if (one.f_cnt, one.time) == (before.highest, before.seen_at):
                 course.latest = place
@@ -128,7 +130,7 @@ def _course(history: Sequence[net.NetworkEvent], before: DeviceNote, sight: Sigh
     return course
 
 
-def _is_former(event: net.Up | net.Join, record: DeviceNote, course: _Course, place: int) -> bool:
+def _is_former(event: net.DataUplink | net.Join, record: DeviceNote, course: _Course, place: int) -> bool:
     """Return whether an event belongs to a former session."""
     if record.dev_addr != course.dev_addr:  # a live event has begun another one meanwhile
         course.dev_addr, course.is_newest, course.latest, course.last = record.dev_addr, True, -1, -1

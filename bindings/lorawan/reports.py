@@ -9,9 +9,9 @@ from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.records import Queued
 
 _DISCARDED = {
-    net.Why.EXPIRED: Refusal.EXPIRED,
-    net.Why.TOO_LARGE: Refusal.TOO_LARGE,
-    net.Why.STALE_COUNTER: Refusal.FAILED,
+    net.DiscardReason.EXPIRED: Refusal.EXPIRED,
+    net.DiscardReason.TOO_LARGE: Refusal.TOO_LARGE,
+    net.DiscardReason.STALE_COUNTER: Refusal.FAILED,
 }
 _DETAIL = 200  # characters of a network server's text
 _TOLERATED = 1.0  # seconds that an item may expire before its time by our clock
@@ -46,7 +46,7 @@ class Reports:
         """
         certain = await self._fates.of_discarded(event)
         noted = self._outstanding.drop(event.device, event.item)
-        if certain and event.why is net.Why.EXPIRED and noted is not None and self._is_early(noted):
+        if certain and event.why is net.DiscardReason.EXPIRED and noted is not None and self._is_early(noted):
             self._events.count("lorawan_expired_early")
             text = "the message expired at the network server before its deadline: its clock and ours are apart"
             report = Report(event.device, event.item, Refusal.FAILED, text)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bindings.contract import Events
 from bindings.lorawan.app_s_key import ZEROS, Keks, crypt
-from bindings.lorawan.network_events import Up
+from bindings.lorawan.network_events import DataUplink
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
 from bindings.lorawan.records import DeviceNote, Records, Sealed
 from bridge.errors import KeyUnavailable
@@ -32,7 +32,7 @@ class Sealing:
         self._events = events
         self._required = required
 
-    def payload(self, event: Up, record: DeviceNote) -> bytes | None:
+    def payload(self, event: DataUplink, record: DeviceNote) -> bytes | None:
         """Return the device's payload.
 
         None: it cannot be decrypted, or the network server could read it although it must not; this is counted and
@@ -50,7 +50,7 @@ class Sealing:
             log.warning("uplink of %s dropped: %s", event.device, error, extra={"sample": "lorawan sealed"})
             return None
 
-    def _opened(self, event: Up, own: Sealed | None) -> bytes:
+    def _opened(self, event: DataUplink, own: Sealed | None) -> bytes:
         data, where = event.data, (event.dev_addr, event.f_cnt)
         if event.sealed:
             return self._crypt(self._keks.unwrap(event.app_s_key), data, where)

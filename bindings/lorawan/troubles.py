@@ -3,7 +3,7 @@
 from enum import Enum
 
 from bindings.contract import Provisioned
-from bindings.lorawan.provider import Standing
+from bindings.lorawan.provider import ServerRecord
 from bindings.provisioning import ProvisioningState
 from bridge.errors import CallFailed, CallTrouble
 
@@ -29,11 +29,11 @@ _WORDS = {
 }
 
 
-def trouble_in(standing: Standing) -> Trouble | None:
+def trouble_in(server_record: ServerRecord) -> Trouble | None:
     """Return what is wrong with a device that the network server has."""
-    if standing.elsewhere:
+    if server_record.elsewhere:
         return Trouble.ELSEWHERE
-    return Trouble.DISABLED if standing.disabled else None
+    return Trouble.DISABLED if server_record.disabled else None
 
 
 def trouble_of(error: CallFailed) -> Trouble | None:

@@ -42,11 +42,11 @@ class Uplinks:
         self._events = events
         self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being stored
 
-    def deliver(self, event: net.Up, record: DeviceNote, at: float) -> Future[None]:
+    def deliver(self, event: net.DataUplink, record: DeviceNote, at: float) -> Future[None]:
         """Deliver the content of an uplink; return a future that completes when it is committed."""
         return self._events.deliver(self._content(event, record, at))
 
-    async def deliver_once(self, event: net.Up, record: DeviceNote) -> bool:
+    async def deliver_once(self, event: net.DataUplink, record: DeviceNote) -> bool:
         """Deliver an uplink of the history unless the ledger has it; return whether it had a message that was new.
 
         Raises StoreUnavailable, UnknownDevice.
@@ -61,12 +61,12 @@ class Uplinks:
         await self._events.deliver(content)
         return True
 
-    async def was_taken(self, event: net.Up, record: DeviceNote) -> bool:
+    async def was_taken(self, event: net.DataUplink, record: DeviceNote) -> bool:
         """Return whether the ledger has this very uplink: then it was only brought again. Raises StoreUnavailable."""
         content = self._content(event, record, self._events.now())
         return isinstance(content, UplinkMessage) and await self._events.has_taken(content, 0.0)
 
-    def _content(self, event: net.Up, record: DeviceNote, at: float) -> UplinkMessage | Reachable:
+    def _content(self, event: net.DataUplink, record: DeviceNote, at: float) -> UplinkMessage | Reachable:
         """Return the LwM2M content of an uplink as an event; else an event that the device was heard."""
         device = event.device
         is_ours = event.f_port in record.ports(self._settings.downlinks.f_port)
@@ -79,7 +79,7 @@ class Uplinks:
             self._events.count("lorawan_other_f_ports")
         return Reachable(device)
 
-    def learn(self, event: net.Up, record: DeviceNote) -> None:
+    def learn(self, event: net.DataUplink, record: DeviceNote) -> None:
         """Learn from the latest uplink of the session."""
         if event.f_cnt <= record.highest:
             return
@@ -94,21 +94,21 @@ class Uplinks:
         if self._records.held(event.device) is not None:
             self._profiles.see(record.profile, record.region_config)
 
-    def remember(self, event: net.Up, record: DeviceNote) -> None:
+    def remember(self, event: net.DataUplink, record: DeviceNote) -> None:
         """Record a committed uplink."""
-        record.take(event.f_cnt)
+        record.record_uplink(event.f_cnt)
         record.uplinks += 1
         # Also for an uplink of the history: later than it was, which is safe.
         record.heard_at = self._events.now()
         self._outstanding.heard(event.device)
         self._records.changed(event.device, record)
 
-    async def begin_session(self, event: net.Up | net.Join, record: DeviceNote) -> None:
+    async def begin_session(self, event: net.DataUplink | net.Join, record: DeviceNote) -> None:
         """Record that the device has a new session, once, even if several events report it at the same time.
 
         Raises StoreUnavailable, UnknownDevice.
         """
-        if isinstance(event, net.Up) and not record.dev_addr:
+        if isinstance(event, net.DataUplink) and not record.dev_addr:
             # The device's first event: stored with this uplink, after the device is known to be an endpoint.
             record.new_session(event.dev_addr, joined_at=0.0, now=self._events.now())
             return
@@ -121,7 +121,7 @@ class Uplinks:
             if not lock.locked():
                 self._beginning.pop(event.device, None)
 
-    async def _begin(self, event: net.Up | net.Join, record: DeviceNote) -> None:
+    async def _begin(self, event: net.DataUplink | net.Join, record: DeviceNote) -> None:
         device = event.device
         record.profile = event.profile or record.profile
         # Payloads encrypted with the former session's key cannot be used in the new one.
@@ -134,7 +134,7 @@ class Uplinks:
         _learn_key(event, record)
         await self._records.put(device, record)
 
-    async def restart_counters(self, event: net.Up, record: DeviceNote) -> None:
+    async def restart_counters(self, event: net.DataUplink, record: DeviceNote) -> None:
         """Record that the frame counter was reset within the session. Raises StoreUnavailable, UnknownDevice."""
         before = record.highest, record.seen
         await self._events.deliver(Joined(event.device, queue_kept=True))
@@ -145,7 +145,7 @@ class Uplinks:
             record.restart_counters()
 
 
-def _learn_key(event: net.Up | net.Join, record: DeviceNote) -> None:
+def _learn_key(event: net.DataUplink | net.Join, record: DeviceNote) -> None:
     """Record whether the network server can read the session's payloads, or else the bridge's key.
 
     Settings of a person for a device with its own session (ABP) stay: no event has them.

@@ -11,15 +11,15 @@ are counted by the frame counter that the network server expects next.
 
 import msgspec
 
-from bindings.lorawan.network_events import Why
-from bindings.lorawan.provider import QueuedItem, Sight
+from bindings.lorawan.network_events import DiscardReason
+from bindings.lorawan.provider import DeviceSnapshot, QueuedItem
 from bindings.lorawan.records import DeviceNote, Profile, WhenQueued
 
 RX2_AFTER_RX1 = 1.0  # seconds (TS001-1.0.4 §3.3.2)
 LONGEST = 15.0 + RX2_AFTER_RX1  # seconds from an uplink until RX2 opens: RxDelay is 15 s at most (§5.7)
 
 
-class Known(msgspec.Struct, frozen=True):
+class DeviceKnowledge(msgspec.Struct, frozen=True):
     """What this process knows of a device at one moment."""
 
     dev_addr: str  # its session
@@ -44,7 +44,9 @@ def was_scheduled(item: QueuedItem) -> bool:
     return item.pending or (item.f_cnt_down > 0 and not item.encrypted)
 
 
-def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: Sight, second: Sight) -> bool:
+def kept_back(
+    item: QueuedItem, before: WhenQueued | None, known: DeviceKnowledge, first: DeviceSnapshot, second: DeviceSnapshot
+) -> bool:
     """Return whether an item certainly was not transmitted.
 
     The order must be: `known` was recorded, the queue was read, `first` was read, the queue was flushed (or the item
@@ -52,7 +54,7 @@ def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: 
     """
     if was_scheduled(item) or not _nothing_between(first, second):
         return False
-    if first.standing.last_seen_at is None:
+    if first.server_record.last_seen_at is None:
         return True  # no window was ever open
     if not _is_last_heard(known, first):
         return False
@@ -63,7 +65,7 @@ def kept_back(item: QueuedItem, before: WhenQueued | None, known: Known, first: 
     return known.open_for <= 0
 
 
-def removed_unsent(before: WhenQueued | None, now: Sight) -> bool:
+def removed_unsent(before: WhenQueued | None, now: DeviceSnapshot) -> bool:
     """Return whether an item that is no longer in the queue was certainly removed without a transmission.
 
     It was if no uplink came since it was queued: somebody else flushed the queue.
@@ -71,7 +73,7 @@ def removed_unsent(before: WhenQueued | None, now: Sight) -> bool:
     return before is not None and before.quiet and _is_class_a(before, now) and _uplinks_since(before, now) == 0
 
 
-def discarded_unsent(why: Why, before: WhenQueued | None, now: Sight) -> bool:
+def discarded_unsent(why: DiscardReason, before: WhenQueued | None, now: DeviceSnapshot) -> bool:
     """Return whether an item that the network server discarded was certainly never transmitted before.
 
     It is discarded at an opportunity to transmit. For class A that is the window of an uplink: it must be the first one
@@ -83,7 +85,7 @@ def discarded_unsent(why: Why, before: WhenQueued | None, now: Sight) -> bool:
     uplinks = _uplinks_since(before, now)
     if _is_class_a(before, now):
         return uplinks is not None and uplinks <= 1
-    return why is Why.TOO_LARGE and uplinks == 0
+    return why is DiscardReason.TOO_LARGE and uplinks == 0
 
 
 def may_settle(before: WhenQueued) -> bool:
@@ -91,7 +93,7 @@ def may_settle(before: WhenQueued) -> bool:
     return before.counting and not before.quiet and before.device_class == "A"
 
 
-def settled(before: WhenQueued, known: Known, item: QueuedItem, now: Sight) -> WhenQueued | None:
+def settled(before: WhenQueued, known: DeviceKnowledge, item: QueuedItem, now: DeviceSnapshot) -> WhenQueued | None:
     """Return what is known of a queued item, if certainly the next uplink is the first that can transmit it.
 
     The order must be: `known` was recorded, `now` was read, the queue was read. None: unknown.
@@ -102,40 +104,40 @@ def settled(before: WhenQueued, known: Known, item: QueuedItem, now: Sight) -> W
     return WhenQueued(known.dev_addr, next_up, True, known.counting, before.device_class)
 
 
-def _is_class_a(before: WhenQueued, now: Sight) -> bool:
-    return before.device_class == now.standing.device_class == "A"
+def _is_class_a(before: WhenQueued, now: DeviceSnapshot) -> bool:
+    return before.device_class == now.server_record.device_class == "A"
 
 
-def _nothing_between(first: Sight, second: Sight) -> bool:
-    """Return whether no receive window was open between two sights."""
-    if first.standing.device_class != "A" or second.standing.device_class != "A":
+def _nothing_between(first: DeviceSnapshot, second: DeviceSnapshot) -> bool:
+    """Return whether no receive window was open between two snapshots."""
+    if first.server_record.device_class != "A" or second.server_record.device_class != "A":
         return False
-    return first.session == second.session and first.standing.last_seen_at == second.standing.last_seen_at
+    return first.session == second.session and first.server_record.last_seen_at == second.server_record.last_seen_at
 
 
-def _is_last_heard(known: Known, sight: Sight) -> bool:
+def _is_last_heard(known: DeviceKnowledge, snapshot: DeviceSnapshot) -> bool:
     """Return whether the last uplink that the network server accepted is the last one that the bridge got.
 
     With skip_fcnt_check the counter may be reset at any time, and proves nothing.
     """
-    session = sight.session
-    if session is None or sight.standing.skip_f_cnt_check:
+    session = snapshot.session
+    if session is None or snapshot.server_record.skip_f_cnt_check:
         return False
     return session.dev_addr == known.dev_addr and session.f_cnt_up == known.next_up
 
 
-def _uplinks_since(before: WhenQueued, sight: Sight) -> int | None:
+def _uplinks_since(before: WhenQueued, snapshot: DeviceSnapshot) -> int | None:
     """Return how many uplinks can have been accepted since an item was queued, None if unknown."""
-    session = sight.session
-    if session is None or sight.standing.skip_f_cnt_check or session.dev_addr != before.dev_addr:
+    session = snapshot.session
+    if session is None or snapshot.server_record.skip_f_cnt_check or session.dev_addr != before.dev_addr:
         return None
     uplinks = session.f_cnt_up - before.next_up
     return uplinks if uplinks >= 0 else None
 
 
-def _counts(before: WhenQueued | None, known: Known, sight: Sight) -> bool:
+def _counts(before: WhenQueued | None, known: DeviceKnowledge, snapshot: DeviceSnapshot) -> bool:
     """Return whether the session's first downlink was transmitted before the item was queued: 0 means unscheduled."""
-    session = sight.session
+    session = snapshot.session
     if session is None or session.f_cnt_down == 0 or session.dev_addr != known.dev_addr:
         return False
     if before is None:

@@ -21,7 +21,7 @@ from bindings.nidd.provisioned import provisioned_event
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
-from bindings.nidd.zero_touch import TAKEN, TRIGGER, Newcomers
+from bindings.nidd.zero_touch import ACCEPTED, TRIGGER, Newcomers
 from bindings.reachability.watch import Watch
 from bindings.t8.binding import T8Binding
 from bindings.t8.identity import canonical_device
@@ -33,7 +33,7 @@ _NOTHING_KNOWN = DeviceNote()
 
 def answer_kept(request: Request) -> Answer | None:
     """Return the answer to a notification that is kept or passed on; None: 204."""
-    return TAKEN if request.door == TRIGGER else None
+    return ACCEPTED if request.door == TRIGGER else None
 
 
 class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
@@ -47,8 +47,8 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         """Check the settings, open nothing. Raises ConfigurationError."""
         self._newcomers = Newcomers(settings.zero_touch, lambda: self._provisioning, lambda: self._running)
         doors = {
-            REPORTS: lambda request: self._watch.take(request.body),
-            TRIGGER: lambda request: self._newcomers.take(request.body),
+            REPORTS: lambda request: self._watch.commit(request.body),
+            TRIGGER: lambda request: self._newcomers.commit(request.body),
         }
         super().__init__(name, settings, "nidd", "SCEF/NEF", doors, answer_kept)
         self._inherited: Records | None = None  # of an earlier instance
@@ -101,8 +101,8 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             raise BindingError(f"network {self.name} is not started")
         return self._events
 
-    def _take(self, request: Request) -> Awaitable[Answer | None]:
-        return self._notifications.take(*read_notification(request.body))
+    def _commit(self, request: Request) -> Awaitable[Answer | None]:
+        return self._notifications.commit(*read_notification(request.body))
 
     # Devices
 

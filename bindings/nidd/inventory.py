@@ -62,7 +62,7 @@ class Inventory:
                 return self.offered
             self.strays, self.surplus = {}, {}
             listed: asyncio.Queue[_Listed | None] = asyncio.Queue()
-            reader = ArrayReader(lambda item: self._take(item, seen, listed), _LIMIT)
+            reader = ArrayReader(lambda item: self._add_listed(item, seen, listed), _LIMIT)
             sorting = asyncio.create_task(self._sort(listed))  # while the list is being received
             try:
                 async with asyncio.timeout(_PATIENCE):
@@ -89,7 +89,7 @@ class Inventory:
             self._read_at = began
             return self.offered
 
-    def _take(self, item: Any, seen: set[str] | None, listed: "asyncio.Queue[_Listed | None]") -> None:
+    def _add_listed(self, item: Any, seen: set[str] | None, listed: "asyncio.Queue[_Listed | None]") -> None:
         one = pick(item, Configuration)
         name = configuration_id(one.self or "") or bare_name(one.self or "")
         if name is None or (one.status or "").startswith("TERMINATED"):

@@ -48,7 +48,7 @@ class Notifications:
         self.heard_at: float | None = None
         self.checks = SelfChecks()
 
-    def take(self, notification: Notification, data: bytes | None) -> Awaitable[Answer | None]:
+    def commit(self, notification: Notification, data: bytes | None) -> Awaitable[Answer | None]:
         """Commit one notification.
 
         Raises, now or when awaited, NotificationError with the HTTP status to answer, UnknownDevice or
@@ -76,7 +76,7 @@ class Notifications:
         return NOTHING_TO_COMMIT
 
     def _test(self, subscription: str) -> Awaitable[Answer | None]:
-        checked = self.checks.take(subscription)
+        checked = self.checks.answer_to(subscription)
         if checked is not None:
             return checked
         self.tested_at = self._events.now()

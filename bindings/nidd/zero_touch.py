@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 TRIGGER = "trigger"
 """The path segment after the callback URL for triggers."""
 
-TAKEN = Answer(200, b'{"suppFeat":"0"}', (("Content-Type", "application/json"),))  # TS 29.522 §5.9.1.2.3
+ACCEPTED = Answer(200, b'{"suppFeat":"0"}', (("Content-Type", "application/json"),))  # TS 29.522 §5.9.1.2.3
 _GPSI = ("extid-", "msisdn-")  # TS 29.571 Gpsi
 
 
@@ -57,7 +57,7 @@ class Newcomers:
                 f"zero_touch.name {self._settings.name!r} may hold {{device}}, {{local}} and {{domain}}: {error!r}"
             ) from error
 
-    async def take(self, body: bytes) -> Answer:
+    async def commit(self, body: bytes) -> Answer:
         """Process the device of a trigger; return the answer.
 
         Raises NotificationError, or StoreUnavailable (NotServedHere: another node serves a device that is known).
@@ -75,12 +75,12 @@ class Newcomers:
         events.count("nidd_triggers")
         if new:
             log.info("unknown device %s was added as an endpoint", device, extra={"sample": "nidd trigger"})
-            return TAKEN
+            return ACCEPTED
         await events.check_served(device)
         record = await self._provisioning().noted(device)
         if record is not None and record.state is State.ACTIVE:
             await self._provisioning().doubt(device, record)  # the NEF says that it has no configuration
-        return TAKEN
+        return ACCEPTED
 
     def _device(self, body: bytes) -> str:
         trigger = pick(read_json(body), Trigger)

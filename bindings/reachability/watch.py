@@ -260,7 +260,7 @@ class Watch:
 
     # Reports
 
-    async def take(self, body: bytes) -> None:
+    async def commit(self, body: bytes) -> None:
         """Commit one notification. Raises NotificationError, UnknownDevice or StoreUnavailable."""
         raw = read_json(body)
         if not isinstance(raw, dict):

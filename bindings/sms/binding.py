@@ -46,8 +46,8 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
     async def _begin(self, events: Events, url: str) -> None:
         self._downlinks = TriggerCalls(self._settings, self._client, events, url)
 
-    def _take(self, request: Request) -> Awaitable[Answer | None]:
-        return self._notifications.take(request)
+    def _commit(self, request: Request) -> Awaitable[Answer | None]:
+        return self._notifications.commit(request)
 
     # Devices: SMS needs no provisioning
 

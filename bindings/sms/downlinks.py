@@ -98,12 +98,12 @@ class TriggerCalls:
         found: list[Transaction] = []
         wanted = Reference.of(attempt)
 
-        def take(item: object) -> None:
+        def add_if_same(item: object) -> None:
             one = pick(item, Transaction)
             if _is_it(one, attempt, wanted):
                 found.append(one)
 
-        reader = ArrayReader(take, _LIST_LIMIT)
+        reader = ArrayReader(add_if_same, _LIST_LIMIT)
         try:
             async with asyncio.timeout(_LIST_TIMEOUT):
                 answer = await self._client.ask(operations.LIST, part=reader.feed)

@@ -17,7 +17,7 @@ from bridge.errors import ConfigurationError, NotificationError, UnknownDevice
 
 log = logging.getLogger(__name__)
 
-TAKEN = Answer(200, b'{"supportedFeatures":"0"}', (("Content-Type", "application/json"),))
+ACCEPTED = Answer(200, b'{"supportedFeatures":"0"}', (("Content-Type", "application/json"),))
 """The answer to an SMS of a device: MsisdnLessMoSmsNotificationReply is mandatory, and no feature is defined."""
 
 
@@ -32,7 +32,7 @@ class Notifications:
         self.reported_at: float | None = None
         self.heard_at: float | None = None
 
-    def take(self, request: Request) -> Awaitable[Answer | None]:
+    def commit(self, request: Request) -> Awaitable[Answer | None]:
         """Commit one notification; the awaitable returns its answer.
 
         Raises, now or when awaited, NotificationError with the HTTP status to answer, UnknownDevice or
@@ -45,7 +45,7 @@ class Notifications:
             return self._report(request.before, notification, notification.transaction)
         if notification.subscription is None:
             raise NotificationError("the notification has no member that says its kind")
-        checked = self.checks.take(notification.subscription)
+        checked = self.checks.answer_to(notification.subscription)
         if checked is not None:
             return checked
         self._events.count("sms_notifications_test")
@@ -77,7 +77,7 @@ class Notifications:
         payload = decode_data(notification.sms)
         if payload is None:
             self._warn("sms_uplinks_bad_base64", "SMS of %s: sms is not base64; answered 200, dropped", devices[0])
-            return TAKEN
+            return ACCEPTED
         self.heard_at = now = self._events.now()
         *first, last = devices
         for device in first:
@@ -85,9 +85,9 @@ class Notifications:
                 await self._events.deliver(UplinkMessage(device, payload, None, now))
             except UnknownDevice:
                 continue  # the directory may know it by the other identity
-            return TAKEN
+            return ACCEPTED
         await self._events.deliver(UplinkMessage(last, payload, None, now))
-        return TAKEN
+        return ACCEPTED
 
     def _warn(self, counter: str, text: str, *facts: object) -> None:
         """Count what a peer did, and log it sampled: a peer can do it at will."""
@@ -98,7 +98,7 @@ class Notifications:
 def answer_kept(request: Request) -> Answer | None:
     """Return the answer to a notification that is kept or passed on; None: 204."""
     try:
-        return None if read_notification(request.body).sms is None else TAKEN
+        return None if read_notification(request.body).sms is None else ACCEPTED
     except NotificationError:
         return None
 

@@ -12,13 +12,13 @@ class NoArray(Exception):
 
 
 class ArrayReader:
-    """Takes pieces of a body by `feed`, and passes each item to `take`; `finish` checks that it was complete.
+    """Takes pieces of a body by `feed`, and passes each item to `handle`; `finish` checks that it was complete.
 
     `feed` does not raise: `finish` does. `limit`: bytes of the body, at most.
     """
 
-    def __init__(self, take: Callable[[Any], None], limit: int) -> None:
-        self._take = take
+    def __init__(self, handle: Callable[[Any], None], limit: int) -> None:
+        self._handle = handle
         self._left = limit
         self._items: list[Any] = ijson.sendable_list()
         self._parser = ijson.items_coro(self._items, "item", use_float=True)
@@ -50,7 +50,7 @@ class ArrayReader:
         except (ijson.JSONError, StopIteration) as error:
             self._wrong = _reason(error) or "there is data behind the array"
         for item in self._items:
-            self._take(item)
+            self._handle(item)
         self._items.clear()
 
     def finish(self) -> None:

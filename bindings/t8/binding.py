@@ -22,7 +22,7 @@ from bindings.contract import (
 )
 from bindings.generated_values import known_path, secret_path
 from bindings.guarded_calls import STOP_PATIENCE, GuardedCalls
-from bindings.http.callbacks import Take
+from bindings.http.callbacks import CommitRequest
 from bindings.http.messages import Answer, Request
 from bindings.shown_calls import Seen, device_of_call
 from bindings.t8.client import T8Client
@@ -59,7 +59,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         settings: Settings,
         kind: str,
         words: str,
-        doors: Mapping[str, Take] | None = None,
+        doors: Mapping[str, CommitRequest] | None = None,
         kept: Callable[[Request], Answer | None] = lambda _request: None,
         *,
         reads_before: bool = False,
@@ -74,7 +74,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         self._words = words
         self._client = T8Client(settings)
         self.listener = t8_listener(
-            settings.callbacks, kind, self._take, self._count, doors=doors, kept=kept, reads_before=reads_before
+            settings.callbacks, kind, self._commit, self._count, doors=doors, kept=kept, reads_before=reads_before
         )
         self._events: Events | None = None
         self._calls = GuardedCalls(name, f"{kind}_internal_errors", self._count)
@@ -103,7 +103,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         """End what goes on beside."""
 
     @abstractmethod
-    def _take(self, request: Request) -> Awaitable[Answer | None]:
+    def _commit(self, request: Request) -> Awaitable[Answer | None]:
         """Commit a notification."""
 
     # Life

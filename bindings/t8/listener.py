@@ -6,7 +6,7 @@ the body is checked against the records anyway, and a changed URL is one value t
 
 from collections.abc import Callable, Mapping
 
-from bindings.http.callbacks import CallbackListener, Names, Take
+from bindings.http.callbacks import CallbackListener, CommitRequest, ListenerNames
 from bindings.http.messages import Answer, Request
 from bindings.http.server import Limits
 from bindings.t8.auth import basic
@@ -18,25 +18,27 @@ from bridge.errors import ConfigurationError
 def t8_listener(
     settings: Callbacks,
     kind: str,
-    take: Take,
+    commit: CommitRequest,
     count: Callable[[str], None],
     limits: Limits | None = None,
-    doors: Mapping[str, Take] | None = None,
+    doors: Mapping[str, CommitRequest] | None = None,
     kept: Callable[[Request], Answer | None] = lambda _request: None,
     *,
     reads_before: bool = False,
 ) -> CallbackListener:
-    """Return the listener whose requests `take` commits, and `doors` those with one more part behind its URL.
+    """Return the listener whose requests `commit` commits, and `doors` those with one more part behind its URL.
 
     `kind` is the prefix of its counters, such as `nidd`. `kept` and `reads_before`: see `CallbackListener`.
 
     Raises ConfigurationError.
     """
-    names = Names("callbacks", "the SCEF/NEF", f"{kind}_callbacks", f"{kind}_notifications", f"{kind}_internal_errors")
+    names = ListenerNames(
+        "callbacks", "the SCEF/NEF", f"{kind}_callbacks", f"{kind}_notifications", f"{kind}_internal_errors"
+    )
     return CallbackListener(
         names,
         settings,
-        take,
+        commit,
         count,
         context=server_context(settings.certificate, settings.key, settings.client_ca),
         authorization=authorization(settings),

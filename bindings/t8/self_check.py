@@ -28,7 +28,7 @@ class SelfChecks:
         self._open.add(check)
         return check
 
-    def take(self, subscription: str) -> Awaitable[Answer] | None:
+    def answer_to(self, subscription: str) -> Awaitable[Answer] | None:
         """Return the answer to a check, whichever node began it; None: it is a test notification of a SCEF."""
         if not subscription.startswith(_PREFIX):
             return None

@@ -88,10 +88,10 @@ def is_of_inbox() -> bool:
     return _in_hand.get() is not None
 
 
-class TakesKept(Protocol):
+class CommitsKept(Protocol):
     """What takes posts out of the inbox."""
 
-    def take_kept(self, post: Post) -> Awaitable[object]:
+    def commit_kept(self, post: Post) -> Awaitable[object]:
         """Take a post; see `bindings.contract.PostListener`."""
 
 
@@ -106,7 +106,7 @@ class InboxWork:
         receiving: Receiving | None,
         count: CountFunction,
         again: float = AGAIN,
-        others: Mapping[str, TakesKept] | None = None,
+        others: Mapping[str, CommitsKept] | None = None,
         seal: Seal = NO_SEAL,
     ) -> None:
         """`receiving`: of a bridge that stood by; None: this one keeps no posts. `again`: seconds, see `AGAIN`.
@@ -285,12 +285,12 @@ class InboxWork:
         if not self._under_way:
             self._idle.set()
 
-    async def _take(self, row: InboxRow, hand: _InHand, listener: TakesKept) -> None:
+    async def _take(self, row: InboxRow, hand: _InHand, listener: CommitsKept) -> None:
         self._not_before.pop(row.id, None)
         _in_hand.set(hand)  # of this task, and of what it begins
         extra = {"sample": f"inbox {network_of(row)}"}
         try:
-            await listener.take_kept(opened_post(row, self._seal))
+            await listener.commit_kept(opened_post(row, self._seal))
         except (NotificationError, UnknownDevice) as error:
             result = "dropped"
             log.warning(

@@ -54,7 +54,7 @@ class WakeUps:
         event = ev.TriggerAsked(effect.instance, effect.resource, effect.deliver_by)
         self._arrive(ByName(effect.endpoint), event, done)
 
-    def take_kept(self, post: Post) -> Awaitable[None]:
+    def commit_kept(self, post: Post) -> Awaitable[None]:
         """Queue the trigger of a wake-up that another node passed on.
 
         The returned future completes when the trigger is committed, and the row of the inbox with it is removed.

@@ -147,7 +147,7 @@ class _Posts:
     def __init__(self, node: "SimulatedNode") -> None:
         self._node = node
 
-    def take_kept(self, post: Post) -> "asyncio.Future[None]":
+    def commit_kept(self, post: Post) -> "asyncio.Future[None]":
         return self._node.events.deliver(UplinkMessage(post.query, post.body, None, self._node.wall()))
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bindings.http.connection import BUFFER, Connection, Reply, Shared
+from bindings.http.connection import BUFFER, Connection, Reply, SharedState
 from bindings.http.exchange import Exchange
-from bindings.http.heads import Heads
+from bindings.http.heads import KnownHeads
 from bindings.http.messages import NO_CONTENT, Answer, Request, Writer, problem
 from bindings.lorawan.chirpstack import events
 from bindings.nidd.models import Delivery, read_notification
@@ -134,15 +134,15 @@ def requests(data: bytes) -> None:
     cut = data[0] if data else 1
     whole, in_pieces = _served(data[1:], BUFFER), _served(data[1:], cut + 1)
     assert in_pieces[: len(whole)] == whole[: len(in_pieces)]
-    assert _served(data[1:], BUFFER, heads := Heads()) == _served(data[1:], BUFFER, heads) == whole
+    assert _served(data[1:], BUFFER, heads := KnownHeads()) == _served(data[1:], BUFFER, heads) == whole
 
 
-def _served(data: bytes, size: int, heads: Heads | None = None) -> list[tuple[str, str, bytes]]:
+def _served(data: bytes, size: int, heads: KnownHeads | None = None) -> list[tuple[str, str, bytes]]:
     """Return what a server takes that has read the `heads` before."""
     site, transport = _Site(), _Transport()
-    shared = Shared(
+    shared = SharedState(
         site, MAX_BODY, 20.0, lambda: 0.0, lambda _: True, lambda _: None, lambda _: None, bytearray(BUFFER), Writer(),
-        heads or Heads(),
+        heads or KnownHeads(),
     )  # fmt: skip
 
     async def serve() -> None:

@@ -9,12 +9,12 @@ import aiohttp
 import pytest
 
 from bindings.commits import Commit
-from bindings.http.callbacks import CallbackListener, Names
+from bindings.http.callbacks import CallbackListener, ListenerNames
 from bindings.http.messages import Request
 from bindings.t8.settings import Callbacks
 from bridge.errors import StoreUnavailable
 
-NAMES = Names("callbacks", "the network", "callers", "messages", "internal")
+NAMES = ListenerNames("callbacks", "the network", "callers", "messages", "internal")
 
 
 class Network:
@@ -136,7 +136,7 @@ async def test_what_unpacks_to_too_much_is_413(start):
 
 async def test_a_post_is_answered_when_its_commit_is_known_and_not_before(start):
     network, commit = await start(), Commit()
-    network.listener.terms.doors[""] = lambda _request: commit
+    network.listener.settings.doors[""] = lambda _request: commit
     answer = asyncio.create_task(network.post())
     async with asyncio.timeout(5):
         while commit.then is None:
@@ -149,7 +149,7 @@ async def test_a_post_is_answered_when_its_commit_is_known_and_not_before(start)
 
 async def test_a_post_whose_commit_fails_is_answered_503(start):
     network, commit = await start(), Commit()
-    network.listener.terms.doors[""] = lambda _request: commit
+    network.listener.settings.doors[""] = lambda _request: commit
     answer = asyncio.create_task(network.post())
     async with asyncio.timeout(5):
         while commit.then is None:
@@ -161,5 +161,5 @@ async def test_a_post_whose_commit_fails_is_answered_503(start):
 async def test_a_post_whose_commit_has_failed_at_once_is_answered_503(start):
     network, commit = await start(), Commit()
     commit.complete(StoreUnavailable("too many commits wait for the disk"))
-    network.listener.terms.doors[""] = lambda _request: commit
+    network.listener.settings.doors[""] = lambda _request: commit
     assert (await network.post())[0] == 503

@@ -7,13 +7,13 @@ import ssl
 import aiohttp
 import pytest
 
-from bindings.http.callbacks import CallbackListener, Names
+from bindings.http.callbacks import CallbackListener, ListenerNames
 from bindings.t8.settings import Callbacks
 from bindings.tls import server_context
 from bridge.errors import BindingError
 from mock_network.lab import free_port
 
-NAMES = Names("callbacks", "the network", "callers", "messages", "internal")
+NAMES = ListenerNames("callbacks", "the network", "callers", "messages", "internal")
 
 
 class Side:

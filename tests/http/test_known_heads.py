@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bindings.http.connection import BUFFER, Connection, Reply, Shared
-from bindings.http.heads import LONGEST, MOST, Heads
+from bindings.http.connection import BUFFER, Connection, Reply, SharedState
+from bindings.http.heads import LONGEST, MOST, KnownHeads
 from bindings.http.messages import NO_CONTENT, Answer, Request, Writer, problem
 
 
@@ -70,10 +70,10 @@ class Server:
     def __init__(self, *, forgets: bool = False) -> None:
         self.site = Site()
         self.known: list[Connection] = []
-        self.heads = Heads()
+        self.heads = KnownHeads()
         if forgets:
             self.heads.find = lambda _data: None  # type: ignore[method-assign]
-        self.shared = Shared(
+        self.shared = SharedState(
             self.site,
             1000,
             20.0,

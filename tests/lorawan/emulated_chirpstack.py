@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bindings.lorawan import LorawanBinding, LorawanSettings
 from bindings.lorawan.chirpstack.provisioning import provision
 from bindings.lorawan.settings import Api, CatchUp, Downlinks, EndToEnd, Http, Mqtt
-from bindings.lorawan.wanted import Otaa, Wanted
+from bindings.lorawan.wanted_device import Otaa, WantedDevice
 from mock_network.chirpstack import device_queue, join
 from mock_network.chirpstack.model import Settings
 from mock_network.chirpstack.service import ChirpStack, Options
@@ -100,7 +100,7 @@ class Emulated:
 
         client = ChirpStackClient(Api(server=self.server.grpc_address, key=TOKEN))
         await client.open()
-        done = await provision(client, Wanted(device, Otaa(KEY), **wanted))
+        done = await provision(client, WantedDevice(device, Otaa(KEY), **wanted))
         await client.close()
         self.application_id = done.application_id
         return done

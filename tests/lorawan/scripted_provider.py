@@ -6,10 +6,10 @@ from typing import Any
 
 from bindings.contract import Memory
 from bindings.diagnosis import Finding
-from bindings.lorawan.network_events import NetworkEvent, TxAck, Up
-from bindings.lorawan.provider import NewItem, PortsOf, QueuedItem, Session, Sight, Sink, Standing
+from bindings.lorawan.network_events import DataUplink, NetworkEvent, TxAck
+from bindings.lorawan.provider import DeviceSnapshot, NewItem, PortsOf, QueuedItem, ServerRecord, Session, Sink
 from bindings.lorawan.records import Profile
-from bindings.lorawan.wanted import Provisioned, Wanted
+from bindings.lorawan.wanted_device import ProvisioningResult, WantedDevice
 from bridge.errors import CallFailed, CallTrouble
 
 PROFILE_ID = "p"
@@ -77,14 +77,14 @@ class ScriptedServer:
         self._called()
         self.queues.pop(device, None)
 
-    async def standing(self, device: str) -> Standing:
+    async def server_record(self, device: str) -> ServerRecord:
         self._called()
-        return Standing(PROFILE_ID, self.device_class, self.seen_at)
+        return ServerRecord(PROFILE_ID, self.device_class, self.seen_at)
 
-    async def sight(self, device: str) -> Sight:
-        uplinks = [event for event in self.past if isinstance(event, Up)]
+    async def snapshot(self, device: str) -> DeviceSnapshot:
+        uplinks = [event for event in self.past if isinstance(event, DataUplink)]
         session = Session("01020304", uplinks[-1].f_cnt + 1, 0) if uplinks else None
-        return Sight(await self.standing(device), session)
+        return DeviceSnapshot(await self.server_record(device), session)
 
     async def radio(self, profile: str, region_config: str) -> Profile:
         self._called()
@@ -101,8 +101,8 @@ class ScriptedServer:
     async def check(self, _ports_of: PortsOf) -> list[Finding]:
         return []
 
-    async def make_device(self, wanted: Wanted) -> Provisioned:
-        return Provisioned("a", PROFILE_ID, [f"device {wanted.device}"])
+    async def make_device(self, wanted: WantedDevice) -> ProvisioningResult:
+        return ProvisioningResult("a", PROFILE_ID, [f"device {wanted.device}"])
 
     async def devices(self) -> list[tuple[str, str]]:
         return []
@@ -112,16 +112,16 @@ class ScriptedServer:
 
     # What the radio does
 
-    def uplink(self, device: str, data: bytes, f_cnt: int, *, at: float, dr: int = 5) -> Up:
+    def uplink(self, device: str, data: bytes, f_cnt: int, *, at: float, dr: int = 5) -> DataUplink:
         """Return an uplink, to be heard now or to be found in the history."""
-        return Up(
+        return DataUplink(
             device, at, self.device_class, PROFILE_ID, f"d{f_cnt}", "01020304", f_cnt, 10, dr, data, False, "eu868"
         )
 
     async def hear(self, event: NetworkEvent) -> None:
         self.past.append(event)
         self.seen_at = event.time
-        await self.sink.take(event)
+        await self.sink.commit(event)
 
     async def transmit(self, device: str, *, at: float) -> None:
         item = self.queues[device].pop(0)

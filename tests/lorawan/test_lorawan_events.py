@@ -57,7 +57,7 @@ async def test_events_of_a_device_keep_their_order_while_its_note_is_read(bindin
     memory = binding._records._memory
     memory.forgets = True
     messages = [to_json(chirpstack.up_message(b"%d" % number, f_cnt=number)) for number in range(1, 6)]
-    taken = [binding.take(cs.read("up", message).event) for message in messages]
+    taken = [binding.commit(cs.read("up", message).event) for message in messages]
     memory.forgets = False
     await asyncio.gather(*taken)
     assert [one.payload for one in side.of(UplinkMessage)] == [b"first", b"1", b"2", b"3", b"4", b"5"]

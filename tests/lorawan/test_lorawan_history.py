@@ -134,7 +134,7 @@ async def test_a_counter_that_begins_anew_while_the_store_fails_ends_exchanges_a
         await one.deliver()
     one.side.store_fails = False
     for kind, body in brought:
-        await one.take(kind, body)  # as a broker brings it again, which has no acknowledgement
+        await one.commit(kind, body)  # as a broker brings it again, which has no acknowledgement
     await sends(one, b"e")
     assert taken(one) == [b"a", b"b", b"c", b"d", b"e"]
     assert joined(one) == [*before, True]
@@ -162,7 +162,7 @@ async def test_a_message_without_a_row_that_comes_live_meanwhile_is_no_reset(emp
 
     async def while_live_events_come(uplink, within):
         while kept:
-            await one.take(*kept.pop(0))
+            await one.commit(*kept.pop(0))
         return await has_taken(uplink, within)
 
     one.side.has_taken = while_live_events_come
@@ -182,7 +182,7 @@ async def test_an_old_uplink_that_a_broker_brings_again_is_no_reset():
     await sends(one, *(b"%d" % n for n in range(70)))
     before = joined(one)
     for kind, body in brought:
-        await one.take(kind, body)
+        await one.commit(kind, body)
     assert joined(one) == before
 
 
@@ -200,7 +200,7 @@ async def test_an_old_join_that_a_broker_brings_again_ends_no_session():
     await one.passes(120.0)
     before, dev_addr = joined(one), one.records.held(DEV_EUI).dev_addr
     for kind, body in brought:
-        await one.take(kind, body)
+        await one.commit(kind, body)
     assert len(brought) == 1
     assert joined(one) == before
     assert one.records.held(DEV_EUI).dev_addr == dev_addr
@@ -286,7 +286,7 @@ async def test_an_event_of_the_former_session_that_was_overtaken_ends_nothing():
     await sends(one, b"b")
     before, dev_addr = joined(one), one.records.held(DEV_EUI).dev_addr
     for kind, body in late:
-        await one.take(kind, body)
+        await one.commit(kind, body)
     assert taken(one) == [b"a", b"b", b"late"]
     assert joined(one) == before
     assert one.records.held(DEV_EUI).dev_addr == dev_addr
@@ -338,7 +338,7 @@ async def dated_ahead(one, seconds=86400.0, **more):
     for kind, body in one.world.events:
         hour = int(body["time"][11:13])
         body["time"] = f"{int(body['time'][:4]) + 1}{body['time'][4:11]}{hour:02}{body['time'][13:]}"
-        await one.take(kind, body)
+        await one.commit(kind, body)
     one.world.events.clear()
 
 
@@ -369,7 +369,7 @@ async def test_what_would_have_fitted_is_learned_whatever_the_time_of_the_last_u
     one.world.run(1)
     overtaking = [(kind, body) for kind, body in one.world.events if kind == "log"]
     for kind, body in overtaking:
-        await one.take(kind, body)
+        await one.commit(kind, body)
     assert one.records.held(DEV_EUI).fits == 51
 
 
@@ -460,7 +460,7 @@ async def test_a_device_that_the_server_does_not_have_is_not_asked_for_again(mon
     async def unknown(_device):
         raise CallFailed(CallTrouble.NOT_FOUND, "no such device", unsure=False)
 
-    one.provider.sight = unknown
+    one.provider.snapshot = unknown
     one.catch_up.all_devices()
     await one.catch_up._run
     assert one.side.counts["lorawan_catch_up_failures"] == 0

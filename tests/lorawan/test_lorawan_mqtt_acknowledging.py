@@ -59,7 +59,7 @@ class Store:
         self.fails = False
         self.tries = []
 
-    async def take(self, _kind, payload, *, within=0.0):
+    async def commit_event(self, _kind, payload, *, within=0.0):
         self.tries.append(payload)
         if self.fails:
             raise StoreUnavailable("down")
@@ -87,7 +87,7 @@ async def store():
 @pytest.fixture
 async def events(broker, store):
     made = MqttEvents(
-        Mqtt(host="127.0.0.1", port=broker.port), "", store.take, missed=lambda: None, count=lambda _name: None
+        Mqtt(host="127.0.0.1", port=broker.port), "", store.commit_event, missed=lambda: None, count=lambda _name: None
     )
     await made.start("bridge")
     await until(lambda: made.connections == 1)

@@ -30,7 +30,7 @@ async def events(caplog):
             made = MqttEvents(
                 Mqtt(host="127.0.0.1", port=port, **settings),
                 "",
-                take=lambda _kind, _body: asyncio.sleep(0),
+                commit_event=lambda _kind, _body: asyncio.sleep(0),
                 missed=lambda: None,
                 count=lambda name: counts.update([name]),
             )

@@ -126,7 +126,7 @@ async def test_an_event_of_another_nodes_device_is_acknowledged_once_it_is_passe
     ((post, shard),) = a.passed
     assert (post.door, post.query, shard) == ("", "event=up", 7)
     a.side.elsewhere.clear()
-    await a.binding.posts.take_kept(Post("", post.query, post.body))
+    await a.binding.posts.commit_kept(Post("", post.query, post.body))
     assert a.payloads() == [message.data]
 
 

@@ -117,7 +117,7 @@ async def test_the_node_that_serves_the_device_takes_it_as_if_it_had_just_come(n
     ((passed, _),) = node.posts.pass_on.posts
     side.elsewhere.clear()
     before = len(side.delivered)
-    await node.posts.take_kept(passed)
+    await node.posts.commit_kept(passed)
     assert len(side.delivered) > before
 
 
@@ -142,7 +142,7 @@ async def test_what_is_known_of_a_device_is_written_before_it_goes_and_read_anew
     assert list(note.queued) == [accepted.handle]
     assert note.highest == 0
     note.queued.clear()
-    note.take(5)
+    note.record_uplink(5)
     await others.put(DEVICE, note)
     side.elsewhere.clear()
     one.device_came(DEVICE)
@@ -193,7 +193,7 @@ async def test_a_late_event_of_another_node_does_not_set_the_clock(node, chirpst
     side.elsewhere.clear()
     ahead = node.status()["clock_ahead"]
     stamped = integration.TxAckEvent(queue_item_id="i", **chirpstack.values(at=time.time() - 600))
-    await node.posts.take_kept(Post("", "event=txack", MessageToJson(stamped).encode()))
+    await node.posts.commit_kept(Post("", "event=txack", MessageToJson(stamped).encode()))
     assert node.status()["clock_ahead"] == ahead is None
     assert [one.handle for one in side.of(Report)] == ["i"]
 

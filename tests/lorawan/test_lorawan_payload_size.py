@@ -169,12 +169,12 @@ def test_of_an_uplink_the_slowest_data_rate_is_assumed_and_room_kept_as_of_a_dow
 def test_counters_behind_the_window_are_told_from_new_ones():
     record = DeviceNote()
     for f_cnt in (100, 98, 101):
-        record.take(f_cnt)
+        record.record_uplink(f_cnt)
     assert [record.has_seen(f_cnt) for f_cnt in (102, 101, 100, 99, 98, 97, 30)] == [
         False, True, True, False, True, False, False,
     ]  # fmt: skip
     assert not record.counter_fell_back(97)
     assert record.counter_fell_back(30)
-    record.take(5000)
+    record.record_uplink(5000)
     assert record.has_seen(5000)
     assert not record.has_seen(4999)

@@ -3,12 +3,12 @@
 import pytest
 from msgspec.structs import replace
 
-from bindings.lorawan.network_events import Why
-from bindings.lorawan.provider import QueuedItem, Session, Sight, Standing
+from bindings.lorawan.network_events import DiscardReason
+from bindings.lorawan.provider import DeviceSnapshot, QueuedItem, ServerRecord, Session
 from bindings.lorawan.records import DeviceNote, Profile, WhenQueued
 from bindings.lorawan.windows import (
     LONGEST,
-    Known,
+    DeviceKnowledge,
     discarded_unsent,
     in_flight,
     kept_back,
@@ -21,15 +21,15 @@ from bindings.lorawan.windows import (
 ITEM = QueuedItem("i", 10, b"x")
 BEFORE = WhenQueued("a", next_up=5, quiet=True, counting=True, device_class="A")
 WITHIN = replace(BEFORE, quiet=False)  # queued while the windows of the last uplink were open
-KNOWN = Known("a", next_up=5, counting=True, open_for=0.0)
+KNOWN = DeviceKnowledge("a", next_up=5, counting=True, open_for=0.0)
 
 
-def sight(f_cnt_up=5, *, dev_addr="a", f_cnt_down=3, device_class="A", seen_at=100.0, skip=False):
-    return Sight(Standing("p", device_class, seen_at, skip), Session(dev_addr, f_cnt_up, f_cnt_down))
+def snapshot(f_cnt_up=5, *, dev_addr="a", f_cnt_down=3, device_class="A", seen_at=100.0, skip=False):
+    return DeviceSnapshot(ServerRecord("p", device_class, seen_at, skip), Session(dev_addr, f_cnt_up, f_cnt_down))
 
 
-NOW = sight()
-FRESH = sight(f_cnt_down=0)  # nothing was transmitted in this session yet: the item's counter proves nothing
+NOW = snapshot()
+FRESH = snapshot(f_cnt_down=0)  # nothing was transmitted in this session yet: the item's counter proves nothing
 
 
 # In the queue
@@ -63,9 +63,15 @@ def test_it_has_no_frame_counter_where_the_sessions_is_above_0():
 @pytest.mark.parametrize("before", [BEFORE, WITHIN, None], ids=["quiet", "within a window", "found"])
 def test_either_proof_falls(before):
     assert kept_back(ITEM, before, KNOWN, NOW, NOW)
-    for later in (sight(6), sight(dev_addr="b"), sight(device_class="C"), sight(seen_at=101.0)):
+    for later in (snapshot(6), snapshot(dev_addr="b"), snapshot(device_class="C"), snapshot(seen_at=101.0)):
         assert not kept_back(ITEM, before, KNOWN, NOW, later), later
-    for all_along in (sight(6), sight(dev_addr="b"), sight(device_class="B"), sight(device_class=""), sight(skip=True)):
+    for all_along in (
+        snapshot(6),
+        snapshot(dev_addr="b"),
+        snapshot(device_class="B"),
+        snapshot(device_class=""),
+        snapshot(skip=True),
+    ):
         assert not kept_back(ITEM, before, KNOWN, all_along, all_along), all_along
     for item in (replace(ITEM, f_cnt_down=1), replace(ITEM, pending=True)):
         assert was_scheduled(item)
@@ -79,10 +85,10 @@ def test_the_frame_counter_of_an_encrypted_item_is_the_applications():
 
 
 def test_the_network_server_has_never_heard_the_device():
-    never = Sight(Standing("p", "A", None), None)
-    unknown = Known("", 0, counting=False, open_for=LONGEST)
+    never = DeviceSnapshot(ServerRecord("p", "A", None), None)
+    unknown = DeviceKnowledge("", 0, counting=False, open_for=LONGEST)
     assert kept_back(ITEM, None, unknown, never, never)
-    without_session = replace(never, standing=NOW.standing)
+    without_session = replace(never, server_record=NOW.server_record)
     assert not kept_back(ITEM, BEFORE, KNOWN, without_session, without_session)
     assert not kept_back(ITEM, BEFORE, KNOWN, never, without_session)
 
@@ -100,28 +106,34 @@ def test_gone_before_any_window():
         replace(BEFORE, next_up=6),
     ):
         assert not removed_unsent(before, NOW), before
-    for now in (sight(6), sight(device_class="C"), sight(skip=True), sight(4), replace(NOW, session=None)):
+    for now in (snapshot(6), snapshot(device_class="C"), snapshot(skip=True), snapshot(4), replace(NOW, session=None)):
         assert not removed_unsent(BEFORE, now), now
 
 
-@pytest.mark.parametrize("why", Why)
+@pytest.mark.parametrize("why", DiscardReason)
 def test_discarded_in_the_first_window(why):
-    assert discarded_unsent(why, BEFORE, sight(6))
-    assert discarded_unsent(why, BEFORE, sight(5))
-    assert not discarded_unsent(why, None, sight(6))
+    assert discarded_unsent(why, BEFORE, snapshot(6))
+    assert discarded_unsent(why, BEFORE, snapshot(5))
+    assert not discarded_unsent(why, None, snapshot(6))
     for before in (WITHIN, replace(BEFORE, dev_addr="b"), replace(BEFORE, next_up=4)):
-        assert not discarded_unsent(why, before, sight(6)), before
-    for now in (sight(7), sight(4), sight(6, skip=True), sight(6, device_class="C"), replace(NOW, session=None)):
+        assert not discarded_unsent(why, before, snapshot(6)), before
+    for now in (
+        snapshot(7),
+        snapshot(4),
+        snapshot(6, skip=True),
+        snapshot(6, device_class="C"),
+        replace(NOW, session=None),
+    ):
         assert not discarded_unsent(why, BEFORE, now), now
 
 
 def test_of_class_b_and_c_only_the_size_is_a_proof_and_only_while_the_device_is_silent():
     for device_class in ("B", "C"):
-        before, now = replace(BEFORE, device_class=device_class), sight(device_class=device_class)
-        assert discarded_unsent(Why.TOO_LARGE, before, now)
-        assert not discarded_unsent(Why.TOO_LARGE, before, sight(6, device_class=device_class))
-        assert not discarded_unsent(Why.EXPIRED, before, now)
-        assert not discarded_unsent(Why.STALE_COUNTER, before, now)
+        before, now = replace(BEFORE, device_class=device_class), snapshot(device_class=device_class)
+        assert discarded_unsent(DiscardReason.TOO_LARGE, before, now)
+        assert not discarded_unsent(DiscardReason.TOO_LARGE, before, snapshot(6, device_class=device_class))
+        assert not discarded_unsent(DiscardReason.EXPIRED, before, now)
+        assert not discarded_unsent(DiscardReason.STALE_COUNTER, before, now)
 
 
 # When the windows have ended
@@ -130,9 +142,9 @@ def test_of_class_b_and_c_only_the_size_is_a_proof_and_only_while_the_device_is_
 def test_what_is_still_queued_and_unscheduled_can_only_leave_with_the_next_uplink():
     assert may_settle(WITHIN)
     assert settled(WITHIN, KNOWN, ITEM, NOW) == BEFORE
-    later = settled(WITHIN, replace(KNOWN, next_up=9), ITEM, sight(9))
-    assert discarded_unsent(Why.TOO_LARGE, later, sight(10))
-    assert not discarded_unsent(Why.TOO_LARGE, later, sight(11))
+    later = settled(WITHIN, replace(KNOWN, next_up=9), ITEM, snapshot(9))
+    assert discarded_unsent(DiscardReason.TOO_LARGE, later, snapshot(10))
+    assert not discarded_unsent(DiscardReason.TOO_LARGE, later, snapshot(11))
     assert settled(WITHIN, replace(KNOWN, open_for=1.0), ITEM, NOW) is None
     assert settled(WITHIN, KNOWN, replace(ITEM, f_cnt_down=4), NOW) is None
     for before in (BEFORE, replace(WITHIN, counting=False), replace(WITHIN, device_class="C")):

@@ -11,7 +11,7 @@ from emulated_chirpstack import DEVICE, KEY
 from bindings.contract import DeviceMade
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.chirpstack.client import ChirpStackClient
-from bindings.lorawan.wanted import read_wanted
+from bindings.lorawan.wanted_device import read_wanted_device
 from bridge.errors import BindingError, ConfigurationError
 from tests.bindings.bridge_side import DictMemory
 
@@ -123,7 +123,8 @@ async def test_what_cannot_be_is_said_before_anything_is_made(binding, chirpstac
 async def test_keys_are_never_logged_nor_shown(binding, caplog):
     with caplog.at_level(logging.DEBUG):
         await make_device(binding, OTHER, OLD)
-    shown = repr(read_wanted({**OLD, "device": OTHER})) + repr(read_wanted({**ABP, "device": OTHER})) + caplog.text
+    known = [repr(read_wanted_device({**keys, "device": OTHER})) for keys in (OLD, ABP)]
+    shown = "".join(known) + caplog.text
     assert KEY not in shown
     assert KEY[::-1] not in shown
     assert "secret" not in repr(binding._settings)

@@ -14,7 +14,7 @@ async def test_what_changes_while_a_note_is_written_is_written_next():
     records = Records(memory)
     writing = asyncio.create_task(records.put("d", record))
     await asyncio.sleep(0)  # the note as it is now is on its way to the disk
-    record.take(5)
+    record.record_uplink(5)
     records.changed("d", record)
     await writing
     await records.write()
@@ -24,7 +24,7 @@ async def test_what_changes_while_a_note_is_written_is_written_next():
 async def test_what_the_store_did_not_take_is_written_later():
     memory, record = DictMemory(), DeviceNote()
     records = Records(memory)
-    record.take(5)
+    record.record_uplink(5)
     records.changed("d", record)
     memory.fails = True
     with pytest.raises(StoreUnavailable):
@@ -41,10 +41,10 @@ async def test_a_note_that_another_node_may_have_changed_meanwhile_is_not_writte
     here, there = Records(memory), Records(memory)
     await here.put("d", DeviceNote())
     record = await here.get("d")
-    record.take(5)
+    record.record_uplink(5)
     here.changed("d", record)  # the database is away when the shard is released
     other = await there.get("d")
-    other.take(500)
+    other.record_uplink(500)
     await there.put("d", other)
     await here.let_go(["d"], late=True)
     await here.write()

@@ -21,9 +21,9 @@ from bindings.lorawan.downlinks import Downlinks
 from bindings.lorawan.fates import Fates
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.network_events import NetworkEvent
-from bindings.lorawan.outstanding import Doubts, Lingering, Outstanding
+from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.profiles import Profiles
-from bindings.lorawan.provider import NewItem, QueuedItem, Sight, Standing
+from bindings.lorawan.provider import DeviceSnapshot, NewItem, QueuedItem, ServerRecord
 from bindings.lorawan.records import DeviceNote, Profile, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
@@ -85,10 +85,10 @@ class VirtualProvider:
         self.when_flushed()
         device_queue.flush(self._tables, self.world.device.dev_eui)
 
-    async def standing(self, device: str) -> Standing:
-        return (await self.sight(device)).standing
+    async def server_record(self, device: str) -> ServerRecord:
+        return (await self.snapshot(device)).server_record
 
-    async def sight(self, device: str) -> Sight:
+    async def snapshot(self, device: str) -> DeviceSnapshot:
         row = self.world.device
         found = api.GetDeviceResponse(device=row.message, class_enabled=row.enabled_class)
         if row.last_seen_at is not None:
@@ -106,7 +106,7 @@ class VirtualProvider:
                     a_f_cnt_down=there.a_f_cnt_down_1_1,
                 )
             )
-        return Sight(values.standing_of(found), values.session_of(activation))
+        return DeviceSnapshot(values.server_record_of(found), values.session_of(activation))
 
     async def radio(self, profile: str, region_config: str) -> Profile:
         return Profile(region="EU868", revision="A", mac_version="LORAWAN_1_0_3", known=True)
@@ -148,7 +148,7 @@ class Virtual:
             records.changed(DEV_EUI, DeviceNote())
         monotonic = lambda: self.world.now - started_at  # noqa: E731
         self.outstanding = Outstanding(records, monotonic)
-        self.lingering, doubts = Lingering(monotonic), Doubts()
+        self.queues_to_read, doubts = QueuesToRead(monotonic), DoubtfulDevices()
         clock = self.clock = NetworkClock()
         self.fates = Fates(self.provider, records, self.outstanding, clock, self.side)
         profiles = Profiles(self.provider, records, self.side)
@@ -166,7 +166,7 @@ class Virtual:
             self.fates,
             clock,
             doubts,
-            self.lingering,
+            self.queues_to_read,
             self.side,
         )
         replay = Replay(records, uplinks, reports, self.side)
@@ -190,10 +190,10 @@ class Virtual:
         brought, self.world.events[:] = list(self.world.events), []
         for kind, body in brought:
             if self.random.random() >= self.lose_events:
-                await self.take(kind, body)
+                await self.commit(kind, body)
 
-    async def take(self, kind: str, body: Any) -> None:
-        await self.inbound.take(cs.read(kind, body if isinstance(body, bytes) else _json(body)).event)
+    async def commit(self, kind: str, body: Any) -> None:
+        await self.inbound.commit(cs.read(kind, body if isinstance(body, bytes) else _json(body)).event)
 
     async def join(self) -> None:
         self.world.hear(self.world.node.join_request())

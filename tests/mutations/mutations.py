@@ -628,8 +628,8 @@ MUTATIONS = [
     Mutation(
         "a LoRaWAN event is answered 200 before the commit",
         "HttpEvents._commit",
-        "return $self.take_event(...)",
-        '__import__("asyncio").ensure_future($self.take_event(...))\nreturn None',
+        "return $self.commit_event(...)",
+        '__import__("asyncio").ensure_future($self.commit_event(...))\nreturn None',
         LORAWAN + "test_lorawan_events.py::test_200_only_after_the_commit",
     ),
     Mutation(

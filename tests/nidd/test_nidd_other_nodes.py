@@ -93,7 +93,7 @@ async def test_the_node_that_serves_the_device_takes_it_as_if_it_had_just_come(b
     async with scef.session.post(binding.listener.url + door, data=body):
         ((post, _),) = binding.listener.pass_on.posts
     side.elsewhere.clear()
-    await binding.posts.take_kept(post)
+    await binding.posts.commit_kept(post)
 
 
 async def test_what_cannot_be_passed_on_is_not_acknowledged(binding, scef, side):

@@ -72,9 +72,9 @@ async def test_a_timer_that_no_device_can_have_counts_as_absent(scef, timer, sec
     memory, side = DictMemory(), BridgeSide()
     memory.notes["s/s1"] = UE.encode()
     watch = Watch(Reachability(events=("UE_REACHABILITY",)), scef, memory, side)
-    await watch.take(report(activeTime=0, **{timer: seconds}))
+    await watch.commit(report(activeTime=0, **{timer: seconds}))
     assert watch.wakes_at(UE) is None
-    await watch.take(report(activeTime=0, periodicAUTimer=3600))
+    await watch.commit(report(activeTime=0, periodicAUTimer=3600))
     assert watch.wakes_at(UE) is not None
 
 
@@ -88,7 +88,7 @@ async def test_a_report_that_overtakes_the_answer_to_its_subscription_is_not_los
         watch.cannot_be_reached(UE)
     standing = asyncio.create_task(watch.see_to(UE, {}))
     await asyncio.sleep(0)
-    early = asyncio.create_task(watch.take(report(kind)))
+    early = asyncio.create_task(watch.commit(report(kind)))
     await asyncio.sleep(0.01)
     scef.hold.set()
     await early

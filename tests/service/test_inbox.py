@@ -52,7 +52,7 @@ class Listener:
         self._bench.runner.event(1, in_inbox(message(post)), done)
         await committed
 
-    def take_kept(self, post: Post) -> Awaitable[object]:
+    def commit_kept(self, post: Post) -> Awaitable[object]:
         return self.take(post)
 
     def hold(self) -> None:

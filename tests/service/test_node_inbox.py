@@ -43,7 +43,7 @@ class Listener:
         self.keep = self.pass_on = None
         self.taken: list[int] = []
 
-    def take_kept(self, post: Post) -> Awaitable[object]:
+    def commit_kept(self, post: Post) -> Awaitable[object]:
         self.taken.append(post.body[0])
         return self.events.deliver(UplinkMessage(DEVICE, send(post.body[0]), None, self.events.now()))
 
@@ -168,7 +168,7 @@ async def test_a_post_whose_first_identity_nobody_has_counts_once_by_its_second(
             await node.events.deliver(UplinkMessage("491700000001", send(1), None, 0.0))
         await node.deliver(1)
 
-    node.listener.take_kept = either  # type: ignore[method-assign]
+    node.listener.commit_kept = either  # type: ignore[method-assign]
     faults = node.bench.store.faults
     faults.commits_wait = True
     await node.put(1)
@@ -199,7 +199,7 @@ async def test_a_shard_that_is_released_is_left_to_the_next_holder_with_what_wai
         await asyncio.Event().wait()
 
     await node.inbox.taken(SHARD, 1)
-    node.listener.take_kept = hang  # type: ignore[method-assign]
+    node.listener.commit_kept = hang  # type: ignore[method-assign]
     await node.put(1)
     await node.work.take_all({SHARD})
     await taken.wait()
@@ -240,7 +240,7 @@ async def test_a_post_whose_device_is_in_another_shard_by_now_is_left_to_that_on
     async def elsewhere(_post: Post) -> None:
         raise NotServedHere("it was removed and added anew", OTHER)
 
-    node.listener.take_kept = elsewhere  # type: ignore[method-assign]
+    node.listener.commit_kept = elsewhere  # type: ignore[method-assign]
     await node.put(1)
     await node.work.take_all({SHARD})
     await node.until_idle()

@@ -148,4 +148,4 @@ async def test_an_endpoint_that_was_removed_meanwhile_leaves_nothing_behind(node
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"endpoint":1}', b"\xff"])
 async def test_a_post_that_no_node_made_is_dropped(node: Node, body: bytes) -> None:
     with pytest.raises(NotificationError, match="no wake-up of another node"):
-        node.bench.runner.wake_ups.take_kept(Post("", "", body))
+        node.bench.runner.wake_ups.commit_kept(Post("", "", body))

@@ -49,7 +49,7 @@ async def test_a_delivery_report_is_passed_on_with_the_attempt_that_its_url_name
     assert (post.door, shard) == (REFERENCE + "/", SHARD)
     assert side.delivered == []
     side.elsewhere.clear()
-    assert await binding.posts.take_kept(post) is None
+    assert await binding.posts.commit_kept(post) is None
     assert side.delivered == [Report(DEVICE, "t1", NetworkState.DELIVERED, "the SMS centre delivered it (SUCCESS)")]
 
 
@@ -59,7 +59,7 @@ async def test_an_sms_is_passed_on_and_answered_as_the_api_has_it(binding, centr
     assert (post.door, shard) == ("", SHARD)
     assert side.delivered == []
     side.elsewhere.clear()
-    await binding.posts.take_kept(post)
+    await binding.posts.commit_kept(post)
     (uplink,) = side.delivered
     assert (uplink.device, uplink.payload) == (DEVICE, b"\x40\x02")
 
@@ -75,7 +75,7 @@ async def test_an_sms_that_names_both_identities_goes_to_the_node_of_the_one_tha
     ((post, shard),) = binding.listener.pass_on.posts
     assert shard == OTHER
     side.elsewhere.clear()
-    await binding.posts.take_kept(post)
+    await binding.posts.commit_kept(post)
     assert [one.device for one in side.of(UplinkMessage)] == [known]
 
 
@@ -89,8 +89,8 @@ async def test_what_a_bridge_that_stands_by_keeps_counts_at_the_one_that_serves(
     assert await centre.notify(url, b"no JSON") == 204
     assert side.delivered == []
     report, sms, _ = [post for post, _ in keeping.posts]
-    await binding.posts.take_kept(report)
-    await binding.posts.take_kept(sms)
+    await binding.posts.commit_kept(report)
+    await binding.posts.commit_kept(sms)
     assert [type(one) for one in side.delivered] == [Report, UplinkMessage]
 
 

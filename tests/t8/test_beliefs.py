@@ -10,7 +10,7 @@ from bindings.nidd.models import _DELIVERY_STATUS
 from bindings.reachability import models as reports, operations as reachability
 from bindings.sms import models as sms_models, operations as triggering
 from bindings.sms.models import _NOBODY_KNOWS
-from bindings.sms.notifications import TAKEN
+from bindings.sms.notifications import ACCEPTED
 from bindings.t8.operations import REDIRECTS, Operation
 from bindings.t8.problems import Problem, read_problem
 from tests.conftest import need_openapi
@@ -146,7 +146,7 @@ def test_what_is_read_of_a_device_trigger_and_of_an_sms_is_in_the_files(official
 
 def test_an_sms_of_a_device_is_answered_200_with_a_body(official):
     answers = official.file(MO_SMS)["paths"]["/"]["post"]["responses"]
-    assert [code for code in answers if code < "300"] == [str(TAKEN.status)]
+    assert [code for code in answers if code < "300"] == [str(ACCEPTED.status)]
 
 
 @pytest.mark.parametrize(

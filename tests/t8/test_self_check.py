@@ -7,10 +7,10 @@ from bindings.t8.self_check import HEADER, SelfChecks, is_of_a_bridge
 
 async def test_the_answer_of_a_listener_is_known_by_what_it_was_sent():
     check = SelfChecks().begin()
-    taken = SelfChecks().take(check)  # of another node
+    taken = SelfChecks().answer_to(check)  # of another node
     assert taken is not None
     assert is_of_a_bridge(check, dict((await taken).headers))
-    assert not is_of_a_bridge(SelfChecks().begin(), dict((await SelfChecks().take(check)).headers))
+    assert not is_of_a_bridge(SelfChecks().begin(), dict((await SelfChecks().answer_to(check)).headers))
 
 
 @pytest.mark.parametrize("headers", [{}, {HEADER: ""}, {HEADER: "caf\u00e9"}, {HEADER: "\udcff"}])

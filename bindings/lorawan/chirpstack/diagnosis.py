@@ -15,7 +15,7 @@ from bindings.lorawan.chirpstack.events import read
 from bindings.lorawan.chirpstack.http import HttpEvents
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.identity import LAYERS, canonical_device
-from bindings.lorawan.network_events import Up
+from bindings.lorawan.network_events import DataUplink
 from bindings.lorawan.provider import PortsOf
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import CallFailed, CallTrouble, NotificationError
@@ -338,4 +338,4 @@ def _f_cnt(body: str) -> int:
         event = read("up", body.encode()).event
     except NotificationError:
         return -1
-    return event.f_cnt if isinstance(event, Up) else -1
+    return event.f_cnt if isinstance(event, DataUplink) else -1

@@ -20,14 +20,14 @@ from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import (
     Ack,
     CounterReset,
+    DataUplink,
     Discarded,
+    DiscardReason,
     Join,
     NetworkEvent,
     Notice,
-    Other,
     TxAck,
-    Up,
-    Why,
+    UnusedEvent,
 )
 from bridge.errors import ConfigurationError, NotificationError
 
@@ -45,9 +45,9 @@ _MESSAGES: dict[str, Any] = {
     "log": integration.LogEvent,
 }
 _DISCARDED = {
-    "EXPIRED": Why.EXPIRED,
-    "DOWNLINK_PAYLOAD_SIZE": Why.TOO_LARGE,
-    "F_CNT_DOWN": Why.STALE_COUNTER,
+    "EXPIRED": DiscardReason.EXPIRED,
+    "DOWNLINK_PAYLOAD_SIZE": DiscardReason.TOO_LARGE,
+    "F_CNT_DOWN": DiscardReason.STALE_COUNTER,
 }
 """Codes of log events that name a queue item which ChirpStack has deleted."""
 
@@ -158,7 +158,7 @@ def _from_json(kind: str, found: _Json) -> Reading:
     )
     match kind:
         case "up":
-            up = Up(
+            up = DataUplink(
                 *common_values,
                 _id(found.deduplication_id),
                 _id(found.dev_addr),
@@ -183,7 +183,7 @@ def _from_json(kind: str, found: _Json) -> Reading:
         case "log":
             _ = integration.LogCode.Value(found.code)
             return Reading(application, _log(common_values, found.code, found), found.code)
-    return Reading(application, Other(*common_values))
+    return Reading(application, UnusedEvent(*common_values))
 
 
 def _from_message(kind: str, found: Any) -> Reading:
@@ -197,7 +197,7 @@ def _from_message(kind: str, found: Any) -> Reading:
     )
     match kind:
         case "up":
-            up = Up(
+            up = DataUplink(
                 *common_values,
                 _id(found.deduplication_id),
                 _id(found.dev_addr),
@@ -226,7 +226,7 @@ def _from_message(kind: str, found: Any) -> Reading:
         case "log":
             code = _enum(integration.LogCode, found.code)
             return Reading(application, _log(common_values, code, found), code)
-    return Reading(application, Other(*common_values))
+    return Reading(application, UnusedEvent(*common_values))
 
 
 def _log(common_values: tuple[str, float, str, str], code: str, found: Any) -> NetworkEvent:

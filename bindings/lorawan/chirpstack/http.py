@@ -10,19 +10,19 @@ from dataclasses import replace
 from math import inf
 
 from bindings.contract import Post
-from bindings.http.callbacks import CallbackListener, Names
+from bindings.http.callbacks import CallbackListener, ListenerNames
 from bindings.http.messages import Answer, Request
 from bindings.http.server import Limits
-from bindings.lorawan.chirpstack.taking import Take, first_in
+from bindings.lorawan.chirpstack.committing import CommitEvent, first_in
 from bindings.lorawan.settings import Http
 
-NAMES = Names("http", "ChirpStack", "lorawan_events", "lorawan_events", "lorawan_internal_errors")
+NAMES = ListenerNames("http", "ChirpStack", "lorawan_events", "lorawan_events", "lorawan_internal_errors")
 
 _OK = Answer(200)
 
 
 class HttpEvents(CallbackListener):
-    """Takes events for `take`; `count` increments a counter for operators.
+    """Takes events for `commit_event`; `count` increments a counter for operators.
 
     `lost` is called with the kind and body of an event that is answered 503.
     """
@@ -30,24 +30,24 @@ class HttpEvents(CallbackListener):
     def __init__(
         self,
         settings: Http,
-        take: Take,
+        commit_event: CommitEvent,
         count: Callable[[str], None],
         limits: Limits | None = None,
         lost: Callable[[str, bytes], None] = lambda _kind, _body: None,
     ) -> None:
         super().__init__(NAMES, settings, self._event, count, success=_OK, limits=limits)
-        self.take_event = take
+        self.commit_event = commit_event
         self.lost_event = lost
 
     def become(self, other: CallbackListener, secret: str, overlap: float) -> None:
         """Be as another one that was prepared for: see CallbackListener."""
         super().become(other, secret, overlap)
         if isinstance(other, HttpEvents):
-            self.take_event = other.take_event
+            self.commit_event = other.commit_event
             self.lost_event = other.lost_event
-        self.terms = replace(self.terms, doors={"": self._event})
+        self.settings = replace(self.settings, doors={"": self._event})
 
-    def take_kept(self, post: Post) -> Awaitable[Answer | None]:
+    def commit_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take an event that another node has received."""
         return self._commit(post.query, post.body, within=0.0)
 
@@ -65,7 +65,7 @@ class HttpEvents(CallbackListener):
         return self._commit(query, request.body, within=inf)
 
     def _commit(self, query: str, body: bytes, *, within: float) -> Awaitable[None]:
-        return self.take_event(first_in(query, "event"), body, within=within)
+        return self.commit_event(first_in(query, "event"), body, within=within)
 
     async def _prove(self, probe: str) -> Answer:
         return Answer(200, self.proof(probe))

@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bindings.contract import Keep, PassOn, Post
-from bindings.lorawan.chirpstack.taking import Take, first_in, query_of
+from bindings.lorawan.chirpstack.committing import CommitEvent, first_in, query_of
 from bindings.lorawan.settings import Mqtt
 from bindings.tls import client_context
 from bridge.errors import NotificationError, NotServedHere, StoreUnavailable
@@ -37,7 +37,12 @@ class MqttEvents:
     """
 
     def __init__(
-        self, settings: Mqtt, application_id: str, take: Take, missed: Callable[[], None], count: Callable[[str], None]
+        self,
+        settings: Mqtt,
+        application_id: str,
+        commit_event: CommitEvent,
+        missed: Callable[[], None],
+        count: Callable[[str], None],
     ) -> None:
         """Open nothing yet. Raises ConfigurationError."""
         self._context = (
@@ -48,7 +53,7 @@ class MqttEvents:
         topic = settings.topic.replace("{application}", application_id or "+")
         self.topic = f"$share/{settings.shared_group}/{topic}" if settings.shared_group else topic
         self._settings = settings
-        self._take = take
+        self._commit_event = commit_event
         self._missed = missed
         self._count = count
         self._client: paho.Client | None = None
@@ -137,9 +142,9 @@ class MqttEvents:
     def release(self) -> None:
         """Do nothing."""
 
-    def take_kept(self, post: Post) -> Awaitable[None]:
+    def commit_kept(self, post: Post) -> Awaitable[None]:
         """Take an event that another node has received."""
-        return self._take(first_in(post.query, "event"), post.body, within=0.0)
+        return self._commit_event(first_in(post.query, "event"), post.body, within=0.0)
 
     @staticmethod
     def _close(client: paho.Client) -> None:
@@ -280,7 +285,7 @@ class MqttEvents:
         within = 0.0 if self._heir else self._loop.time() - self._connected_at
         while not self._comes_again(message, connection):
             try:
-                await self._take(kind, bytes(message.payload), within=within)
+                await self._commit_event(kind, bytes(message.payload), within=within)
             except NotificationError as error:
                 log.warning("event dropped: %s", error, extra={"sample": "lorawan event"})
             except NotServedHere as elsewhere:

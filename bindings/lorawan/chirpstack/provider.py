@@ -20,10 +20,10 @@ from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.chirpstack.sessions import SessionsOfOthers, note_session
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import NetworkEvent
-from bindings.lorawan.provider import NewItem, PortsOf, Provider, QueuedItem, Sight, Sink, Standing
+from bindings.lorawan.provider import DeviceSnapshot, NewItem, PortsOf, Provider, QueuedItem, ServerRecord, Sink
 from bindings.lorawan.records import Profile
 from bindings.lorawan.settings import LorawanSettings
-from bindings.lorawan.wanted import Provisioned, Wanted
+from bindings.lorawan.wanted_device import ProvisioningResult, WantedDevice
 from bindings.shown_calls import Seen
 from bridge.errors import BindingError, CallFailed, CallTrouble, NotificationError
 
@@ -43,7 +43,7 @@ class ChirpStack:
         self.http: HttpEvents | None = None
         self.mqtt: MqttEvents | None = None
         if settings.events == "http":
-            self.http = HttpEvents(settings.http, self._take, self._count, lost=self._lost)
+            self.http = HttpEvents(settings.http, self._commit, self._count, lost=self._lost)
         else:
             self.mqtt = self._subscription()
         self._inherited: HttpEvents | None = None  # an earlier instance's listener, until `listen`
@@ -88,7 +88,7 @@ class ChirpStack:
 
     def _subscription(self, missed: Callable[[], None] | None = None) -> MqttEvents:
         settings = self._settings
-        return MqttEvents(settings.mqtt, settings.application_id, self._take, missed or self._missed, self._count)
+        return MqttEvents(settings.mqtt, settings.application_id, self._commit, missed or self._missed, self._count)
 
     @property
     def posts(self) -> PostListener | None:
@@ -130,7 +130,7 @@ class ChirpStack:
         self._memory = memory
         await mqtt.start(client_id, group)
 
-    async def take_for_others(self, alive: Callable[[], Collection[str]]) -> None:
+    async def commit_for_others(self, alive: Callable[[], Collection[str]]) -> None:
         main = self.mqtt
         if main is None or self._memory is None:
             return
@@ -154,7 +154,7 @@ class ChirpStack:
 
     # Events
 
-    def _take(self, kind: str, body: bytes, *, within: float = inf) -> Awaitable[None]:
+    def _commit(self, kind: str, body: bytes, *, within: float = inf) -> Awaitable[None]:
         """Commit one event; `within`: see `bindings.lorawan.provider.Sink.take`.
 
         Raises, now or when awaited, NotificationError if it is not an event, or StoreUnavailable.
@@ -162,7 +162,7 @@ class ChirpStack:
         event = self._read(kind, body)
         if event is None or self._sink is None:
             return NOTHING_TO_COMMIT
-        return self._sink.take(event, within=within)
+        return self._sink.commit(event, within=within)
 
     def _read(self, kind: str, body: bytes) -> NetworkEvent | None:
         """Return an event, None if it belongs to another application. Raises NotificationError."""
@@ -221,12 +221,12 @@ class ChirpStack:
     async def flush(self, device: str) -> None:
         await self.client.flush(device)
 
-    async def standing(self, device: str) -> Standing:
-        return values.standing_of(await self.client.get_device(device), self._settings.application_id)
+    async def server_record(self, device: str) -> ServerRecord:
+        return values.server_record_of(await self.client.get_device(device), self._settings.application_id)
 
-    async def sight(self, device: str) -> Sight:
-        standing = await self.standing(device)
-        return Sight(standing, values.session_of(await self.client.get_activation(device)))
+    async def snapshot(self, device: str) -> DeviceSnapshot:
+        server_record = await self.server_record(device)
+        return DeviceSnapshot(server_record, values.session_of(await self.client.get_activation(device)))
 
     async def radio(self, profile: str, region_config: str) -> Profile:
         found = await self.client.get_profile(profile)
@@ -295,7 +295,7 @@ class ChirpStack:
         ways = (self.http, self.mqtt) if self._sink is not None else (None, None)
         return await diagnose(self._settings, self.client, *ways, ports_of)
 
-    async def make_device(self, wanted: Wanted) -> Provisioned:
+    async def make_device(self, wanted: WantedDevice) -> ProvisioningResult:
         return await provisioning.provision(self.client, wanted)
 
     async def devices(self) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from chirpstack_api import api, common
 
 from bindings.lorawan.chirpstack.client import ChirpStackClient
-from bindings.lorawan.wanted import CLASS_C_TIMEOUT, Abp, Otaa, Provisioned, Wanted
+from bindings.lorawan.wanted_device import CLASS_C_TIMEOUT, Abp, Otaa, ProvisioningResult, WantedDevice
 from bridge.errors import BindingError, CallFailed, CallTrouble, ConfigurationError
 
 _PAGE = 100
@@ -33,12 +33,12 @@ REVISIONS = {
 }
 
 
-async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
+async def provision(client: ChirpStackClient, wanted: WantedDevice) -> ProvisioningResult:
     """Make sure that the device exists as wanted.
 
     Raises ConfigurationError if the tenant is ambiguous, BindingError if ChirpStack refuses.
     """
-    done = Provisioned()
+    done = ProvisioningResult()
     try:
         tenant = await _application(client, wanted, done)
         await _profile(client, wanted, tenant, done)
@@ -55,7 +55,7 @@ async def provision(client: ChirpStackClient, wanted: Wanted) -> Provisioned:
     return done
 
 
-def _so_far(done: Provisioned) -> str:
+def _so_far(done: ProvisioningResult) -> str:
     if not done.changes:
         return ""
     return f"; made before that: {', '.join(done.changes)}; the same command makes the rest once the cause is mended"
@@ -121,7 +121,7 @@ async def _or_none(call: Any) -> Any:
         raise
 
 
-async def _application(client: ChirpStackClient, wanted: Wanted, done: Provisioned) -> str:
+async def _application(client: ChirpStackClient, wanted: WantedDevice, done: ProvisioningResult) -> str:
     """Find or make the application, and return its tenant's id."""
     if wanted.application_id:
         found = await client.call(client.application.Get, api.GetApplicationRequest(id=wanted.application_id))
@@ -149,7 +149,7 @@ async def _only_tenant(client: ChirpStackClient) -> str:
     return str(listed[0].id)
 
 
-async def _profile(client: ChirpStackClient, wanted: Wanted, tenant: str, done: Provisioned) -> None:
+async def _profile(client: ChirpStackClient, wanted: WantedDevice, tenant: str, done: ProvisioningResult) -> None:
     if wanted.profile_id:
         await client.get_profile(wanted.profile_id)
         done.profile_id = wanted.profile_id
@@ -188,7 +188,7 @@ async def _profile(client: ChirpStackClient, wanted: Wanted, tenant: str, done: 
     done.profile_id = same[0]
 
 
-async def _device(client: ChirpStackClient, wanted: Wanted, done: Provisioned) -> None:
+async def _device(client: ChirpStackClient, wanted: WantedDevice, done: ProvisioningResult) -> None:
     join_eui = wanted.activation.join_eui.lower() if isinstance(wanted.activation, Otaa) else ""
     found = await _or_none(client.get_device(wanted.device))
     if found is None:
@@ -214,7 +214,7 @@ async def _device(client: ChirpStackClient, wanted: Wanted, done: Provisioned) -
         done.changes.append(f"device {wanted.device}: profile and JoinEUI")
 
 
-async def _keys(client: ChirpStackClient, wanted: Wanted, otaa: Otaa, done: Provisioned) -> None:
+async def _keys(client: ChirpStackClient, wanted: WantedDevice, otaa: Otaa, done: ProvisioningResult) -> None:
     # ChirpStack keeps the one root key of LoRaWAN 1.0.x as nwk_key.
     found = await _or_none(client.call(client.device.GetKeys, api.GetDeviceKeysRequest(dev_eui=wanted.device)))
     if not otaa.app_key:
@@ -240,7 +240,7 @@ async def _keys(client: ChirpStackClient, wanted: Wanted, otaa: Otaa, done: Prov
         done.changes.append("root keys, which were different")
 
 
-async def _session(client: ChirpStackClient, wanted: Wanted, abp: Abp, done: Provisioned) -> None:
+async def _session(client: ChirpStackClient, wanted: WantedDevice, abp: Abp, done: ProvisioningResult) -> None:
     old = abp.nwk_s_key
     activation = api.DeviceActivation(
         dev_eui=wanted.device,

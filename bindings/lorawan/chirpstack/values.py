@@ -3,7 +3,7 @@
 from chirpstack_api import api, common
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bindings.lorawan.provider import NewItem, QueuedItem, Session, Standing
+from bindings.lorawan.provider import NewItem, QueuedItem, ServerRecord, Session
 from bindings.lorawan.records import Profile
 
 _CLASSES = {common.CLASS_A: "A", common.CLASS_B: "B", common.CLASS_C: "C"}
@@ -34,10 +34,10 @@ def from_queue_item(message: api.DeviceQueueItem) -> QueuedItem:
     )
 
 
-def standing_of(found: api.GetDeviceResponse, application_id: str = "") -> Standing:
-    """Return a device's standing from the server's record. `application_id`: the expected one; empty: any."""
+def server_record_of(found: api.GetDeviceResponse, application_id: str = "") -> ServerRecord:
+    """Return the record of a device from an answer of ChirpStack. `application_id`: the expected one; empty: any."""
     device = found.device
-    return Standing(
+    return ServerRecord(
         profile=device.device_profile_id,
         device_class=_CLASSES.get(found.class_enabled, ""),
         last_seen_at=_seconds(found.last_seen_at) if found.HasField("last_seen_at") else None,

@@ -10,7 +10,7 @@ TOLD = 60.0  # seconds between two times at which all nodes are told
 MOST = 100_000  # devices; with more, all histories are read
 
 
-class Unkept:
+class LostEvents:
     """Has the histories of such events' devices read, by the nodes that serve them."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Unkept:
         self._others = False  # whether devices of other nodes are among them, or more than are kept here
         self._some = asyncio.Event()
 
-    def put(self, device: str) -> None:
+    def add(self, device: str) -> None:
         """Record that an event about a device was not committed."""
         if len(self._devices) < MOST:
             self._devices[device] = None

@@ -15,7 +15,7 @@ _PAUSE = 30.0  # seconds between two pings while it answers, and at most while i
 _FIRST_PAUSE = 1.0  # seconds after the first ping without an answer; doubles
 
 
-class Watch:
+class Pinger:
     """Pings the network server repeatedly."""
 
     def __init__(self, provider: Provider, catch_up: CatchUp, profiles: Profiles, events: Events) -> None:

@@ -5,8 +5,8 @@ from emulated_chirpstack import DEVICE
 from lorawan_kit import DEV_EUI
 
 from bindings.contract import UplinkMessage
-from bindings.lorawan import catch_up, unkept
-from bindings.lorawan.unkept import Unkept
+from bindings.lorawan import catch_up, lost_events
+from bindings.lorawan.lost_events import LostEvents
 from bridge.errors import NotServedHere, StoreUnavailable
 from tests.waiting import until
 
@@ -15,7 +15,7 @@ SHARD = 7
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(unkept, "PAUSE", 0.05)
+    monkeypatch.setattr(lost_events, "PAUSE", 0.05)
     monkeypatch.setattr(catch_up, "FIRST_RETRY", 0.2)
 
 
@@ -66,7 +66,7 @@ async def test_an_event_for_another_node_that_cannot_be_passed_on_lets_all_nodes
 
 
 async def test_a_node_that_stops_before_it_has_told_the_others_tells_them(make, chirpstack, side, monkeypatch):
-    monkeypatch.setattr(unkept, "PAUSE", 3600.0)
+    monkeypatch.setattr(lost_events, "PAUSE", 3600.0)
     chirpstack.memory.is_shared = True
     binding = await make()
     await until(lambda: caught_up(binding))
@@ -85,7 +85,7 @@ class Nodes:
         self.ledger_is_away = False
         self.read = []
         self.told = 0
-        self.unkept = Unkept(self.check_served, self.read.append, self.tell)
+        self.lost_events = LostEvents(self.check_served, self.read.append, self.tell)
 
     async def check_served(self, _device):
         if self.ledger_is_away:
@@ -100,20 +100,20 @@ class Nodes:
 async def test_while_it_is_unknown_who_serves_a_device_it_is_kept():
     nodes = Nodes()
     nodes.ledger_is_away = True
-    nodes.unkept.put(DEV_EUI)
-    await nodes.unkept._sort()
+    nodes.lost_events.add(DEV_EUI)
+    await nodes.lost_events._sort()
     assert (nodes.read, nodes.told) == ([], 0)
     nodes.ledger_is_away = False
-    await nodes.unkept._sort()
+    await nodes.lost_events._sort()
     assert (nodes.read, nodes.told) == ([DEV_EUI], 0)
-    nodes.unkept.stop()
+    nodes.lost_events.stop()
     assert nodes.told == 0
 
 
 async def test_more_devices_than_are_kept_are_no_loss(monkeypatch):
-    monkeypatch.setattr(unkept, "MOST", 1)
+    monkeypatch.setattr(lost_events, "MOST", 1)
     nodes = Nodes()
-    nodes.unkept.put(DEV_EUI)
-    nodes.unkept.put(DEVICE)
-    nodes.unkept.stop()
+    nodes.lost_events.add(DEV_EUI)
+    nodes.lost_events.add(DEVICE)
+    nodes.lost_events.stop()
     assert nodes.told == 1

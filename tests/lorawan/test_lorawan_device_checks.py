@@ -7,7 +7,7 @@ from chirpstack_api import api
 from emulated_chirpstack import DEVICE
 
 from bindings.contract import UplinkMessage
-from bindings.lorawan import standings
+from bindings.lorawan import device_checks
 from bindings.lorawan.clock import SPAN, NetworkClock
 from bindings.provisioning import ProvisioningState
 from tests.waiting import until
@@ -18,14 +18,14 @@ DISABLED, MOVED, DELETED = (f"70b3d57ed000000{number}" for number in (2, 3, 4))
 @pytest.fixture
 async def troubled(make, chirpstack, monkeypatch):
     """A binding with four devices, of which only the first is as it should be."""
-    monkeypatch.setattr(standings, "_PACE", 0.0)
+    monkeypatch.setattr(device_checks, "_PACE", 0.0)
     binding = await make(devices=(DEVICE, DISABLED, MOVED, DELETED))
     tables = chirpstack.context.tables
     chirpstack.row(DISABLED).message.is_disabled = True
     other = tables.applications.create(api.Application(name="other", tenant_id=str(chirpstack.tenant.id)), 0)
     chirpstack.row(MOVED).message.application_id = str(other.id)
     tables.devices.delete(DELETED)
-    await binding._standings._check_all()
+    await binding._device_checks._check_all()
     return binding
 
 
@@ -42,7 +42,7 @@ async def test_each_kind_is_found_named_and_counted(troubled, side):
     assert all(cure for _, _, cure in found_devices)
     assert troubled.status()["devices"] == {"looked_at": 4, "missing": 1, "disabled": 1, "elsewhere": 1}
     assert side.counts["lorawan_devices_in_trouble"] == 3
-    await troubled._standings._check_all()
+    await troubled._device_checks._check_all()
     assert side.counts["lorawan_devices_in_trouble"] == 3  # told once
 
 
@@ -59,24 +59,24 @@ async def test_each_device_s_own_state_is_told_with_the_cure(troubled, side, chi
     assert "another application" in told[MOVED].reason
     assert "lwm2m-bridge device add" in told[DELETED].reason
     chirpstack.row(DISABLED).message.is_disabled = False
-    await troubled._standings._check_all()
+    await troubled._device_checks._check_all()
     assert side.provisioning[DISABLED][-1].state is ProvisioningState.READY
 
 
 async def test_many_devices_are_told_by_their_number_and_some_names(make, chirpstack, monkeypatch):
-    monkeypatch.setattr(standings, "_PACE", 0.0)
+    monkeypatch.setattr(device_checks, "_PACE", 0.0)
     devices = [DEVICE, *(f"70b3d57ed00001{number:02}" for number in range(9))]
     binding = await make(devices=devices)
     for device in devices[1:]:
         chirpstack.row(device).message.is_disabled = True
-    await binding._standings._check_all()
+    await binding._device_checks._check_all()
     ((_, detail, _),) = found(await binding.check(), "devices")
     assert detail.startswith("9 devices, such as 70b3d57ed0000100, ")
     assert detail.count("70b3d57e") == 5
 
 
 async def test_a_sound_fleet_is_said_to_be_sound(binding):
-    await binding._standings._check_all()
+    await binding._device_checks._check_all()
     ((grade, detail, _),) = found(await binding.check(), "devices")
     assert (grade, detail) == ("good", "1 checked: the network server has them")
 
@@ -85,7 +85,7 @@ async def test_an_outage_of_the_network_server_makes_no_device_missing(binding, 
     chirpstack.fault("grpc_unavailable", count=100, where={"method": "Get"})
     findings = await binding.check()
     assert found(findings, "devices") == []
-    assert binding.status()["devices"] == {"looked_at": binding._standings.looked_at}
+    assert binding.status()["devices"] == {"looked_at": binding._device_checks.looked_at}
 
 
 # Clocks

@@ -1,4 +1,4 @@
-"""What both ways on which ChirpStack's events come have in common: who takes them, and how they are passed on."""
+"""What both ways on which ChirpStack's events come share: how an event is committed or passed on to another node."""
 
 from collections.abc import Awaitable
 from math import inf
@@ -6,8 +6,8 @@ from typing import Protocol
 from urllib.parse import quote, unquote
 
 
-class Take(Protocol):
-    """Commits one event: its kind and body; `within`: see `bindings.lorawan.provider.Sink.take`.
+class CommitEvent(Protocol):
+    """Commits one event: its kind and body; `within`: see `bindings.lorawan.provider.Sink.commit`.
 
     Raises, now or when awaited, NotificationError; StoreUnavailable; NotServedHere, if another node must take it.
     """

@@ -46,7 +46,7 @@ _WORDS = {
 }
 
 
-class Standings:
+class DeviceChecks:
     """Checks all devices of one network instance, slowly and repeatedly."""
 
     def __init__(
@@ -109,13 +109,13 @@ class Standings:
 
     async def _trouble_of(self, device: str) -> Trouble | None:
         try:
-            standing = await self._provider.standing(device)
+            server_record = await self._provider.server_record(device)
         except CallFailed as error:
             trouble = trouble_of(error)
             if trouble is None:
                 raise
             return trouble
-        return trouble_in(standing)
+        return trouble_in(server_record)
 
     def let_go(self, devices: Iterable[str]) -> None:
         """Forget what is known of devices that another node serves from now on."""
@@ -171,8 +171,8 @@ class Standings:
         if known is not None:
             return known
         for device in self._outstanding.last_heard(_CLOCKS):
-            record, sight = self._records.held(device), await self._provider.sight(device)
-            seen_at, session = sight.standing.last_seen_at, sight.session
+            record, snapshot = self._records.held(device), await self._provider.snapshot(device)
+            seen_at, session = snapshot.server_record.last_seen_at, snapshot.session
             if record is None or session is None or seen_at is None:
                 continue
             if (session.dev_addr, session.f_cnt_up) == (record.dev_addr, record.highest + 1):

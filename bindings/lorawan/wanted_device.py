@@ -44,7 +44,7 @@ class Abp:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedDevice:
     """A device as wanted, `device` in canonical form.
 
     Without `application_id` the application is found or created by its name; without `profile_id` a suitable profile
@@ -66,7 +66,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Provisioned:
+class ProvisioningResult:
     """The state after provisioning, and in `changes` descriptions of what was created or changed."""
 
     application_id: str = ""
@@ -82,7 +82,7 @@ _ABP = {
 """Keys that an activation needs, without and with LoRaWAN 1.1."""
 
 
-def read_wanted(fields: Mapping[str, Any]) -> Wanted:
+def read_wanted_device(fields: Mapping[str, Any]) -> WantedDevice:
     """Make a Wanted from plain values; with `dev_addr` it is ABP, else OTAA. Empty values count as not given.
 
     Raises ConfigurationError.
@@ -102,7 +102,7 @@ def read_wanted(fields: Mapping[str, Any]) -> Wanted:
     if foreign := [name for name in keys if name not in kind.__slots__]:
         raise ConfigurationError(f"keys that do not fit {kind.__name__.upper()}: {_flags(foreign)}")
     try:
-        return _check(Wanted(activation=kind(**keys), **given))
+        return _check(WantedDevice(activation=kind(**keys), **given))
     except TypeError as error:
         raise ConfigurationError(f"unknown field of a device: {error}") from error
 
@@ -111,7 +111,7 @@ def _flags(names: Iterable[str]) -> str:
     return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
-def _check(wanted: Wanted) -> Wanted:
+def _check(wanted: WantedDevice) -> WantedDevice:
     if wanted.mac_version not in MAC_VERSIONS:
         raise ConfigurationError(f"LoRaWAN version {wanted.mac_version!r}: one of {', '.join(MAC_VERSIONS)}")
     if wanted.region not in REGIONS:
