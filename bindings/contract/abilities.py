@@ -173,7 +173,7 @@ class WorksForAllNodes(Protocol):
         """
 
     def node_was_lost(self, node: str) -> None:
-        """Called on each node when another one has ended without handing over: what came to it may be lost."""
+        """Learn, on each node, that another one has ended without handing over: what came to it may be lost."""
 
 
 @runtime_checkable

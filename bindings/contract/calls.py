@@ -102,7 +102,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Ambiguous(msgspec.Struct, frozen=True):
-    """It is unknown whether the network accepted the attempt (a lost answer): the ledger says UNKNOWN."""
+    """The answer was lost: whether the network accepted the attempt is unknown, and the ledger says UNKNOWN."""
 
     detail: str
 

@@ -120,7 +120,7 @@ class Events(Protocol):
         """
 
     def now(self) -> float:
-        """Wall-clock seconds, of the clock that the bridge runs on."""
+        """Return wall-clock seconds, of the clock that the bridge runs on."""
 
     def count(self, name: str, **labels: str) -> None:
         """Count something that an operator should see: `name` is snake_case and short, labels have few values."""

@@ -182,7 +182,7 @@ class CallbackListener:
         self._prepared = server
 
     def become(self, other: "CallbackListener", secret: str, overlap: float) -> None:
-        """Be as another one that was prepared for, without a moment in which nobody listens.
+        """Take over the settings of another listener that was prepared for, without a moment in which nobody listens.
 
         What is posted is for that one from now on; its bounds, certificate and credentials hold. For `overlap` seconds
         callers may still show the former path and credentials, and post to the former address.
@@ -379,7 +379,7 @@ class CallbackListener:
         reply(answer or self.settings.success)
 
     def not_kept(self, request: Request) -> None:
-        """Called when a request is answered 503: for callers that do not send it again."""
+        """Learn that a request is answered 503: for callers that do not send it again."""
 
     def _fail(self, request: Request, reply: Reply, error: BaseException) -> None:
         if isinstance(error, NotificationError | UnknownDevice):

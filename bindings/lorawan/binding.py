@@ -210,7 +210,7 @@ class LorawanBinding:
             self._lost_events.add(device)
 
     def missed(self) -> None:
-        """Events may have been lost: read the histories of all devices, on all nodes."""
+        """Read the histories of all devices, on all nodes: events may have been lost."""
         if self._calls.open:
             self._outages.tell()
 

@@ -94,10 +94,10 @@ class Sink(Protocol):
         """
 
     def lost(self, device: str) -> None:
-        """Called when an event about a device was not committed, and the network server does not bring it again."""
+        """Learn that an event about a device was not committed, and that the network server does not bring it again."""
 
     def missed(self) -> None:
-        """Called when events may have been lost."""
+        """Learn that events may have been lost."""
 
     def count(self, name: str, **labels: str) -> None:
         """Increment a counter for operators."""

@@ -147,7 +147,7 @@ class Provisioning:
             self._records.forget(device)
 
     def shards_came(self) -> None:
-        """Look through all records of this node's devices: some may be of devices whose endpoint was removed.
+        """Check all records of this node's devices: some may be of devices whose endpoint was removed.
 
         The node that removed it may have ended before the SCEF had removed the configuration.
         """

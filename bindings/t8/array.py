@@ -54,7 +54,7 @@ class ArrayReader:
         self._items.clear()
 
     def finish(self) -> None:
-        """Called at the end of the body. Raises NoArray if it was not one complete array."""
+        """Check the end of the body. Raises NoArray if it was not one complete array."""
         if not self._wrong and self._head != b"[":
             self._wrong = "it is empty"
         if not self._wrong:

@@ -244,7 +244,9 @@ class Deliveries:
                 work.update(row)
 
     def next_to_go(self, now: float, profile: SouthProfile) -> Downlink | None:
-        """Answers first, then a copy of the slot's holder, then the exchange that is under way, then in order (R6).
+        """Return what goes next (R6).
+
+        Answers go first, then a copy of the slot's holder, then the exchange under way, then requests in order.
 
         Requests go by priority, then by id. One that waits holds back the later ones; an exchange under way holds back
         all.

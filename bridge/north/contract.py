@@ -87,7 +87,7 @@ class Receiver(Protocol):
         """
 
     def link_changed(self, source: int, server: str | None, link: Link) -> None:
-        """Called when the state of a link changed; None: the links to all servers of this endpoint.
+        """Learn that the state of a link changed; None: the links to all servers of this endpoint.
 
         The endpoint may have been removed.
         """

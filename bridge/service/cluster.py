@@ -62,7 +62,7 @@ class ClusterWork:
         return None if self.view is None else self.view.holder(shard)
 
     async def turn(self) -> float:
-        """Look, take and hand over what should change now; return the seconds until the next turn."""
+        """Take and hand over the shards that should change now; return the seconds until the next turn."""
         try:
             return await self._turn()
         except StoreUnavailable as error:

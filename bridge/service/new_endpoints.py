@@ -40,7 +40,7 @@ class NewEndpoints:
                 self._seen = record.id
 
     async def run(self) -> None:
-        """Look from time to time, until cancelled."""
+        """Search from time to time, until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             try:

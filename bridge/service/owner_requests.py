@@ -113,7 +113,7 @@ class OwnerWork:
         self._running: dict[int, asyncio.Task[None]] = {}
 
     def tell(self) -> None:
-        """Look for requests now: there may be some."""
+        """Read the requests now: there may be some."""
         self._told.set()
 
     async def run(self) -> None:

@@ -34,7 +34,7 @@ class Now:
 
 
 def now() -> Now:
-    """Return it."""
+    """Return the time by which OpenSSL judges certificates now."""
     return Now(*(moment(seconds) for seconds in (-SKEW, SKEW)))
 
 

@@ -23,7 +23,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
     got, listed = api.GetDeviceResponse, api.ListDevicesResponse
 
     def wanted(self, row: Device, request: api.ListDevicesRequest) -> bool:
-        """Look at the tags."""
+        """Compare the tags."""
         return all(row.message.tags.get(key) == value for key, value in request.tags.items())
 
     def more_of(self, row: Device, answer: Any) -> None:

@@ -96,7 +96,7 @@ def respond(context: Context, device: Device, opportunity: Opportunity) -> None:
 
 
 def run_scheduler(context: Context) -> None:
-    """Look for class B and C devices with something to send (each `scheduler_interval`)."""
+    """Search class B and C devices with something to send (each `scheduler_interval`)."""
     now = context.now
     for device in context.tables.with_queue():
         due = device.enabled_class in (common.CLASS_B, common.CLASS_C) and device.scheduler_run_after < now

@@ -13,7 +13,7 @@ class AwakeTime:
         self._timer: asyncio.TimerHandle | None = None
 
     def active(self) -> None:
-        """A message was sent or received."""
+        """Record that a message was sent or received."""
         if self._seconds is None:
             return
         loop = asyncio.get_running_loop()
@@ -30,7 +30,7 @@ class AwakeTime:
             self._sleep()
 
     def stop(self) -> None:
-        """The device is down."""
+        """Stop counting: the device is down."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -93,7 +93,7 @@ def _device(request: web.Request) -> Device:
 
 
 def describe(device: Device) -> dict[str, Any]:
-    """State of one device."""
+    """Return the state of one device."""
     location = device.registration.location
     host, port = device.address
     return {

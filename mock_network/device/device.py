@@ -188,7 +188,7 @@ class Device:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def crash(self) -> None:
-        """The power is gone: nothing is sent or answered any more, observations are lost."""
+        """Switch the power off: nothing is sent or answered any more, observations are lost."""
         self.client.stop()
         self._awake.stop()
         for timer in self._timers:

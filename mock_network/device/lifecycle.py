@@ -102,15 +102,15 @@ class Lifecycle:
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.WAITING, until
 
     def requests_bootstrap(self) -> None:
-        """A Bootstrap-Request is sent now, for any reason."""
+        """Record that a Bootstrap-Request is sent now, for any reason."""
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.REQUESTING, None
 
     def session_continues(self, now: float) -> None:
-        """The bootstrap server asked for something, or answered that it will."""
+        """Record that the bootstrap server asked for something, or answered that it will."""
         self._bootstrap.phase, self._bootstrap.until = BootstrapPhase.SESSION, now + SESSION_TIMEOUT
 
     def finished(self, problem: str | None, now: float) -> None:
-        """Bootstrap-Finish came; `problem` is the fault of the accounts, None if they are consistent."""
+        """Process a Bootstrap-Finish; `problem` is the fault of the accounts, None if they are consistent."""
         if problem is not None:
             self._failed_bootstrap(problem, now)
             return

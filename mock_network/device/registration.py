@@ -82,11 +82,11 @@ class Registration:
         self._due.clear()
 
     def begin(self, at: float) -> None:
-        """Its turn in the order has come: register at a time."""
+        """Begin, since the turn of this server has come: register at a time."""
         self.phase, self.wait_until = Phase.WAITING, at
 
     def forget(self) -> None:
-        """The device no longer knows of its registration."""
+        """Forget the registration: the device no longer knows of it."""
         self.location, self.registered_at = None, None
         self._due.clear()
         if self.phase in {Phase.REGISTERED, Phase.UPDATING}:

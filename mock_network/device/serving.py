@@ -113,7 +113,7 @@ class Serving:
         return Response(content.code, content.payload, content.content_format, confirmable=self._confirmable)
 
     def changed(self, changed: Changed) -> None:
-        """Something changed in the tree."""
+        """Learn that something changed in the tree."""
         if any(path[0] in {SERVER, REPORT_CONTROL} for path in changed.paths):
             self.refresh()
         for watch in list(self.watches):

@@ -43,7 +43,7 @@ class Tunnel(asyncio.DatagramProtocol):
         self._tree.set(FROM_BEYOND, data)
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody is there: the datagram is lost."""
+        """Ignore that nobody is there: the datagram is lost."""
 
     def written(self, path: Path) -> None:
         """Pass on what was written at `path`, if it is for what lies beyond."""

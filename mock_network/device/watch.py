@@ -36,7 +36,7 @@ class Watch:
         return self.request.peer
 
     def changed(self, path: Path) -> None:
-        """Something changed at `path`."""
+        """Learn that something changed at `path`."""
         if self.observation.observes(path):
             self.observation.change(path, self._values(self), asyncio.get_running_loop().time())
             self.wake.set()
@@ -58,5 +58,5 @@ class Watch:
             yield notification
 
     def closed(self) -> None:
-        """The observation has ended."""
+        """End: the observation has ended."""
         self._on_closed(self)

@@ -115,7 +115,7 @@ class Device:
         self._outbox.hurry(now)
 
     def rejoin(self, now: float) -> None:
-        """Give up the session and join anew; an ABP device begins its session again with all counters at 0."""
+        """End the session and join anew; an ABP device begins its session again with all counters at 0."""
         self._note(now, What.RESET, detail="session given up")
         self._tx = None
         activation = self.config.activation

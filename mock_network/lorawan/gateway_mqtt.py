@@ -86,7 +86,7 @@ class MqttGateway:
             raise OSError(f"the broker refuses gateway {self.gateway_id}: {self._refused}")
 
     async def stop(self) -> None:
-        """Say good-bye and disconnect."""
+        """Disconnect with a last message."""
         done = self._publish("state/conn", self._conn(online=False), retain=True)
         if self._client.is_connected():
             await asyncio.to_thread(done.wait_for_publish, 2.0)

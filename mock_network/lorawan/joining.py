@@ -51,7 +51,7 @@ class Joining:
         return nonce
 
     def failed(self, now: float) -> None:
-        """No answer in either window: try again later, one data rate down, from the top again after the last."""
+        """Try again later, one data rate down, after the last from the top: there was no answer in either window."""
         self.next_at = now + self._config.join_retry * self._rng.uniform(1, 1.5)
         if self._config.region.dynamic:
             self.data_rate = self.data_rate - 1 if self.data_rate else self._config.first_data_rate()

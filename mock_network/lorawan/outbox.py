@@ -86,7 +86,7 @@ class Outbox:
         self._sticky.clear()
 
     def follow(self, now: float) -> None:
-        """After the windows: commands that could not go with a payload are sent before long."""
+        """Let commands that could not go with a payload be sent before long; called after the windows."""
         if len(encode(self._answers)) > frames.MAX_F_OPTS:
             self.hurry(now)
 

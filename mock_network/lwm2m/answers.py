@@ -29,7 +29,7 @@ class Answers:
         self._observe_number = 0
 
     async def render_to_pipe(self, pipe: Any) -> None:
-        """What aiocoap calls for each request: answer it, and send its notifications until cancelled."""
+        """Answer a request, and send its notifications until cancelled; aiocoap calls this for each request."""
         if pipe.request.opt.oscore is None:
             await self._render(pipe, pipe.request, lambda answer: answer, None)
             return

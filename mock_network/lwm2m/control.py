@@ -19,7 +19,7 @@ def failure(problem: Exception) -> str | None:
 
 @web.middleware
 async def outcomes_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Requests without a response become 200 with the outcome; an unknown format, 400."""
+    """Answer 200 with the outcome where a request had no response, 400 for an unknown format."""
     try:
         return await handler(request)
     except UnsupportedFormat as error:

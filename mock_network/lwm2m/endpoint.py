@@ -141,7 +141,7 @@ class CoapEndpoint:
         self._transport.announce(peer)
 
     def send_empty(self, peer: Address, *, confirmable: bool) -> None:
-        """An Empty message: a ping if confirmable (RFC 7252 §4.3), an uplink poll on LoRaWAN otherwise."""
+        """Send an Empty message: a ping if confirmable (RFC 7252 §4.3), an uplink poll on LoRaWAN otherwise."""
         message = Message(code=Code.EMPTY)
         message.mtype = Type.CON if confirmable else Type.NON
         message.mid = self._messages._next_message_id()  # noqa: SLF001 Empty messages have no public way in

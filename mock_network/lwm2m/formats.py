@@ -40,7 +40,7 @@ class ContentFormat(enum.IntEnum):
 
 
 class UnsupportedFormat(Exception):
-    """This content format is unknown, or cannot express what is to be read or written."""
+    """The content format is unknown, or cannot express what is to be read or written."""
 
 
 SINGLE_VALUE = frozenset({ContentFormat.TEXT, ContentFormat.OPAQUE, ContentFormat.CBOR})
@@ -131,7 +131,7 @@ def decode(
 
 
 def encode_text(value: Value, data_type: DataType) -> bytes:
-    """Appendix C, text column: Boolean as 0 or 1, Opaque in base64, Objlnk as `object:instance`."""
+    """Return a value as Appendix C has it as text: Boolean as 0 or 1, Opaque in base64, Objlnk as `object:instance`."""
     value = check(value, data_type)
     if isinstance(value, bool):
         return b"1" if value else b"0"

@@ -31,7 +31,7 @@ class Messages(MessageManager):  # type: ignore[misc]  # aiocoap has no types
         """What ends the observation, for each of the last NON notifications."""
 
     def dispatch_message(self, message: Message) -> None:
-        """A repeated response is answered as the first time and not delivered again (RFC 7252 §4.2, §4.5)."""
+        """Answer a repeated response as the first time, and do not deliver it again (RFC 7252 §4.2, §4.5)."""
         if message.mtype is Type.RST:
             # aiocoap minds only RST to CON; RFC 7641 §3.6 has it end an observation for NON as well.
             forgotten = self._notified.pop((message.remote, message.mid), None)

@@ -87,10 +87,10 @@ class Subscription(Protocol):
     """What makes the notifications of an observation that the handler accepted."""
 
     def notifications(self) -> AsyncIterator["Response"]:
-        """Each response becomes a notification; one that is no success ends the observation."""
+        """Yield responses: each becomes a notification; one that is no success ends the observation."""
 
     def closed(self) -> None:
-        """The observation has ended: cancelled, replaced, answered by RST, given up or shut down."""
+        """End: the observation was cancelled, replaced, answered by RST, given up or shut down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def pack(kind: Kind, identifier: int, value: bytes) -> bytes:
 
 
 def unpack(payload: bytes) -> Iterator[tuple[Kind, int, bytes]]:
-    """Kind, identifier and value of each entry in turn; FormatError when the bytes end early."""
+    """Yield kind, identifier and value of each entry in turn; FormatError when the bytes end early."""
     position = 0
     while position < len(payload):
         type_byte = payload[position]

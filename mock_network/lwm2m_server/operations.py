@@ -75,7 +75,7 @@ class Operations(abc.ABC):
         return (await self.request(endpoint, parse_path(path), Request(DELETE), **call))[0]
 
     async def write_attributes(self, endpoint: str, path: str, attributes: Sequence[str], **call: Any) -> Result:
-        """Write-Attributes, each as `pmin=10`, or `pmin` to remove it."""
+        """Send Write-Attributes, each attribute as `pmin=10`, or `pmin` to remove it."""
         return (await self.request(endpoint, parse_path(path), Request(PUT, query=tuple(attributes)), **call))[0]
 
     async def read_composite(

@@ -46,11 +46,11 @@ class Client:
         return ()
 
     def expires(self) -> float | None:
-        """When it ends without an Update; None: never."""
+        """Return when the registration ends without an Update; None: never."""
         return None if self.lifetime == 0 else self.updated_at + self.lifetime
 
     def to_json(self) -> dict[str, Any]:
-        """For the control API."""
+        """Return the values that the control API shows."""
         return {
             "endpoint": self.endpoint,
             "location": f"/rd/{self.location}",

@@ -79,7 +79,7 @@ class Observed:
     _taken: int = 0
 
     def add(self, notification: Response | None) -> None:
-        """A notification came; None: there will be no more."""
+        """Add a notification that came; None: there will be no more."""
         if notification is None:
             self.ended = True
         else:

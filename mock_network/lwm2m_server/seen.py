@@ -43,12 +43,12 @@ class Seen:
     detail: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For the control API."""
+        """Return the values that the control API shows."""
         return asdict(self)
 
 
 def digest(payload: bytes) -> str:
-    """Short form of a payload for comparisons."""
+    """Return a short form of a payload for comparisons."""
     return hashlib.sha256(payload).hexdigest()[:16] if payload else ""
 
 
@@ -102,5 +102,5 @@ class SeenLog:
         self.note(kind, datagram.peer, **{**said, **more})
 
     def of(self, kind: str, endpoint: str | None = None) -> list[Seen]:
-        """Entries of a kind, of one endpoint or of all."""
+        """Return the entries of a kind, of one endpoint or of all."""
         return [entry for entry in self.entries if entry.kind == kind and endpoint in {None, entry.endpoint}]

@@ -27,12 +27,12 @@ class Sleeping:
         self._waiting: dict[str, asyncio.Event] = {}
 
     def heard(self, endpoint: str) -> None:
-        """A client registered, updated, notified or answered."""
+        """Record that a client registered, updated, notified or answered."""
         self._awake_until[endpoint] = asyncio.get_running_loop().time() + self._profile.awake_time
         self._heard[endpoint].set()
 
     def silent(self, endpoint: str) -> None:
-        """A client did not answer."""
+        """Record that a client did not answer."""
         self._awake_until.pop(endpoint, None)
         self._heard[endpoint].clear()
 

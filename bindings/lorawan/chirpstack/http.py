@@ -40,7 +40,7 @@ class HttpEvents(CallbackListener):
         self.lost_event = lost
 
     def become(self, other: CallbackListener, secret: str, overlap: float) -> None:
-        """Be as another one that was prepared for: see CallbackListener."""
+        """Take over the settings of another listener that was prepared for: see CallbackListener."""
         super().become(other, secret, overlap)
         if isinstance(other, HttpEvents):
             self.commit_event = other.commit_event

@@ -33,7 +33,7 @@ class ChannelUser(Protocol):
     """The user of a channel, which gets its events, none after `Channel.close`."""
 
     def opened(self, *, resumed: bool) -> None:
-        """Messages can be sent now."""
+        """Learn that messages can be sent now."""
 
     def arrived(self, message: bytes) -> None:
         """Process a message of the server."""

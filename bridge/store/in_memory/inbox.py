@@ -70,7 +70,7 @@ class InMemoryInbox:
         self._told.clear()
 
     def close(self) -> None:
-        """Be told no more."""
+        """Stop the reports of new rows."""
         self._store.disk.tell_of_posts.remove(self._tell)
 
     def _tell(self, shards: frozenset[int]) -> None:

@@ -24,7 +24,7 @@ class Fence:
         self.held: dict[int, int] = {}  # the epochs with which this node holds shards; replaced as a whole
 
     def lost(self, connection: PostgresConnection, batches: Iterable[Batch]) -> list[Batch]:
-        """Within a transaction, lock the shards of batches, in order; return the batches whose shard is not held."""
+        """Lock the shards of batches in order, within a transaction; return the batches whose shard is not held."""
         held, batches = self.held, [*batches]
         needs = [(batch, *batch.fence) for batch in batches if batch.fence is not None]
         needs += [(batch, *one) for batch in batches for one in batch.fences]

@@ -99,7 +99,7 @@ class Membership(Ownership):
                 log.warning("beside node %r: %s; make both alike", name, what, extra={"sample": f"differs {what}"})
 
     def note_transaction(self) -> int:
-        """Within a transaction, leave its number and renew the lease; return the number.
+        """Store the number of the running transaction, and renew the lease; return the number.
 
         Raises StoreUnavailable if another process has the name, or if other nodes have declared the lease over.
         """

@@ -78,7 +78,7 @@ class Ownership:
         return former is not None and former[0] != ""
 
     def note_transaction(self) -> int:
-        """Within a transaction, leave its number; return it. Raises StoreUnavailable if another has the place."""
+        """Store and return the running transaction's number. Raises StoreUnavailable if another has the place."""
         self._number += 1
         self._connection.execute("UPDATE id_mark SET committed = ? WHERE owner = ?", (self._number, self._name))
         if not self._connection.changes():

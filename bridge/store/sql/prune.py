@@ -36,7 +36,7 @@ class Look:
 
 
 def look(connection: Connection, table: Table, after: int, before: float) -> Look:
-    """Look at the next rows after the id `after`, of which those can be removed that ended before `before`."""
+    """Read the next rows after the id `after`, of which those can be removed that ended before `before`."""
     found = connection.execute(
         # One row, whatever there is: the interpreter would be kept busy by thousands.
         "SELECT max(id), max(goes), min(began) FROM"  # noqa: S608  # names of our own

@@ -83,7 +83,7 @@ def connect_reader(path: Path) -> apsw.Connection:
 
 
 def check(connection: apsw.Connection, path: Path) -> None:
-    """Look for damage: everything in a small database, the small tables in a large one (a full check takes minutes).
+    """Search for damage: everything in a small database, the small tables in a large one (a full check takes minutes).
 
     Raises StoreUnavailable with the cure.
     """
