@@ -75,7 +75,16 @@ class CombinedNorth:
         """Return the state of a link."""
         return self._of(server).link(source, server)
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
+    def send(
+        self,
+        source: int,
+        server: str,
+        message: bytes,
+        *,
+        opaque: bool = False,
+        may_wait: bool = True,
+        first: bool = False,
+    ) -> Sending:
         """Send one message, over the transport of its server.
 
         A device's own DTLS is not sent to a server with which the bridge has a session: the two could not be
@@ -84,7 +93,15 @@ class CombinedNorth:
         if opaque and self._has_session_there(source, server):
             self._unclaimed += 1
             return Sending.DROPPED
-        return self._of(server).send(source, server, message, opaque=opaque, may_wait=may_wait)
+        return self._of(server).send(source, server, message, opaque=opaque, may_wait=may_wait, first=first)
+
+    def hold(self, source: int, server: str) -> None:
+        """Let messages over an open link wait until `proceed`."""
+        self._of(server).hold(source, server)
+
+    def proceed(self, source: int, server: str) -> None:
+        """Send what waited because of `hold`."""
+        self._of(server).proceed(source, server)
 
     def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
         """Return whether this message would leave now."""

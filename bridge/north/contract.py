@@ -27,7 +27,7 @@ class LinkState(Enum):
 class Link:
     """The current state of a link. `reason`: why it is FAILING, or why the server CLOSED it, with the cure if known.
 
-    `new_address`: it is OPEN, and the server sees the endpoint at another address than before.
+    `new_address`: it is OPEN, and the server sees the endpoint at another address than before. Nothing was sent yet.
     `retry_in`: seconds until a FAILING or CLOSED link is tried again automatically; None: with the next message.
     """
 
@@ -126,12 +126,32 @@ class NorthTransport(Protocol):
     def link(self, source: int, server: str) -> Link:
         """Return the state of a link. Not for the data path."""
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
+    def send(
+        self,
+        source: int,
+        server: str,
+        message: bytes,
+        *,
+        opaque: bool = False,
+        may_wait: bool = True,
+        first: bool = False,
+    ) -> Sending:
         """Send one message, opening the link if it is closed. Never raises.
 
         `opaque`: a DTLS record of the device's own session with this server, which is sent unchanged (R26). Unless
         `may_wait`, a message for which the link is not open yet is not queued: DROPPED. Only a full socket has it wait.
+        `first`: it goes before those that `hold` has wait.
         """
+
+    def hold(self, source: int, server: str) -> None:
+        """Let messages over an open link wait until `proceed`, but for those that are sent with `first`.
+
+        For the receiver, when it is told of a link with a `new_address`: there a server may know the endpoint only
+        after a certain message.
+        """
+
+    def proceed(self, source: int, server: str) -> None:
+        """End what `hold` began; it must be called once for each."""
 
     def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
         """Return whether this message would leave now, as far as the transport knows. For the data path.

@@ -71,13 +71,16 @@ def reachable(step: Step, heard_at: float) -> None:
             step.effect(Count("devices_announced", one.server))
 
 
-def send_update(step: Step, registration: Registration, kind: int) -> None:
-    """Send an Update without parameters with TOKEN; `new_link.answered` processes the answer."""
+def send_update(step: Step, registration: Registration, kind: int, *, first: bool = False) -> None:
+    """Send an Update without parameters with TOKEN; `new_link.answered` processes the answer.
+
+    `first`: before what waits for the link.
+    """
     path: list[Option] = [(OptionNumber.URI_PATH, segment) for segment in registration.location]
     mid = step.state.north_mids.allocate(step.state.by_north_mid)
     step.relay_row().north_mid = mid
     message = udp.frame(kind, Code.POST, mid, TOKEN, encode_body(path, b""))
-    step.effect(SendToServer(registration.server, message))
+    step.effect(SendToServer(registration.server, message, first=first))
 
 
 def _profile(step: Step, registration: Registration) -> ServerProfile:

@@ -25,12 +25,14 @@ class SendToServer(Effect, frozen=True):
 
     `row`: it is a message that no server acknowledges. It must not wait for a link that is not open, and an event
     `LeftForServer` with this id says that it left; without that event it is sent again.
+    `first`: it goes before what waits because the link has just opened.
     """
 
     server: str
     data: bytes
     secure: bool = False
     row: int | None = None
+    first: bool = False
 
 
 class ServerSilent(Effect, frozen=True):

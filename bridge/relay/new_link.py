@@ -2,8 +2,9 @@
 
 A server reaches a client over the connection on which the client's latest message came. So after a new connection the
 bridge sends an Update without parameters (LwM2M Core TS §6.2.2) for the device, which also renews the registration. The
-Update is a NON, since a connection loses nothing. If the connection ends before the answer, the next connection begins
-with another Update.
+Update is a NON, since a connection loses nothing. It is the first message of the connection: a server that knows
+clients by their connections alone would refuse another one. If the connection ends before the answer, the next
+connection begins with another Update.
 """
 
 from bridge.coap.message import CON, NON, Message
@@ -24,7 +25,7 @@ def opened(step: Step, event: LinkOpened) -> None:
         return
     registration = next((one for one in state.registrations if one.server == event.server), None)
     if registration is not None:
-        awake.send_update(step, registration, NON)
+        awake.send_update(step, registration, NON, first=True)
 
 
 def answered(step: Step, server: str, message: Message) -> bool:

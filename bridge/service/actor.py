@@ -158,7 +158,7 @@ class NetworkActor:
         reached("before server datagram")
         if effect.row is not None:
             return self._send_unconfirmed(placed, effect, effect.row, result)
-        sending = self._north.send(placed.source, effect.server, effect.data, opaque=effect.secure)
+        sending = self._north.send(placed.source, effect.server, effect.data, opaque=effect.secure, first=effect.first)
         reached("after server datagram")
         if sending is Sending.DROPPED:
             link = self._north.link(placed.source, effect.server)

@@ -8,7 +8,7 @@ from functools import partial
 from bridge.directory import Directory, Record
 from bridge.directory.keys import BySource
 from bridge.errors import UnknownDevice
-from bridge.north.contract import Link, LinkState
+from bridge.north.contract import Link, LinkState, NorthTransport
 from bridge.relay import events as ev
 from bridge.service.runner import Runner
 
@@ -18,9 +18,12 @@ log = logging.getLogger(__name__)
 class FromServers:
     """The `bridge.north.contract.Receiver` of the service."""
 
-    def __init__(self, runner: Runner, directory: Directory, scheme: str, count: Callable[..., None]) -> None:
+    def __init__(
+        self, runner: Runner, directory: Directory, north: NorthTransport, scheme: str, count: Callable[..., None]
+    ) -> None:
         """`scheme` is the scheme of the transport's sources."""
         self._runner = runner
+        self._north = north
         self._directory = directory
         self._scheme = scheme
         self._count = count
@@ -38,10 +41,23 @@ class FromServers:
         if link.state is LinkState.FAILING:
             self._count("endpoints_down")
         elif link.state is LinkState.OPEN and server is not None:
-            opened = ev.LinkOpened(server, link.new_address)
-            self._runner.arrive(BySource(self._scheme, source), opened, _ignored)
+            self._opened(source, server, new_address=link.new_address)
         found = self._directory.find(BySource(self._scheme, source))
         found.add_done_callback(partial(_log_link, server, link))
+
+    def _opened(self, source: int, server: str, *, new_address: bool) -> None:
+        """Run a step of the endpoint; at a new address other messages go after what that step sends.
+
+        Else a message that waited for a connection would leave before the Update by which the server knows whose it is.
+        """
+        done = _ignored
+        if new_address:
+            self._north.hold(source, server)
+
+            def done(_error: BaseException | None) -> None:
+                self._north.proceed(source, server)  # what failed is done by the next link, or the next timer
+
+        self._runner.arrive(BySource(self._scheme, source), ev.LinkOpened(server, new_address), done)
 
     def _arrive(self, key: BySource, server: str, message: bytes) -> None:
         self._runner.arrive(key, ev.ServerDatagram(server, message), self._taken)

@@ -173,7 +173,7 @@ async def built(
     changes = Changes(directory, runner, north, places, provisioning, tasks, shards)
     await seed(config, directory, progress)
     async with contextlib.AsyncExitStack() as stack:
-        await north.start(FromServers(runner, directory, sources.scheme, count))
+        await north.start(FromServers(runner, directory, north, sources.scheme, count))
         stack.push_async_callback(north.stop)
         directory.subscribe(changes.follow)
         stack.push_async_callback(limits.keep_last)

@@ -93,7 +93,23 @@ async def test_a_device_is_managed_over_tcp_and_its_registration_follows_the_con
     third.writer.close()
     await asked(server, 6)
     again = server.requests()[4:6]
-    assert {frame.body for _, frame in again} == {update.body, sent.body}
+    assert [frame.body for _, frame in again] == [update.body, sent.body]
     for one, frame in again:
         one.write(stream.frame(Code.CHANGED, frame.token, b""))
+    assert (await send)["code"] == "2.04"
+
+
+async def test_a_new_connection_begins_with_the_update_whatever_waits_for_it(world: SetUp, server: Server):
+    """A server that knows clients by their connections alone refuses a Send that comes before."""
+    known = len(server.requests())
+    await world.add_device("waiting", endpoint={}, device={}, registered="")
+    first, register = await asked(server, known + 1)
+    first.write(stream.frame(Code.CREATED, register.token, CREATED))
+    assert b"+00:00" in await reads(server, first, b"\x04")
+    first.writer.close()
+    send = asyncio.create_task(world.act("waiting", "send", paths=["/3303/0/5700"]))
+    (second, update), (_, sent) = [await asked(server, known + number) for number in (2, 3)]
+    assert [frame.body[:3] for frame in (update, sent)] == [b"\xb2rd", b"\xb2dp"]
+    for frame in (update, sent):
+        second.write(stream.frame(Code.CHANGED, frame.token, b""))
     assert (await send)["code"] == "2.04"

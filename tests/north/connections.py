@@ -148,7 +148,16 @@ class ConnectionNorth:
         found = self.links.get((source, server))
         return Link(LinkState.CLOSED) if found is None else Link(found.state, found.reason, RETRY_AFTER)
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
+    def send(
+        self,
+        source: int,
+        server: str,
+        message: bytes,
+        *,
+        opaque: bool = False,
+        may_wait: bool = True,
+        first: bool = False,
+    ) -> Sending:
         if self._receiver is None or server not in self.servers or opaque:
             self.counted.send_dropped += 1
             return Sending.DROPPED
@@ -165,6 +174,12 @@ class ConnectionNorth:
     def address(self, server: str) -> str | None:
         host, port = self.servers.get(server, ("", 0))
         return f"{host}:{port}" if host else None
+
+    def hold(self, source: int, server: str) -> None:
+        pass
+
+    def proceed(self, source: int, server: str) -> None:
+        pass
 
     def unanswered(self, source: int, server: str) -> None:
         pass

@@ -140,8 +140,8 @@ class StreamServer(Server):
                 for piece in pieces:
                     for message in one.reader.feed(piece):
                         self._message(one, message)
-        except ConnectionError:
-            pass
+        except OSError:
+            pass  # the client is gone, or its machine
         finally:
             writer.close()
 

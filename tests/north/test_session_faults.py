@@ -104,6 +104,34 @@ async def test_a_server_that_is_not_there_is_tried_again_and_the_link_says_when(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_held_goes_after_what_is_first(kind, monkeypatch):
+    """A receiver holds messages when a link opens, where the server must be told first whose it is."""
+    server = server_of(kind)
+    async with running(kind, server) as (north, noted):
+
+        def link_changed(source: int, name: str | None, link: Link) -> None:
+            Noted.link_changed(noted, source, name, link)
+            if link.state is LinkState.OPEN and name is not None:
+                north.hold(source, name)
+
+        monkeypatch.setattr(noted, "link_changed", link_changed)
+        assert north.send(SOURCE, "one", request(1)) is Sending.WAITS
+        await state(noted, LinkState.OPEN)
+        assert north.send(SOURCE, "one", request(2)) is Sending.WAITS
+        assert north.send(SOURCE, "one", request(3), may_wait=False) is Sending.DROPPED
+        assert not north.carries(SOURCE, "one", request(3))
+        assert north.send(SOURCE, "one", request(4), first=True) is Sending.LEFT
+        north.proceed(SOURCE, "one")
+        assert north.send(SOURCE, "one", request(5)) is Sending.LEFT
+        arrived = [content(await received(server))[1] for _ in range(4)]
+        assert arrived == [b"\x04", b"\x01", b"\x02", b"\x05"]
+
+
+async def received(server: DtlsServer | StreamServer) -> bytes:
+    return (await asyncio.wait_for(server.receive(), 20.0))[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_message_after_the_server_ended_the_session_goes_on_a_new_one(kind):
     server = server_of(kind)
     async with running(kind, server) as (north, noted):

@@ -53,8 +53,8 @@ class SessionLink:
     """A link and its queue. Its user calls the methods above `opened`; a channel calls the others."""
 
     __slots__ = (
-        "_channel", "_failures", "_heard", "_held_until", "_owner", "_reason", "_retry", "_since", "_state", "_waiting",
-        "key", "resumption", "wanted",
+        "_channel", "_failures", "_heard", "_held_until", "_holds", "_owner", "_reason", "_retry", "_since", "_state",
+        "_waiting", "key", "resumption", "wanted",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, key: Key) -> None:
@@ -73,17 +73,23 @@ class SessionLink:
         self._since = 0.0  # when it was opened last
         self._heard = 0.0  # when the server was heard last
         self._held_until = 0.0  # until then the server wants no further link
+        self._holds = 0  # calls of `hold` that wait for `proceed`
 
     @property
     def is_free(self) -> bool:
         """Return whether a message would leave now."""
         channel = self._channel
-        return self._state is LinkState.OPEN and channel is not None and not channel.is_full and not self._waiting
+        if self._state is not LinkState.OPEN or channel is None or self._holds:
+            return False
+        return not channel.is_full and not self._waiting
 
-    def send(self, message: bytes, *, may_wait: bool = True) -> Sending:
-        """Send a message, or let it wait for the link unless `may_wait` is False: then the link only begins to open."""
+    def send(self, message: bytes, *, may_wait: bool = True, first: bool = False) -> Sending:
+        """Send a message, or let it wait for the link unless `may_wait` is False: then the link only begins to open.
+
+        `first`: over an open link it goes before those that wait.
+        """
         channel = self._channel
-        if channel is not None and self.is_free:
+        if channel is not None and (self.is_free or (first and self._state is LinkState.OPEN)):
             sending = channel.send(message)
             self._owner.counted.sent += sending is not Sending.DROPPED
             self._owner.counted.sent_bytes += len(message) if sending is not Sending.DROPPED else 0
@@ -113,6 +119,18 @@ class SessionLink:
             self._retry_when_allowed()
         elif self._state is LinkState.CLOSED and self._retry is None:
             self._open(urgent=False)
+
+    def hold(self) -> None:
+        """Let messages wait, but for those that are `first`, until `proceed`: the server does not know the client yet.
+
+        The receiver asks for that when the link opens, and another opening may follow before it proceeds.
+        """
+        self._holds += 1
+
+    def proceed(self) -> None:
+        """End what one call of `hold` began."""
+        self._holds = max(0, self._holds - 1)
+        self.writable()
 
     def begin(self, channel: Channel) -> None:
         """Set the channel that begins to open."""
@@ -184,6 +202,8 @@ class SessionLink:
         self._owner.take(self, message)
 
     def writable(self) -> None:
+        if self._holds:
+            return
         while self._waiting and self._channel is not None and not self._channel.is_full:
             message = self._waiting.popleft()
             if self._channel.send(message) is Sending.DROPPED:

@@ -157,12 +157,33 @@ class SessionNorth:
         found = self.links.get((source, server))
         return Link(LinkState.CLOSED) if found is None else found.view
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
+    def send(
+        self,
+        source: int,
+        server: str,
+        message: bytes,
+        *,
+        opaque: bool = False,
+        may_wait: bool = True,
+        first: bool = False,
+    ) -> Sending:
         """Send one message, opening the link if it is closed. DTLS records of the device's own never pass here."""
         if self._receiver is None or server not in self._servers or opaque:
             self.counted.send_dropped += 1
             return Sending.DROPPED
-        return self._of((source, server)).send(message, may_wait=may_wait)
+        return self._of((source, server)).send(message, may_wait=may_wait, first=first)
+
+    def hold(self, source: int, server: str) -> None:
+        """Let messages over an open link wait until `proceed`."""
+        found = self.links.get((source, server))
+        if found is not None:
+            found.hold()
+
+    def proceed(self, source: int, server: str) -> None:
+        """Send what waited because of `hold`."""
+        found = self.links.get((source, server))
+        if found is not None:
+            found.proceed()
 
     def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:  # noqa: ARG002  # any message
         """Return whether a message would leave now: the link is open, and nothing waits for it."""

@@ -132,7 +132,16 @@ class UdpNorth:
             return Link(LinkState.FAILING, f"the name of server {server!r} cannot be resolved; see the log")
         return _OPEN if self.addresses.is_open(source) else Link(LinkState.CLOSED)
 
-    def send(self, source: int, server: str, message: bytes, *, opaque: bool = False, may_wait: bool = True) -> Sending:
+    def send(
+        self,
+        source: int,
+        server: str,
+        message: bytes,
+        *,
+        opaque: bool = False,
+        may_wait: bool = True,
+        first: bool = False,  # noqa: ARG002  # nothing is held back here
+    ) -> Sending:
         """Send a datagram from the endpoint's own address, to the server's CoAP port, or its DTLS port if `opaque`."""
         destination = self.servers.destination(server, secure=opaque)
         if destination is None:
@@ -180,6 +189,12 @@ class UdpNorth:
         """Return HOST:PORT of a server's CoAP port; None while its name is not resolved."""
         found = self.servers.destination(server)
         return None if found is None else as_text(found)
+
+    def hold(self, source: int, server: str) -> None:
+        """Do nothing: an address stays the endpoint's own."""
+
+    def proceed(self, source: int, server: str) -> None:
+        """Do nothing."""
 
     def unanswered(self, source: int, server: str) -> None:  # noqa: ARG002  # there is no session to doubt
         """Resolve the server's name again soon."""
