@@ -1,7 +1,9 @@
 """A running service with its dashboard, and a real Chromium that looks at it.
 
-Chromium takes seconds to start, so one is shared by all tests, each of which has a context of its own in it: cookies,
-storage and pages. A browser belongs to its event loop, so the tests here share one loop, too.
+Chromium takes seconds to start, and a context of it, which is a window of its own, more than a second of the processor.
+So all tests share one context. Each test has pages of its own in it, and a bridge at a port of its own, so that storage
+and cache are its own, too; cookies, which are shared by ports, are removed. A browser belongs to its event loop, so the
+tests here share one loop, too.
 """
 
 import os
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, ViewportSize, async_playwright, expect
 
 from bridge.config import reading
 from tests.api.kit import Api, serving, with_events
@@ -20,6 +22,7 @@ from tests.service.kit import Kit
 from tests.service.scripted_binding import ScriptedBinding
 
 PATIENCE = 15_000  # milliseconds; what is no event is asked for every 5 s
+VIEWPORT: ViewportSize = {"width": 1280, "height": 800}
 
 expect.set_options(timeout=PATIENCE)
 
@@ -40,35 +43,44 @@ async def api(kit: Kit) -> AsyncIterator[Api]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def window() -> AsyncIterator[BrowserContext]:
+    """Yield a window of Chromium with one page, which nobody uses: the window would end with its last page."""
     need_program("chromium")
     async with async_playwright() as playwright:
-        # Without its sandbox, since tests may run as root; without /dev/shm, which is small in containers.
+        # Without its sandbox, since tests may run as root; without /dev/shm, which is small in containers; without the
+        # emulation of a graphics card, which is slow.
         launched = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         )
-        yield launched
+        context = await launched.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+        await context.new_page()
+        yield context
         await launched.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(api: Api, browser: Browser) -> AsyncIterator[Visitor]:
-    context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    made = Visitor(api, await _page(context))
-    made.page.on("console", lambda message: _note(made, message))
-    made.page.on("pageerror", lambda error: made.console.append(f"error: {error}"))
+async def page(window: BrowserContext) -> AsyncIterator[Page]:
+    """Yield a new page; with the test end all pages that were opened since, and all cookies."""
+    before = set(window.pages)
+    made = await window.new_page()
+    made.set_default_timeout(PATIENCE)
+    yield made
+    for opened in set(window.pages) - before:
+        await opened.close()
+    await window.clear_cookies()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(api: Api, page: Page) -> AsyncIterator[Visitor]:
+    made = Visitor(api, page)
+    page.on("console", lambda message: _note(made, message))
+    page.on("pageerror", lambda error: made.console.append(f"error: {error}"))
     yield made
     shots = os.environ.get("DASHBOARD_SHOTS")
     if shots:
-        await made.page.screenshot(path=f"{shots}/last.png")
-    await context.close()
+        await page.screenshot(path=f"{shots}/last.png")
+    await page.close()
     assert made.console == [], "the browser complained"
-
-
-async def _page(context: BrowserContext) -> Page:
-    page = await context.new_page()
-    page.set_default_timeout(PATIENCE)
-    return page
 
 
 def _note(visitor: Visitor, message: ConsoleMessage) -> None:

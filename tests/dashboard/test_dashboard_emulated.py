@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from mock_network.lab import Lab, free_port
 from tests import forked
@@ -50,9 +50,7 @@ async def asks(lab: Lab, operation: str, path: str) -> Any:
 
 
 @pytest.mark.timeout(180)
-async def test_a_request_to_a_sleeping_device_is_followed_to_its_answer(lab: Lab, browser: Browser) -> None:
-    page: Page = await browser.new_page()
-    page.set_default_timeout(15_000)
+async def test_a_request_to_a_sleeping_device_is_followed_to_its_answer(lab: Lab, page: Page) -> None:
     assert lab.server is not None
     assert lab.scef is not None
     await lab.server.get(f"/clients/{NAME}", wait=20)
@@ -86,4 +84,3 @@ async def test_a_request_to_a_sleeping_device_is_followed_to_its_answer(lab: Lab
     await expect(network.get_by_title("Its API answered the latest call")).to_be_visible()
     await network.get_by_role("button", name="Check now").click()
     await expect(network.locator(".findings .badge").first).to_be_visible()
-    await page.close()
