@@ -16,6 +16,7 @@ class Alarms:
     """
 
     def __init__(self, wake: Callable[[int], None]) -> None:
+        self._loop = asyncio.get_running_loop()
         self._wake = wake
         self._due: dict[int, float] = {}  # endpoint → when it is to be woken, by the event loop's clock
         self._marks: dict[int, float] = {}  # endpoint → its first entry in the heap, not later than its wake-up time
@@ -24,7 +25,7 @@ class Alarms:
 
     def set(self, endpoint: int, seconds: float) -> None:
         """Wake this endpoint after `seconds`, instead of at the time set before."""
-        at = asyncio.get_running_loop().time() + seconds
+        at = self._loop.time() + seconds
         self._due[endpoint] = at
         if at < self._marks.get(endpoint, inf):
             self._mark(endpoint, at)
@@ -60,12 +61,11 @@ class Alarms:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(self._heap[0][0], self._ring) if self._heap else None
+        self._timer = self._loop.call_at(self._heap[0][0], self._ring) if self._heap else None
 
     def _ring(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         try:
             while self._heap and self._heap[0][0] <= now:
                 at, endpoint = heappop(self._heap)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from bridge.delivery.work import Now
@@ -102,3 +103,8 @@ class SteadyClock:
 def moment(clock: Clock) -> Now:
     """Return the current time on both clocks."""
     return clock.moment() if type(clock) is SteadyClock else Now(clock.wall(), clock.monotonic())
+
+
+def moments(clock: Clock) -> Callable[[], Now]:
+    """Return the function that returns the current time on both clocks, for who asks for it with every message."""
+    return clock.moment if type(clock) is SteadyClock else partial(moment, clock)

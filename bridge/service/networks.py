@@ -40,6 +40,7 @@ class NetworkEvents:
         order: InboxOrder | None = None,
     ) -> None:
         """`order`: of a node of a cluster, lets events wait for earlier posts that are in the inbox."""
+        self._loop = asyncio.get_running_loop()
         self._order = order
         self._network = network
         self._directory = directory
@@ -56,9 +57,10 @@ class NetworkEvents:
         """
         if isinstance(event, Provisioned):
             return self._provisioning.take(self._network, event)
-        committed = Commit()
+        committed = Commit(loop=self._loop)
+        of_inbox = is_of_inbox()
         try:
-            device, taken = _translate(event, self.now() if waited() else None)
+            device, taken = _translate(event, self.now() if of_inbox and waited() else None)
         except BindingError as error:
             committed.set_exception(error)
             return committed
@@ -67,7 +69,7 @@ class NetworkEvents:
             committed.set_exception(StoreUnavailable("too many commits wait for the disk"))
             return committed
 
-        if isinstance(event, UplinkMessage | Report):  # others come before the message that they are a part of
+        if of_inbox and isinstance(event, UplinkMessage | Report):  # others come before the message that they belong to
             taken = in_inbox(taken)
         give_back = giving_back() if taken.inbox else None
 
@@ -82,7 +84,7 @@ class NetworkEvents:
             committed.complete(error)
 
         key = ByDevice(self._network, device)
-        if self._order is None or self._order.is_open or is_of_inbox():
+        if self._order is None or of_inbox or self._order.is_open:
             self._runner.arrive(key, taken, done)
         else:
             self._order.enter(key, partial(self._runner.arrive, key, taken, done))

@@ -13,6 +13,7 @@ from functools import partial
 from bindings.contract import MISS
 from bridge.cluster.contract import Shards
 from bridge.delivery.rows import Delete
+from bridge.delivery.work import Now
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key
 from bridge.directory.record import Record
 from bridge.errors import BridgeError, NotServedHere, StoreUnavailable, UnknownDevice
@@ -23,7 +24,7 @@ from bridge.relay.model import Policy
 from bridge.relay.state import EndpointState
 from bridge.relay.step import Result, step
 from bridge.service.alarms import Alarms
-from bridge.service.clock import Clock, moment
+from bridge.service.clock import Clock, moments
 from bridge.service.crash_points import reached
 from bridge.service.marks import ShardMarks
 from bridge.service.placed import Placed
@@ -87,16 +88,18 @@ class Runner:
     stopping: bool = False
     shards: Shards | None = None  # of this node; None: there is no cluster, and all are served here
     tap: Tap | None = None  # is called with every event while a trace runs
+    _now: Callable[[], Now] = field(init=False)
     _alarms: Alarms = field(init=False)
     _waiting: WaitingEvents = field(init=False)
     turns: Turns = field(init=False)
     wake_ups: WakeUps = field(init=False)
 
     def __post_init__(self) -> None:
+        self._now = moments(self.clock)
         self._alarms = Alarms(self._wake)
         self._waiting = WaitingEvents(self.count)
         self._quiet = Quiet(self.memory)
-        self.turns = Turns(self._wake, partial(moment, self.clock))
+        self.turns = Turns(self._wake, self._now)
         self.wake_ups = WakeUps(self.arrive, self.count)
 
     def event(self, endpoint: int, event: ev.Event, done: Done | None = None) -> None:
@@ -129,7 +132,7 @@ class Runner:
 
     def bring(self, network: str, key: str, done: FoundNote) -> None:
         """Load the endpoint of a note's device into memory, then call `done` with the note."""
-        self.store.load_with_note(network, key, moment(self.clock).wall, partial(self._note_read, done))
+        self.store.load_with_note(network, key, self._now().wall, partial(self._note_read, done))
 
     @property
     def is_loading(self) -> bool:
@@ -148,7 +151,7 @@ class Runner:
         there = self.loaded.get(endpoint)
         if there is not None:
             return there
-        found = await read(self.store, endpoint, moment(self.clock).wall)
+        found = await read(self.store, endpoint, self._now().wall)
         placed = None if found is None else self.place(found.record)
         if found is None or placed is None:
             return None
@@ -217,7 +220,7 @@ class Runner:
             self._read(key)
 
     def _read(self, key: Key) -> None:
-        self.store.load(key, moment(self.clock).wall, partial(self._endpoint_read, key))
+        self.store.load(key, self._now().wall, partial(self._endpoint_read, key))
 
     def _refuses(self, event: ev.Event, done: Done | None) -> bool:
         if not self.stopping or isinstance(event, RESULTS):
@@ -326,7 +329,7 @@ class Runner:
         placed = loaded.placed
         state = loaded.state
         calls = placed.calls
-        now = moment(self.clock)
+        now = self._now()
         try:
             south = placed.south_profile(placed.endpoint.device)
             condition = calls.condition(endpoint, now)
@@ -436,7 +439,7 @@ class Runner:
         if not isinstance(event, CALL_RESULTS):  # a message left for its server
             self.event(placed.endpoint.id, event)
             return
-        placed.calls.ended(placed.endpoint.id, event, moment(self.clock))
+        placed.calls.ended(placed.endpoint.id, event, self._now())
         self.event(placed.endpoint.id, event)
         if not placed.calls.is_calm:
             self.turns.serve(placed.calls)
@@ -464,7 +467,7 @@ class Runner:
             return
         d = state.deliveries
         timers = state.empty_ack_due or state.hold_due or state.retransmissions
-        now = moment(self.clock).wall
+        now = self._now().wall
         if not (d.call is not None or timers or state.is_in_transfer(now) or state.exchanges.is_refusing(now)):
             self._unload(endpoint)
 

@@ -8,7 +8,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from bridge.errors import NorthUnavailable
 from bridge.north.contract import Counters, Sending
@@ -30,8 +30,8 @@ _log = logging.getLogger("bridge.north")
 RECEIVE_BUFFER = 4 * 1024 * 1024
 """Requested bytes; the system may grant less (net.core.rmem_max). One socket buffers the bursts of all endpoints."""
 
-SENDERS = 8192
-"""Endpoints whose own address is kept in the form in which it is given to the system: about 2 MB at most."""
+ADDRESSES = 8192
+"""Endpoints whose own address is kept in the form in which the system takes and gives it: about 3 MB at most."""
 
 _IPV4_PKTINFO = struct.Struct("=i4s4s")  # ifindex, spec_dst, addr (ip(7))
 _IPV6_PKTINFO = struct.Struct("=16sI")  # address, ifindex (RFC 3542 §6.1)
@@ -64,8 +64,10 @@ class PrefixScheme:
         self.sources = range(min(pool.capacity for pool in self._pools.values()))
         self.division = _division(self._pools)
         self.families = frozenset(self._pools)
-        self._ipv4_sender: Callable[[int], Ancillary] = lru_cache(SENDERS)(self._ipv4_ancillary)
-        self._ipv6_sender: Callable[[int], Ancillary] = lru_cache(SENDERS)(self._ipv6_ancillary)
+        self._ipv4_sender: Callable[[int], Ancillary] = lru_cache(ADDRESSES)(self._ipv4_ancillary)
+        self._ipv6_sender: Callable[[int], Ancillary] = lru_cache(ADDRESSES)(self._ipv6_ancillary)
+        self._ipv4_source: Callable[[bytes], int | None] = lru_cache(ADDRESSES)(partial(self._number, socket.AF_INET))
+        self._ipv6_source: Callable[[bytes], int | None] = lru_cache(ADDRESSES)(partial(self._number, socket.AF_INET6))
 
     def listen(self, receiver: DatagramReceiver) -> None:
         """Begin to receive. Raises NorthUnavailable when an address is not local or the port is taken."""
@@ -177,13 +179,16 @@ class PrefixScheme:
             _log.info("receive buffer limited by net.core.rmem_max", extra={"bytes": granted})
 
     def _from_ipv4(self, ancillary: Ancillary, remote: SocketAddress, data: bytes) -> None:
-        self._hand_over(socket.AF_INET, ancillary[0][2][_IPV4_ADDRESS] if ancillary else b"", remote, data)
+        self._hand_over(self._ipv4_source(ancillary[0][2][_IPV4_ADDRESS]) if ancillary else None, remote, data)
 
     def _from_ipv6(self, ancillary: Ancillary, remote: SocketAddress, data: bytes) -> None:
-        self._hand_over(socket.AF_INET6, ancillary[0][2][_IPV6_ADDRESS] if ancillary else b"", remote, data)
+        self._hand_over(self._ipv6_source(ancillary[0][2][_IPV6_ADDRESS]) if ancillary else None, remote, data)
 
-    def _hand_over(self, family: int, local: bytes, remote: SocketAddress, data: bytes) -> None:
-        source = self._pools[family].number(local)
+    def _number(self, family: int, local: bytes) -> int | None:
+        """Return the number of a local address; None if it cannot belong to an endpoint."""
+        return self._pools[family].number(local)
+
+    def _hand_over(self, source: int | None, remote: SocketAddress, data: bytes) -> None:
         if source is None:
             self._counters.foreign += 1
         elif self._receiver is not None:
