@@ -333,7 +333,7 @@ class CallbackListener:
 
     def _await(self, request: Request, reply: Reply, work: Awaitable[Answer | None]) -> None:
         if isinstance(work, Commit) and not work.done():
-            work.then = partial(self._done, request, reply)
+            work.then = partial(self._committed, request, reply)
             return
         under_way = work if isinstance(work, asyncio.Future) else asyncio.ensure_future(work)
         self._under_way.add(under_way)
@@ -364,12 +364,23 @@ class CallbackListener:
         request = Request(method="POST", target=f"/?{post.query}", body=post.body, door=door, before=before)
         return self.settings.doors[door](request)
 
+    def _committed(self, request: Request, reply: Reply, commit: Commit) -> None:
+        error = commit.exception()
+        if error is None:
+            self._succeed(reply, None)
+        else:
+            self._not_taken(request, reply, error)
+
     def _done(self, request: Request, reply: Reply, work: asyncio.Future[Answer | None]) -> None:
         self._under_way.discard(work)
         error = asyncio.CancelledError() if work.cancelled() else work.exception()
         if error is None:
             self._succeed(reply, work.result())
-        elif isinstance(error, NotServedHere) and self.pass_on is not None:
+        else:
+            self._not_taken(request, reply, error)
+
+    def _not_taken(self, request: Request, reply: Reply, error: BaseException) -> None:
+        if isinstance(error, NotServedHere) and self.pass_on is not None:
             self._await(request, reply, self._passed_on(self.pass_on, request, error.shard))
         else:
             self._fail(request, reply, error)

@@ -31,11 +31,12 @@ class Notifications:
         clock: PeerClock,
         without_rds: Callable[[str], None],
         unreachable: Callable[[str], None],
-        heard: Callable[[str], None],
+        heard: Callable[[str, float], None],
     ) -> None:
         """`without_rds`, `unreachable` and `heard` are called for devices.
 
-        Of them: that a device has no RDS, that it cannot be reached now, that it was heard or has received something.
+        Of them: that a device has no RDS, that it cannot be reached now, that it was heard or has received something,
+        and when (wall seconds).
         """
         self._heard = heard
         self._without_rds = without_rds
@@ -90,7 +91,7 @@ class Notifications:
         if not self._matches(device, notification):
             return NOTHING_TO_COMMIT
         self.heard_at = now = self._events.now()
-        self._heard(device)
+        self._heard(device, now)
         return self._events.deliver(UplinkMessage(device, data, None, now, read_port(notification.rdsPort)))
 
     async def _early_uplink(self, notification: Notification, data: bytes | None) -> None:
@@ -135,7 +136,7 @@ class Notifications:
         if outcome is Refusal.UNREACHABLE:
             return self._reported(report, self._unreachable)
         if outcome is NetworkState.DELIVERED:
-            return self._reported(report, self._heard)
+            return self._reported(report, lambda device: self._heard(device, self._events.now()))
         return self._events.deliver(report)
 
     async def _reported(self, report: Report, then: Callable[[str], None]) -> None:

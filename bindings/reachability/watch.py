@@ -312,9 +312,8 @@ class Watch:
         at, now = self._client.clock.ours(report.eventTime), self._events.now()
         return now if at is None or at > now else at
 
-    def heard(self, device: str) -> None:
-        """Record that a device was heard: it can be reached, and its timers of power saving begin anew."""
-        now = self._events.now()
+    def heard(self, device: str, now: float) -> None:
+        """Record that a device is heard now (wall seconds): it can be reached, and its power saving begins anew."""
         self._lost.heard(device, now)
         sleep = self._sleeps.get(device)
         if sleep is not None:

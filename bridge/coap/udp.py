@@ -43,10 +43,9 @@ def decode(data: bytes) -> Message:
     first = data[0]
     if first >> 6 != VERSION:
         raise MessageFormatError(f"CoAP version {first >> 6}")
-    token_length = first & 0x0F
     code = data[1]
     mtype = _TYPES[first >> 4 & 3]
-    start = HEADER + token_length
+    token_length = first & 0x0F
     if code == 0:
         if length != HEADER or token_length:
             raise MessageFormatError("an Empty message with content")  # RFC 7252 §4.1
@@ -58,6 +57,7 @@ def decode(data: bytes) -> Message:
         raise MessageFormatError(f"reserved code class {code >> 5}")
     if mtype is RST or (mtype is ACK and code < _FIRST_RESPONSE):  # RFC 7252 §4.2, table 1
         raise MessageFormatError(f"{mtype.name} with code {code >> 5}.{code & 31:02}")
+    start = HEADER + token_length
     if length < start:
         raise MessageFormatError("the token is cut off")
     options, payload = decode_body(data, start)

@@ -30,7 +30,7 @@ def from_device(step: Step, message: Message, digest: bytes, duplicate_key: str 
     if row is not None and waits and is_answer:
         _responded(step, row, message, digest, duplicate_key)
     elif observation is not None and message.type is not ACK:
-        _notification(step, observation, message, digest, duplicate_key)
+        _notification(step, observation, message, digest, duplicate_key, continues=has_observe)
     elif row is not None and (is_answer or not waits) and not _notifies_after_the_end(row, message):
         _record_late(step, row, message, digest, duplicate_key)
     else:
@@ -165,9 +165,12 @@ def _answered_before(step: Step, row: ServerRequest, message: Message) -> None:
 
 
 def _notification(
-    step: Step, observation: Observation, message: Message, digest: bytes, duplicate_key: str | None
+    step: Step, observation: Observation, message: Message, digest: bytes, duplicate_key: str | None, *, continues: bool
 ) -> None:
-    """Store a notification and send it on as confirmable; if it is a CON, it is acknowledged later (R16)."""
+    """Store a notification and send it on as confirmable; if it is a CON, it is acknowledged later (R16).
+
+    `continues`: it has an Observe option, without which it ends the observation.
+    """
     state = step.state
     server = state.server(observation.server)
     if observation.state is _O.CANCELLED or server is None:
@@ -200,7 +203,7 @@ def _notification(
         state.hold_due[up.id] = step.mono + state.policy.notify_hold
     elif up.confirmable:
         toward_device.acknowledge(step, up, up.south_mid)
-    if message.code >> 5 != 2 or message.option(OptionNumber.OBSERVE) is None:  # noqa: PLR2004
+    if message.code >> 5 != 2 or not continues:  # noqa: PLR2004
         observations.drop(step, observation.south_token)  # the device ended it (RFC 7641 §4.2)
 
 

@@ -309,14 +309,14 @@ class EndpointState:
 
     def sweep(self, now: float) -> None:
         """Forget messages that are not needed, and beyond the bounds those that may be dropped (R30)."""
-        kept = self.deliveries.kept
-        if kept.soonest <= now or len(self.exchanges.requests) > self.exchanges.most or len(kept) > self.exchanges.most:
-            self._forget_downlinks(self.exchanges.forget(now), now)
-        most = self.policy.max_kept
-        if self.kept_uplinks.soonest <= now or len(self.kept_uplinks) > most:
-            self._forget_uplinks(self.kept_uplinks, now)
-        if self.kept_others.soonest <= now or len(self.kept_others) > most:
-            self._forget_uplinks(self.kept_others, now)
+        kept, exchanges = self.deliveries.kept, self.exchanges
+        if kept.soonest <= now or len(exchanges.requests) > exchanges.most or len(kept) > exchanges.most:
+            self._forget_downlinks(exchanges.forget(now), now)
+        uplinks, others, most = self.kept_uplinks, self.kept_others, self.policy.max_kept
+        if uplinks.soonest <= now or len(uplinks) > most:
+            self._forget_uplinks(uplinks, now)
+        if others.soonest <= now or len(others) > most:
+            self._forget_uplinks(others, now)
 
     def _forget_downlinks(self, rows: list[ServerRequest], now: float) -> None:
         for row in rows:

@@ -152,33 +152,37 @@ def _next_wake(at: Step) -> float | None:
     state = at.state
     deliveries = state.deliveries
     wall = at.wall
+    # by the wall clock, and by the monotonic clock
+    soonest, earliest = _downlinks_due(at) if deliveries.live else (FOREVER, FOREVER)
+    for up in state.uplinks.values():
+        # A message that no server has yet is due at once after a restart, whatever its deadline.
+        up.due = wall if up.state is _U.RECEIVED and type(up) is not DeviceRequest else up.expires_at
+        if up.expires_at is not None and up.expires_at < soonest:
+            soonest = up.expires_at
+    for timer in state.retransmissions.values():
+        if timer.at < earliest:
+            earliest = timer.at
+    for due in state.hold_due.values():
+        if due < earliest:
+            earliest = due
+    wake = min(soonest - wall, earliest - at.mono)
+    return None if soonest == earliest == FOREVER else max(wake, 0.0)
+
+
+def _downlinks_due(at: Step) -> tuple[float, float]:
+    """Find the next times at which something is due for downlinks: by the wall clock, and by the monotonic clock."""
+    deliveries = at.state.deliveries
     soonest = min(deliveries.held_until or FOREVER, at.look_again_at or FOREVER)
     for row in deliveries.touched.values():
         if not row.over:
-            due = deliveries.next_time(row, wall, at.south)
+            due = deliveries.next_time(row, at.wall, at.south)
             if type(row) is ServerRequest and not row.answered and row.answer_by < (FOREVER if due is None else due):
                 due = row.answer_by
             row.due = due
     for row in deliveries.live.values():
         if row.due is not None and row.due < soonest:
             soonest = row.due
-    for up in state.uplinks.values():
-        # A message that no server has yet is due at once after a restart, whatever its deadline.
-        up.due = wall if up.state is _U.RECEIVED and type(up) is not DeviceRequest else up.expires_at
-        if up.expires_at is not None and up.expires_at < soonest:
-            soonest = up.expires_at
-    earliest = FOREVER  # by the monotonic clock
-    for timer in state.retransmissions.values():
-        if timer.at < earliest:
-            earliest = timer.at
-    for due in state.empty_ack_due.values():
-        if due < earliest:
-            earliest = due
-    for due in state.hold_due.values():
-        if due < earliest:
-            earliest = due
-    wake = min(soonest - wall, earliest - at.mono)
-    return None if soonest == earliest == FOREVER else max(wake, 0.0)
+    return soonest, min(at.state.empty_ack_due.values(), default=FOREVER)
 
 
 def _started(at: Step, _event: ev.Event) -> None:

@@ -32,7 +32,7 @@ class FromServers:
         """Run a step of an endpoint with a server's message."""
         key = BySource(self._scheme, source)
         if len(servers) == 1:
-            self._arrive(key, servers[0], message)
+            self._runner.arrive(key, ev.ServerDatagram(servers[0], message), self._taken)
         else:
             self._of_several(key, servers, message)
 
@@ -59,16 +59,13 @@ class FromServers:
 
         self._runner.arrive(BySource(self._scheme, source), ev.LinkOpened(server, new_address), done)
 
-    def _arrive(self, key: BySource, server: str, message: bytes) -> None:
-        self._runner.arrive(key, ev.ServerDatagram(server, message), self._taken)
-
     def _of_several(self, key: BySource, servers: tuple[str, ...], message: bytes) -> None:
         """Return the endpoint's own server, if several servers share the sender's address."""
 
         def found(endpoint: Future[Record | None]) -> None:
             record = None if endpoint.cancelled() or endpoint.exception() is not None else endpoint.result()
             own = () if record is None else [server for server in record.servers if server in servers]
-            self._arrive(key, own[0] if own else servers[0], message)
+            self._runner.arrive(key, ev.ServerDatagram(own[0] if own else servers[0], message), self._taken)
 
         self._directory.find(key).add_done_callback(found)
 

@@ -21,7 +21,7 @@ from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, Submit, WakeUp
 from bridge.relay.model import Policy
-from bridge.relay.state import EndpointState
+from bridge.relay.state import EndpointState, always
 from bridge.relay.step import Result, step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moments
@@ -57,6 +57,7 @@ class Loaded:
 
     placed: Placed
     state: EndpointState
+    carries: Callable[[str, bytes, bool], bool] = always  # whether a message to a server would leave now
     uncommitted: int = 0
     dropped: bool = False
 
@@ -198,6 +199,7 @@ class Runner:
         loaded = self.loaded.get(endpoint)
         if loaded is not None:
             loaded.placed = placed
+            loaded.carries = partial(self.actor.carries, placed)
             loaded.state.place(placed.endpoint, self.policy)
 
     def hasten(self, seconds: float) -> None:
@@ -296,7 +298,7 @@ class Runner:
         self.notes.hold(placed.endpoint.network, placed.endpoint.device, found.notes)
         state = EndpointState(placed.endpoint, self.policy, found.kept, self.random())
         state.deliveries.call = self.actor.call_in_flight(endpoint)
-        loaded = self.loaded[endpoint] = Loaded(placed, state)
+        loaded = self.loaded[endpoint] = Loaded(placed, state, partial(self.actor.carries, placed))
         if endpoint not in self._taken_up:
             self._taken_up.add(endpoint, placed.endpoint.shard)
             if not state.is_quiet:
@@ -326,45 +328,43 @@ class Runner:
         self._step(endpoint, loaded, event, done)
 
     def _step(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
-        placed = loaded.placed
-        state = loaded.state
-        calls = placed.calls
+        placed, state = loaded.placed, loaded.state
+        where, calls = placed.endpoint, placed.calls
         now = self._now()
         try:
-            south = placed.south_profile(placed.endpoint.device)
+            south = placed.south_profile(where.device)
             condition = calls.condition(endpoint, now)
-            carries = partial(self.actor.carries, placed)
-            result = step(state, event, now, south, self.random, self.store.next_id, condition, placed.limits, carries)
+            new_id, carries = self.store.next_id, loaded.carries
+            result = step(state, event, now, south, self.random, new_id, condition, placed.limits, carries)
             changes = result.changes
             if self.announcer is not None and result.effects:
                 changes = [*changes, *self.announcer.of_step(placed, result.effects)]
             if event.inbox:
                 changes = [*changes, Delete(InboxRow, (event.inbox,))]
             # Last, since nothing after it may raise: the sums are changed, and only a failed commit undoes that.
-            where = placed.endpoint
             warnings = self.quotas.apply(where.network, where.group, result.charges) if result.charges else ()
         except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
             self._broken(endpoint, loaded, event, done, error)
             return
-        calls.stepped(endpoint, result.begins_call, result.waits_for_call, is_held=result.is_held)
+        wake, waits = result.wake, result.waits_for_call
+        calls.stepped(endpoint, result.begins_call, waits, is_held=result.is_held)
         for warning in warnings:
             self._act(placed, Count("quota_warnings", warning.quota, warning.text))
         if changes or loaded.uncommitted:
             loaded.uncommitted += 1
             told = partial(self._committed, endpoint, loaded, placed, result, done)
-            self.store.commit(changes, told, endpoint=endpoint, shard=placed.endpoint.shard)
+            self.store.commit(changes, told, endpoint=endpoint, shard=where.shard)
         else:
             self._release(placed, result.effects)
             if done is not None:
                 done(None)
-        if result.wake is None:
+        if wake is None:
             self._alarms.clear(endpoint)
         elif not self.stopping:
-            self._alarms.set(endpoint, result.wake)
-        if result.waits_for_call is None:
-            self._let_go(endpoint, loaded, result.wake, FAR)
-        else:
-            self._let_go(endpoint, loaded, result.wake, FAR if calls.are_turns_soon else 0.0)
+            self._alarms.set(endpoint, wake)
+        if not loaded.uncommitted:  # else `_committed` looks whether it is idle
+            self._let_go(endpoint, loaded, wake, FAR if waits is None or calls.are_turns_soon else 0.0)
+        if waits is not None:
             self.turns.serve(calls)
 
     def _broken(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None, error: BaseException) -> None:
@@ -459,11 +459,10 @@ class Runner:
         """
         state = loaded.state
         if wake is None and state.is_quiet:
-            if not loaded.uncommitted:
-                self._note_quiet(endpoint, state)
+            self._note_quiet(endpoint, state)
             return
         self._quiet.drop(endpoint)
-        if wake is None or wake <= far or loaded.uncommitted:
+        if wake is None or wake <= far:
             return
         d = state.deliveries
         timers = state.empty_ack_due or state.hold_due or state.retransmissions
@@ -474,7 +473,7 @@ class Runner:
     def _note_quiet(self, endpoint: int, state: EndpointState) -> None:
         if not self._quiet.put(endpoint, state.remembered):
             return
-        for oldest in self._quiet.excess():
+        for oldest in self._quiet.excess():  # one that has something to do again may be among them
             candidate = self.loaded.get(oldest)
             if candidate is not None and candidate.state.is_quiet and not candidate.uncommitted:
                 self._unload(oldest)

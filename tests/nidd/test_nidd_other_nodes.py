@@ -134,7 +134,7 @@ async def test_what_was_reported_to_another_node_is_known_when_the_device_comes(
     one.device_came(DEVICE)
     one.shards_came()
     await until(lambda: one.device_state(DEVICE) is not None)
-    other._watch.heard(DEVICE)  # at the other node, which has it by then
+    other._watch.heard(DEVICE, other._now())  # at the other node, which has it by then
     await until(lambda: "l/" + DEVICE not in memory.notes)
     one.device_came(DEVICE)
     one.shards_came()

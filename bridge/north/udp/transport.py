@@ -149,7 +149,8 @@ class UdpNorth:
             return Sending.DROPPED
         if not opaque:
             key = (source, destination[0], destination[1])
-            if is_answer(message):
+            answers = is_answer(message)
+            if answers:
                 outgoing = self._peers.answer(key, message, keep=may_wait)
                 if not outgoing.now:
                     waits = self._prove(source, destination, outgoing.ping)
@@ -157,7 +158,7 @@ class UdpNorth:
             if self._peers.taken(key, message):
                 self._dropped += 1
                 return Sending.DROPPED
-            if is_request(message):
+            if not answers and is_request(message):
                 self._peers.request(key, message)
         return self._send(source, destination, message)
 
