@@ -90,6 +90,12 @@ class Delete(msgspec.Struct, frozen=True):
 R = TypeVar("R", bound=Row)
 Change = Insert | Update | Delete
 
+Form = tuple[type[Change], type[Row]]
+"""The kind of a change, and the type of its row: changes of one form have the same columns in their values."""
+
+Run = tuple[Form, list[tuple[Any, ...]]]
+"""The values of changes of one form that are applied one after the other."""
+
 
 def inserted(change: Insert) -> Row:
     """Return the row of an Insert."""

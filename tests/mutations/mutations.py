@@ -24,8 +24,8 @@ MUTATIONS = [
     Mutation(
         "bodies of messages are stored in the clear whatever the settings say",
         "Transactions._change",
-        "self.bodies.sealed(changes)",
-        "changes",
+        "self.bodies.sealed(runs(changes))",
+        "runs(changes)",
         "tests/store/test_sealing_bodies.py",
     ),
     Mutation(

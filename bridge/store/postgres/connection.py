@@ -7,12 +7,12 @@ from typing import Any
 
 import psycopg
 
-from bridge.delivery.rows import Change, Insert
+from bridge.delivery.rows import Insert, Run
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.outbox import EventRow
 from bridge.store.postgres.dialect import translated
 from bridge.store.postgres.values import adapt
-from bridge.store.sql.changes import check, runs
+from bridge.store.sql.changes import check
 from bridge.store.sql.connection import Cursor
 from bridge.store.sql.statements import change_sql
 
@@ -136,12 +136,12 @@ class PostgresConnection:
     def total_changes(self) -> int:
         return self._changed_in_all
 
-    def change(self, changes: Iterable[Change]) -> None:
-        """Apply changes in order, sent together. Raises LookupError if a row to update is not there."""
+    def change(self, given: Iterable[Run]) -> None:
+        """Apply runs of changes in order, sent together. Raises LookupError if a row to update is not there."""
         raw = self.raw()
         sent = []
         with raw.pipeline():
-            for form, run in runs(changes):
+            for form, run in given:
                 cursor = raw.cursor()
                 statement = change_sql(*form)
                 cursor.executemany(translated(statement), self._numbered(run) if statement == _NEW_EVENT else run)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import psycopg
 
-from bridge.delivery.rows import Change
+from bridge.delivery.rows import Run
 from bridge.errors import StoreUnavailable
 from bridge.store.lease import Lease
 from bridge.store.postgres.clock import lease_clock
@@ -182,8 +182,8 @@ class PostgresTransactions(Transactions):
             if self.stopping.wait(PAUSE):
                 raise StoreUnavailable("the store was closed before it could find out whether the last commit is kept")
 
-    def change(self, changes: Iterable[Change]) -> None:
-        self._connection.change(changes)
+    def change(self, given: Iterable[Run]) -> None:
+        self._connection.change(given)
 
     def _cannot_write(self, error: psycopg.Error) -> StoreUnavailable:
         if isinstance(error, psycopg.errors.DiskFull):

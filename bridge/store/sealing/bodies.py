@@ -4,12 +4,10 @@ The threads of a store do it: rows are sealed on their way into a transaction, a
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
-
-from msgspec.structs import replace
+from typing import Any, TypeVar
 
 from bridge.delivery.downlinks import Downlink
-from bridge.delivery.rows import Change, Insert, Row, Update
+from bridge.delivery.rows import Change, Form, Insert, Row, Run, Update
 from bridge.delivery.uplinks import Uplink
 from bridge.store.sealing.seal import NO_SEAL, Seal
 
@@ -20,8 +18,9 @@ SEALED = {Downlink.TABLE: ("body", "split_from"), Uplink.TABLE: ("body", "reply_
 
 _FIRST = 0  # the first byte of sealed and of marked values
 
-_Places = tuple[int, tuple[tuple[int, str], ...]]
-_places: dict[tuple[type[Change], type[Row]], _Places] = {}
+_Columns = tuple[tuple[int, str], ...]  # the places of bodies among a change's values, and the columns' names
+_Places = tuple[int, _Columns]
+_places: dict[Form, _Places] = {}
 
 
 class Bodies:
@@ -32,18 +31,22 @@ class Bodies:
         self.seals = seal.seals
         """Whether what is written is sealed."""
 
-    def sealed(self, changes: Iterable[Change]) -> Iterator[Change]:
-        """Yield changes as they are to be stored."""
-        for change in changes:
-            id_at, columns = _places_of(change)
-            if not columns or not (self.seals or _any_to_mark(change, columns)):
-                yield change
-                continue
-            values = list(change.values)
-            for at, name in columns:
-                if values[at]:
-                    values[at] = self._seal.seal(values[at], context(values[id_at], name))
-            yield replace(change, values=tuple(values))
+    def sealed(self, runs: Iterable[Run]) -> Iterator[Run]:
+        """Yield runs of changes as they are to be stored."""
+        for form, run in runs:
+            id_at, columns = _places_of(form)
+            if columns and (self.seals or _any_to_mark(run, columns)):
+                yield form, [self._as_stored(values, id_at, columns) for values in run]
+            else:
+                yield form, run
+
+    def _as_stored(self, change: tuple[Any, ...], id_at: int, columns: _Columns) -> tuple[Any, ...]:
+        """Return the values of a change with its bodies sealed, or marked."""
+        values = list(change)
+        for at, name in columns:
+            if values[at]:
+                values[at] = self._seal.seal(values[at], context(values[id_at], name))
+        return tuple(values)
 
     def opened(self, row: R) -> R:
         """Return a row that was read, with its bodies in the clear. Raises ConfigurationError if no key opens one.
@@ -85,21 +88,21 @@ def context(id_: int, name: str) -> str:
     return f"message:{id_}:{name}"
 
 
-def _any_to_mark(change: Change, columns: tuple[tuple[int, str], ...]) -> bool:
+def _any_to_mark(run: list[tuple[Any, ...]], columns: _Columns) -> bool:
     """Return whether a body may need a mark: nearly none begins with that byte."""
     for at, _ in columns:
-        value = change.values[at]
-        if value and value[0] == _FIRST:
-            return True
+        for values in run:
+            value = values[at]
+            if value and value[0] == _FIRST:
+                return True
     return False
 
 
-def _places_of(change: Change) -> _Places:
-    """Return where the id and the sealed columns are in the values of such a change."""
-    key = type(change), change.row
-    found = _places.get(key)
+def _places_of(form: Form) -> _Places:
+    """Return where the id and the sealed columns are in the values of changes of a form."""
+    found = _places.get(form)
     if found is None:
-        found = _places[key] = _find(*key)
+        found = _places[form] = _find(*form)
     return found
 
 

@@ -3,27 +3,25 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bridge.delivery.rows import Change, Delete, Row, Update
+from bridge.delivery.rows import Change, Delete, Form, Run, Update
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.statements import change_sql
 
-Form = tuple[type[Change], type[Row]]
 
-
-def apply(connection: Connection, changes: Iterable[Change]) -> None:
-    """Apply changes, those of each table in order. Raises LookupError if a row to update is not there."""
-    for form, run in runs(changes):
+def apply(connection: Connection, given: Iterable[Run]) -> None:
+    """Apply runs of changes in order. Raises LookupError if a row to update is not there."""
+    for form, run in given:
         before = connection.total_changes()
         connection.executemany(change_sql(*form), run)
         check(form, run, connection.total_changes() - before)
 
 
-def runs(changes: Iterable[Change]) -> Iterator[tuple[Form, list[tuple[Any, ...]]]]:
+def runs(changes: Iterable[Change]) -> Iterator[Run]:
     """Yield the values of changes, those of one table that need the same statement one after the other together.
 
     The changes of each table stay in order. Tables do not refer to each other, so that their changes may change places.
     """
-    current: dict[str, tuple[Form, list[tuple[Any, ...]]]] = {}  # by table
+    current: dict[str, Run] = {}  # by table
     for change in changes:
         row = change.row
         form = type(change), row

@@ -26,7 +26,7 @@ from bridge.store.fleet import (
 )
 from bridge.store.order import Order
 from bridge.store.sql import directory_rows as rows
-from bridge.store.sql.changes import apply
+from bridge.store.sql.changes import apply, runs
 from bridge.store.sql.connection import Connection, value_of
 from bridge.store.sql.engine import Engine
 from bridge.store.sql.statements import LIVE
@@ -266,7 +266,7 @@ def _note(connection: Connection, notes: Sequence[ProvisioningNote], also: Also)
         written,
     )
     told = [one for one in changes if one.before is not one.after.state or one.after.reason]
-    apply(connection, also(told))
+    apply(connection, runs(also(told)))
     return told
 
 

@@ -11,11 +11,12 @@ is no failure: it answered, and nothing builds on it.
 import logging
 from collections.abc import Iterable, Sequence
 
-from bridge.delivery.rows import Change
+from bridge.delivery.rows import Change, Run
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.store.followers import Followers
 from bridge.store.sealing import NO_BODIES
 from bridge.store.sql.batches import Batch, Wrong, failed_of
+from bridge.store.sql.changes import runs
 from bridge.store.sql.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -141,8 +142,8 @@ class Transactions:
             self._change(changes)
 
     def _change(self, changes: Iterable[Change]) -> None:
-        self.change(self.bodies.sealed(changes))
+        self.change(self.bodies.sealed(runs(changes)))
 
-    def change(self, changes: Iterable[Change]) -> None:
-        """Apply changes in order. Raises LookupError if a row to update is not there."""
+    def change(self, given: Iterable[Run]) -> None:
+        """Apply runs of changes in order. Raises LookupError if a row to update is not there."""
         raise NotImplementedError

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import apsw
 
-from bridge.delivery.rows import Change
+from bridge.delivery.rows import Run
 from bridge.errors import StoreUnavailable
 from bridge.store.sql.batches import Batch, Wrong
 from bridge.store.sql.changes import apply
@@ -121,8 +121,8 @@ class SqliteTransactions(Transactions):
             except apsw.Error:
                 log.exception("rollback failed")
 
-    def change(self, changes: Iterable[Change]) -> None:
-        apply(self._connection, changes)
+    def change(self, given: Iterable[Run]) -> None:
+        apply(self._connection, given)
 
 
 def _of_the_disk(error: Exception) -> bool:
