@@ -1,12 +1,14 @@
 """Events that could not be committed and do not come again: the network server's history has them."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from bridge.errors import NotServedHere, StoreUnavailable
 
 PAUSE = 5.0  # seconds after such an event until its device's history is read: often the reason is over then
-TOLD = 60.0  # seconds between two times at which all nodes are told
+TOLD = 60.0  # seconds between two times at which all nodes are told; devices of this node do not wait for that
 MOST = 100_000  # devices; with more, all histories are read
 
 
@@ -37,15 +39,18 @@ class LostEvents:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        now, tells_at = asyncio.get_running_loop().time, -inf
         while True:
-            await self._some.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(max(tells_at, now()) if self._others else None):
+                    await self._some.wait()
             await asyncio.sleep(PAUSE)
             self._some.clear()
             await self._sort()
-            if self._others:
+            if self._others and now() >= tells_at:
                 self._others = False
+                tells_at = now() + TOLD
                 self._read_all()
-                await asyncio.sleep(TOLD)
 
     async def _sort(self) -> None:
         """Have the histories of this node's devices read; see whether there are devices of other nodes."""
@@ -54,7 +59,8 @@ class LostEvents:
                 await self._check_served(device)
             except NotServedHere:
                 self._others = True
-            except StoreUnavailable:  # the others are found out about with it, later
+            except StoreUnavailable:  # the others are found out about later, before this one
+                self._devices[device] = self._devices.pop(device)
                 self._some.set()
                 return
             else:

@@ -7,6 +7,7 @@ which may be wrong.
 import asyncio
 import logging
 from asyncio import Future
+from weakref import WeakValueDictionary
 
 from bindings.contract import Events, Joined, Reachable, UplinkMessage
 from bindings.lorawan import network_events as net
@@ -40,7 +41,8 @@ class Uplinks:
         self._sealing = sealing
         self._clock = clock
         self._events = events
-        self._beginning: dict[str, asyncio.Lock] = {}  # devices whose new session is being stored
+        # Devices whose new session is being stored. A lock is kept as long as anybody has it or waits for it.
+        self._beginning: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def deliver(self, event: net.DataUplink, record: DeviceNote, at: float) -> Future[None]:
         """Deliver the content of an uplink; return a future that completes when it is committed."""
@@ -108,18 +110,14 @@ class Uplinks:
 
         Raises StoreUnavailable, UnknownDevice.
         """
-        if isinstance(event, net.DataUplink) and not record.dev_addr:
+        if isinstance(event, net.DataUplink) and not record.dev_addr and event.device not in self._beginning:
             # The device's first event: stored with this uplink, after the device is known to be an endpoint.
             record.new_session(event.dev_addr, joined_at=0.0, now=self._events.now())
             return
         lock = self._beginning.setdefault(event.device, asyncio.Lock())
-        try:
-            async with lock:
-                if record.dev_addr != event.dev_addr:
-                    await self._begin(event, record)
-        finally:
-            if not lock.locked():
-                self._beginning.pop(event.device, None)
+        async with lock:
+            if record.dev_addr != event.dev_addr:
+                await self._begin(event, record)
 
     async def _begin(self, event: net.DataUplink | net.Join, record: DeviceNote) -> None:
         device = event.device

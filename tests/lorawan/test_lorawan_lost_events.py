@@ -1,5 +1,8 @@
 """ChirpStack posts an event once: what was answered 503 comes out of the history, without a restart and once."""
 
+import asyncio
+import contextlib
+
 import pytest
 from emulated_chirpstack import DEVICE
 from lorawan_kit import DEV_EUI
@@ -11,6 +14,7 @@ from bridge.errors import NotServedHere, StoreUnavailable
 from tests.waiting import until
 
 SHARD = 7
+UNKNOWN = "70b3d57ed00000ff"
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +121,57 @@ async def test_more_devices_than_are_kept_are_no_loss(monkeypatch):
     nodes.lost_events.add(DEVICE)
     nodes.lost_events.stop()
     assert nodes.told == 1
+
+
+@contextlib.asynccontextmanager
+async def at_work(nodes):
+    running = asyncio.create_task(nodes.lost_events.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_device_of_this_node_does_not_wait_until_all_nodes_can_be_told_again(monkeypatch):
+    monkeypatch.setattr(lost_events, "TOLD", 3600.0)
+    nodes = Nodes()
+    async with at_work(nodes):
+        nodes.elsewhere = True
+        nodes.lost_events.add(DEVICE)
+        await until(lambda: nodes.told == 1)
+        nodes.lost_events.add(DEVICE)
+        await until(lambda: not nodes.lost_events._devices)
+        nodes.elsewhere = False
+        nodes.lost_events.add(DEV_EUI)
+        await until(lambda: nodes.read == [DEV_EUI])
+    assert nodes.told == 1
+    nodes.lost_events.stop()
+    assert nodes.told == 2, "what all nodes were not told of yet is told at the stop"
+
+
+async def test_all_nodes_are_told_again_after_a_while(monkeypatch):
+    monkeypatch.setattr(lost_events, "PAUSE", 0.0)
+    monkeypatch.setattr(lost_events, "TOLD", 0.1)
+    nodes = Nodes()
+    nodes.elsewhere = True
+    async with at_work(nodes):
+        nodes.lost_events.add(DEVICE)
+        await until(lambda: nodes.told == 1)
+        nodes.lost_events.add(DEV_EUI)
+        await until(lambda: nodes.told == 2)
+
+
+async def test_a_device_of_which_it_cannot_be_found_out_who_serves_it_holds_up_no_others():
+    nodes = Nodes()
+
+    async def check_served(device):
+        if device == UNKNOWN:
+            raise StoreUnavailable("its row cannot be read")
+
+    nodes.lost_events._check_served = check_served
+    nodes.lost_events.add(UNKNOWN)
+    nodes.lost_events.add(DEV_EUI)
+    await nodes.lost_events._sort()
+    await nodes.lost_events._sort()
+    assert nodes.read == [DEV_EUI]

@@ -8,7 +8,7 @@ import pytest
 from bindings.lorawan.chirpstack import mqtt
 from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.settings import Mqtt
-from bridge.errors import StoreUnavailable
+from bridge.errors import NotServedHere, StoreUnavailable
 from tests.waiting import until
 
 TOPIC = b"application/a/device/70b3d57ed0000001/event/up"
@@ -132,3 +132,54 @@ async def test_events_that_wait_for_the_store_do_not_add_up_with_each_connection
     store.commits(b"event")
     store.commits(b"later")
     await until(lambda: sorted(broker.acknowledged) == [(2, 1), (2, 2)])
+
+
+async def test_an_event_whose_session_was_lost_is_kept_also_over_later_sessions(broker, store, events, monkeypatch):
+    """A later session, which the broker keeps, does not have it: nobody would send it again."""
+    monkeypatch.setattr(mqtt, "_RETRY", 0.01)
+    monkeypatch.setattr(mqtt, "_MAX_RETRY", 0.01)
+    store.fails = True
+    broker.publish(1, b"event")
+    await until(lambda: store.tries)
+    await connects_again(broker, events)
+    broker.session_kept = True
+    broker.writer.close()
+    await until(lambda: events.connections == 3)
+    store.fails = False
+    store.commits(b"event")
+    await until(lambda: events.taken == 1)
+
+
+async def test_a_connection_of_which_the_loop_does_not_know_yet_proves_no_session(broker, store, events, monkeypatch):
+    """What follows in the loop may be that the session was lost, and the event with it."""
+    monkeypatch.setattr(mqtt, "_RETRY", 0.01)
+    monkeypatch.setattr(mqtt, "_MAX_RETRY", 0.01)
+    broker.session_kept = True
+    await connects_again(broker, events)
+    store.fails = True
+    broker.publish(1, b"event")
+    await until(lambda: store.tries)
+    events._connection += 2  # in paho's thread: the connection ended, and there is another one
+    store.fails = False
+    store.commits(b"event")
+    await until(lambda: events.taken == 1)
+
+
+async def test_an_event_for_another_node_that_meets_a_bug_waits_and_is_passed_on_later(
+    broker, store, events, monkeypatch
+):
+    monkeypatch.setattr(mqtt, "_RETRY", 0.01)
+    bugs = [1, 2]
+
+    async def elsewhere(*_, within=0.0):
+        raise NotServedHere("another node's", 7)
+
+    async def pass_on(_post, _shard):
+        if bugs:
+            raise RuntimeError(f"bug {bugs.pop()}")
+
+    monkeypatch.setattr(events, "_commit_event", elsewhere)
+    events.pass_on = pass_on
+    broker.publish(1, b"event")
+    await until(lambda: broker.acknowledged == [(1, 1)])
+    assert not bugs

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import ssl
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -65,6 +66,9 @@ class MqttEvents:
         self._connected_at = 0.0  # on the event loop's clock
         self._answered = False  # whether the ending connection was refused with a reason
         self._connection = 0  # number of the connection, changed in paho's thread when one begins and when it ends
+        self._acknowledging = threading.Lock()  # held while that number changes, and while an acknowledgement is queued
+        self._latest = 0  # the latest connection of which the event loop knows
+        self._session_began = 0  # the connection with which the session at the broker began
         self.connected = False
         self.subscribed = False
         self.last_error = ""  # why there is no connection or subscription; empty if both exist
@@ -174,7 +178,7 @@ class MqttEvents:
     # In paho's thread
 
     def _on_connect(self, client: paho.Client, _user: Any, flags: paho.ConnectFlags, reason: Any, _more: Any) -> None:
-        self._connection += 1
+        self._count_connection()
         if reason.is_failure:
             self._in_loop(self._refused_connection, str(reason))
             return
@@ -183,7 +187,7 @@ class MqttEvents:
         else:
             # Retained messages are no events; with the subscription in the session, this changes nothing at the broker.
             client.subscribe(self.topic, options=SubscribeOptions(qos=1, retainHandling=2))
-        self._in_loop(self._connected, flags.session_present)
+        self._in_loop(self._connected, flags.session_present, self._connection)
 
     def _on_connect_fail(self, _client: paho.Client, _user: Any) -> None:
         self._in_loop(
@@ -198,11 +202,16 @@ class MqttEvents:
                 self._in_loop(self._has_subscribed)
 
     def _on_disconnect(self, _client: paho.Client, _user: Any, _flags: Any, reason: Any, _more: Any) -> None:
-        self._connection += 1
+        self._count_connection()
         self._in_loop(self._disconnected, str(reason))
 
     def _on_message(self, _client: paho.Client, _user: Any, message: paho.MQTTMessage) -> None:
         self._in_loop(self._begin, message, self._connection)
+
+    def _count_connection(self) -> None:
+        """Begin another number. What was queued for the former connection is never sent: paho empties its queue."""
+        with self._acknowledging:
+            self._connection += 1
 
     def _in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -212,8 +221,11 @@ class MqttEvents:
 
     # In the event loop
 
-    def _connected(self, session_present: bool) -> None:
+    def _connected(self, session_present: bool, connection: int) -> None:
         self.connected = True
+        self._latest = connection
+        if not session_present:
+            self._session_began = connection
         self._connected_at = self._loop.time()
         self.session_present = session_present
         self.connections += 1
@@ -312,25 +324,32 @@ class MqttEvents:
             if not self.lower_qos and self.connections > 1:
                 self._missed()  # only now it is certain that nothing was kept during the outages before
             self.lower_qos += 1
-        if self._client is not None and connection == self._connection:
-            self._client.ack(message.mid, message.qos)
+        with self._acknowledging:  # else the connection could become another one between the comparison and the queue
+            if self._client is not None and connection == self._connection:
+                self._client.ack(message.mid, message.qos)
 
     def _comes_again(self, message: paho.MQTTMessage, connection: int) -> bool:
         """Return whether the broker sends an event again over a new connection: then the earlier one waits no more.
 
-        Else each new connection would add all events that wait while the store is down.
+        Else each new connection would add all events that wait while the store is down. It does so only if it has kept
+        the session since the event came, over all connections; what paho's thread knows already is not used here,
+        since whether the session was kept follows in the event loop.
         """
-        return message.qos > 0 and connection != self._connection and self.connected and self.session_present
+        return message.qos > 0 and self._session_began <= connection < self._latest
 
     async def _passed_on(self, kind: str, message: paho.MQTTMessage, elsewhere: NotServedHere) -> bool:
         """Commit an event for the node that serves its device; return whether that was done."""
         try:
             if self.pass_on is None:
-                raise elsewhere
+                raise elsewhere  # noqa: TRY301  # it waits like one that cannot be passed on
             await self.pass_on(Post("", query_of(kind), bytes(message.payload)), elsewhere.shard)
         except StoreUnavailable as error:
             log.warning("event for another node waits: %s", error, extra={"sample": "lorawan store"})
             self._count("lorawan_events_store_unavailable")
+            return False
+        except Exception:
+            log.exception("event for another node waits: a bug in the bridge", extra={"sample": "lorawan pass on bug"})
+            self._count("lorawan_internal_errors")
             return False
         return True
 
