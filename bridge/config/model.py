@@ -187,6 +187,13 @@ class PolicySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
             description="number of the CoAP option by which a server gives a request's time to live, seconds",
         ),
     ] = _POLICY.ttl_option
+    max_ttl: Annotated[
+        Span,
+        Meta(
+            description="longest time to live that a server may ask for by that option, seconds; a longer one is cut "
+            "to it, since a message that the network holds keeps the endpoint's other requests waiting"
+        ),
+    ] = _POLICY.max_ttl
     long_ttl: Annotated[
         SpanOrZero, Meta(description="seconds that a Notify or Send is kept for a server that is down")
     ] = _POLICY.long_ttl

@@ -42,12 +42,19 @@ class _Reason(NamedTuple):
     until: float | None = None  # when that reason ends
 
 
-def explain(d: Deliveries, now: float, profile: SouthProfile, network: NetworkCondition = FREE) -> list[Explanation]:
-    """Return every live downlink of a device with the reason for its state, in order."""
-    return [_one(d, row, now, profile, network) for row in d.live.values()]
+def explain(
+    d: Deliveries, now: float, profile: SouthProfile, network: NetworkCondition = FREE, max_ttl: float | None = None
+) -> list[Explanation]:
+    """Return every live downlink of a device with the reason for its state, in order.
+
+    `max_ttl`: seconds that a server may ask a request to wait, at most; None: no limit that is worth a word.
+    """
+    return [_one(d, row, now, profile, network, max_ttl) for row in d.live.values()]
 
 
-def _one(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> Explanation:
+def _one(
+    d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition, max_ttl: float | None
+) -> Explanation:
     reason = _reason(d, row, now, profile, network)
     next_at = d.next_time(row, now, profile)
     if reason.until is not None:
@@ -58,13 +65,21 @@ def _one(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, networ
         row.KIND,
         row.state.value,
         row.accepted_at,
-        reason.why,
+        reason.why + _limit_of(row, max_ttl),
         next_at,
         row.deliver_by,
         row.answer_by if type(row) is ServerRequest and not row.is_direct else None,
         row.attempts[-1].number if row.attempts else 0,
         reason.blocked_by,
     )
+
+
+def _limit_of(row: Downlink, max_ttl: float | None) -> str:
+    """Return words on a deadline that may be earlier than its server asked for, which no row says; else ""."""
+    asked = type(row) is ServerRequest and not row.is_direct
+    if not asked or max_ttl is None or row.deliver_by != row.accepted_at + max_ttl:
+        return ""
+    return f"; its deadline is the latest that a server may ask for, {max_ttl:g} s ([policy] max_ttl)"
 
 
 def _reason(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:

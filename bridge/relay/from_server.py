@@ -35,7 +35,7 @@ _S = members(DownlinkState)
 _U = members(UplinkState)
 _O = members(ObservationState)
 
-TTL_LARGEST = 2**31  # seconds; a longer TTL counts as no limit
+_NAMED = 2**32  # seconds; a longer TTL is not written out in the log: an option has room for any number
 _BLOCK_OPTIONS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 
 
@@ -234,7 +234,9 @@ def _accept(step: Step, server: str, message: Message, observe: int | None) -> S
         if slow is not None:
             return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, bytes((RETRY_LATER,)))], f"too slow: {slow}"
     token = _south_token(step, server, message, observe)
-    ttl, body = _strip_ttl(message, state.policy.ttl_option)
+    wanted, body = _strip_ttl(message, state.policy.ttl_option)
+    longest = state.policy.max_ttl
+    ttl = None if wanted is None else float(min(wanted, longest))
     largest, uplink = step.south.max_downlink, step.south.max_uplink
     if uplink is not None and uplink < ANY_ANSWER and message.code in (Code.GET, Code.FETCH):
         smaller = transfers.asks_smaller(step, name, parse(message.code, body, token))
@@ -275,7 +277,21 @@ def _accept(step: Step, server: str, message: Message, observe: int | None) -> S
     )
     state.deliveries.add(row, step.work)
     state.index_request(row)
+    if wanted is not None and wanted > longest:
+        step.effect(Count("deadlines_cut", server, _cut(step, server, wanted)))
     return row
+
+
+def _cut(step: Step, server: str, wanted: int) -> str:
+    longest = step.state.policy.max_ttl
+    return (
+        f"endpoint {step.state.endpoint.name}: server {server} gave a request a time to live of {_seconds(wanted)} s; "
+        f"it has {longest:g} s, the longest that a server may ask for: see [policy] max_ttl"
+    )
+
+
+def _seconds(number: int) -> str:
+    return str(number) if number < _NAMED else f"more than {_NAMED}"
 
 
 def _south_token(step: Step, server: str, message: Message, observe: int | None) -> bytes:
@@ -293,13 +309,13 @@ def _south_token(step: Step, server: str, message: Message, observe: int | None)
     return state.allocate_token()
 
 
-def _strip_ttl(message: Message, number: int) -> tuple[float | None, bytes]:
-    """Return the request's TTL in seconds, and its body without that option (R10)."""
+def _strip_ttl(message: Message, number: int) -> tuple[int | None, bytes]:
+    """Return the request's TTL in seconds, as large as it may be, and its body without that option (R10)."""
     value = message.option(number)
     if value is None:
         return None, message.body
     options = [option for option in message.options if option[0] != number]
-    return float(min(int.from_bytes(value, "big"), TTL_LARGEST)), encode_body(options, message.payload)
+    return int.from_bytes(value, "big"), encode_body(options, message.payload)
 
 
 def _continues_transfer(message: Message) -> bool:

@@ -61,6 +61,7 @@ class Policy:
     piggyback_window: float = 1.0  # R5
     notify_hold: float = 1.0  # R16
     ttl_option: int = 65052  # R10; experimental range, elective, uint seconds
+    max_ttl: float = 604800.0  # R10: the longest TTL that a server may ask for; a longer one is cut to it
     long_ttl: float = 86400.0  # R15: Notify and Send
     late_grace: float = 86400.0  # R12: seconds in which a late answer is recognised
     refuse_when_down: bool = False  # R3

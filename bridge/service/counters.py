@@ -21,6 +21,7 @@ COUNTERS = {
     "answers_superseded": "Answers to a device that a newer answer replaced.",
     "cancels": "Calls that cancel a message in a network, by network and result.",
     "clock_set": "Times that somebody set the machine's clock by a second or more, by direction.",
+    "deadlines_cut": "Requests with a longer time to live than a server may ask for (max_ttl), by server.",
     "deprovision_failures": "Removed endpoints that could not be removed from their network.",
     "device_repeats": "Messages that a device sent again.",
     "device_requests_refused": "A device's requests that the bridge refused, such as a wrong name.",

@@ -436,9 +436,9 @@ class Service:
         loaded = await self.parts.runner.for_reading(endpoint)
         if loaded is None:
             return ()
-        placed, now = loaded.placed, moment(self.clock)
-        south = placed.south_profile(placed.endpoint.device)
-        return explain(loaded.state.deliveries, now.wall, south, placed.calls.condition(endpoint, now))
+        placed, state, now = loaded.placed, loaded.state, moment(self.clock)
+        south, condition = placed.south_profile(placed.endpoint.device), placed.calls.condition(endpoint, now)
+        return explain(state.deliveries, now.wall, south, condition, state.policy.max_ttl)
 
     async def registrations(self, endpoint: int) -> Sequence[tuple[Registration, int]]:
         loaded = await self.parts.runner.for_reading(endpoint)

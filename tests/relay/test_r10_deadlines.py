@@ -7,7 +7,8 @@ from bindings.contract import Accepted, NetworkState, Refusal, Refused
 from bridge.coap.message import Type, uint_value
 from bridge.coap.numbers import Code
 from bridge.coap.udp import decode
-from bridge.relay.model import ServerProfile
+from bridge.delivery.explain import explain
+from bridge.relay.model import Policy, ServerProfile
 
 TTL = 65052
 
@@ -27,7 +28,30 @@ def test_r10_the_ttl_option_is_the_deadline_and_does_not_reach_the_radio(world: 
 def test_r10_any_ttl_value_is_taken(world: World, value):
     world.server_sends(request(options=[(TTL, value)]))
     (row,) = world.downlinks()
-    assert START <= row["deliver_by"] <= START + 2**31
+    assert START <= row["deliver_by"] <= START + 604800
+
+
+def test_r10_a_server_may_ask_for_so_much_time_and_no_more(south):
+    world = World(south, policy=Policy(max_ttl=1000.0))
+    for mid, ttl in enumerate((999, 1000, 1001, 2**31)):
+        world.server_sends(request(mid=mid, token=bytes((mid,)), options=[(TTL, uint_value(ttl))]))
+    assert [row["deliver_by"] - START for row in world.downlinks()] == [999, 1000, 1000, 1000]
+    assert world.counted("deadlines_cut") == 2
+
+
+def test_r10_what_no_server_asked_for_is_not_cut(south):
+    world = World(south, policy=Policy(max_ttl=60.0), default_ttl=700.0)
+    world.server_sends(request())
+    assert [row["deliver_by"] - START for row in world.downlinks()] == [700]
+
+
+def test_r10_a_request_with_the_longest_deadline_says_so_while_it_waits(south):
+    world = World(south, policy=Policy(max_ttl=1000.0))
+    for mid, ttl in enumerate((999, 5000)):
+        world.server_sends(request(mid=mid, token=bytes((mid,)), options=[(TTL, uint_value(ttl))]))
+    first, second = explain(world.state.deliveries, world.wall, world.south, world.condition, 1000.0)
+    assert "max_ttl" not in first.why
+    assert second.why.endswith("its deadline is the latest that a server may ask for, 1000 s ([policy] max_ttl)")
 
 
 def test_r10_a_ttl_of_zero_is_never_submitted(world: World):
