@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from bridge.coap.message import Message, parse
+from bridge.coap.message import ACK, NON, RST, Message, parse
 from bridge.coap.numbers import OptionNumber
 from bridge.coap.words import code_name, target
 from bridge.delivery.downlinks import CoapDownlink, Downlink, OpaqueDownlink, ServerRequest
-from bridge.delivery.uplinks import CoapUplink, Response, Uplink, Verdict
+from bridge.delivery.states import UplinkState
+from bridge.delivery.uplinks import CoapUplink, OpaqueUplink, Response, Uplink, Verdict
 from bridge.errors import MessageFormatError
 from bridge.operations.bridge import Bridge
 from bridge.operations.types.messages import BlockView, DownlinkView, UplinkView
@@ -88,6 +89,19 @@ def _block(message: Message) -> BlockView | None:
     return BlockView(number=block.number, offset=block.offset, bytes=length, more=block.more, total=known)
 
 
+def _what_is_not_known(row: Uplink) -> str:
+    """Return words on a FORWARDED message that nothing acknowledges, as docs/guarantees.md has it; else ""."""
+    if row.state is not UplinkState.FORWARDED:
+        return ""
+    if isinstance(row, OpaqueUplink):
+        return _GOES_ONCE
+    once = isinstance(row, Response | Verdict) and row.coap_type in (ACK, NON, RST)
+    return _GOES_ONCE if once else ""
+
+
+_GOES_ONCE = "it goes once and nothing acknowledges it: the link carried it then, and the server may not have it"
+
+
 def _uplink(row: Uplink, name: str) -> UplinkView:
     message = message_of(row)
     return UplinkView(
@@ -101,7 +115,7 @@ def _uplink(row: Uplink, name: str) -> UplinkView:
         server=row.server,
         state=row.state,
         acknowledged=isinstance(row, CoapUplink) and row.acknowledged,
-        reason=row.reason,
+        reason=row.reason or _what_is_not_known(row),
         bytes=north_size(row),
         downlink=row.downlink if isinstance(row, Response | Verdict) else None,
         received_at=row.received_at,

@@ -57,7 +57,10 @@ COUNTERS = {
     "notifications_after_cancel": "Notifications on observations that had ended.",
     "observations_ended": "Observations that were ended to make room for others.",
     "oscore_kids_unknown": "A device's OSCORE messages whose kid none of its servers has: they go to the default.",
-    "outcomes": "Messages that reached their outcome, by direction and state.",
+    "outcomes": (
+        "Messages that reached their outcome, by direction and state. FORWARDED says of an answer in an "
+        "acknowledgement or as NON, and of a DTLS record, that the link carried it, not that the server has it."
+    ),
     "owner_requests": "Operations handed to the node that serves the endpoint, by operation and result.",
     "patience_ended": "Requests that the server got 5.04 for, or no answer.",
     "polls": "Empty messages of devices that ask for downlinks.",

@@ -34,6 +34,13 @@ def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[
         raise click.BadParameter(str(error)) from error
 
 
+def _rx2_dr(region: str, number: int | None) -> int | None:
+    possible = REGIONS[region].down
+    if number is not None and number not in possible:
+        raise click.BadParameter(f"--rx2-dr: {region} has {', '.join(map(str, possible))}")
+    return number
+
+
 @click.command()
 @control_option("--grpc", "gRPC API")
 @control_option()
@@ -52,6 +59,7 @@ def _faults(_context: click.Context, _parameter: click.Parameter, values: tuple[
 @click.option("--user-token", default="", help="token of somebody who logged in: some calls take no API key")
 @click.option("--region", default="eu868", show_default=True, type=click.Choice(sorted(REGIONS)))
 @click.option("--rx1-delay", default=1, show_default=True, type=click.IntRange(1, 15), help="system RX1 delay, s")
+@click.option("--rx2-dr", type=int, help="data rate of RX2, as `rx2_dr` of a region; else the region's default")
 @click.option("--mac-commands/--no-mac-commands", default=True, show_default=True, help="let the server send its own")
 @click.option("--already-exists", is_flag=True, help="ALREADY_EXISTS for a second object; 4.20 says INTERNAL")
 @click.option("--history", default=10, show_default=True, help="events kept per device for StreamDeviceEvents")
@@ -64,6 +72,7 @@ def chirpstack(**given: Any) -> None:
     settings = Settings(
         region=given["region"],
         rx1_delay=given["rx1_delay"],
+        rx2_dr=_rx2_dr(given["region"], given["rx2_dr"]),
         mac_commands_disabled=not given["mac_commands"],
         history_per_device=given["history"],
         duplicates_already_exist=given["already_exists"],

@@ -5,7 +5,7 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from chirpstack_api import api, gw, integration
@@ -136,7 +136,8 @@ class Context:
 
     def __post_init__(self) -> None:
         self.tables = Tables(self.rng, duplicates_already_exist=self.settings.duplicates_already_exist)
-        self.region = REGIONS[self.settings.region]
+        region, rx2_dr = REGIONS[self.settings.region], self.settings.rx2_dr
+        self.region = region if rx2_dr is None else replace(region, rx2_dr=rx2_dr)
 
     def at(self, due: float, action: Callable[[], None]) -> None:
         """Run `action` when the time comes."""

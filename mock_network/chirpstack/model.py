@@ -188,6 +188,7 @@ class Settings:
     get_downlink_data_delay: float = 0.1
     rx1_delay: int = 1
     rx1_dr_offset: int = 0
+    rx2_dr: int | None = None  # data rate of RX2; None: the region's default
     rx_window: int = 0
     mac_commands_disabled: bool = False
     scheduler_interval: float = 1.0

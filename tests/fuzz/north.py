@@ -1,7 +1,13 @@
 """What servers send over DTLS, TCP and TLS, and the files of keys that sessions are made with."""
 
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseBuilder, OCSPResponseStatus
 
 from bridge.coap import stream
 from bridge.errors import ConfigurationError, MessageFormatError
@@ -100,9 +106,10 @@ def keys(data: bytes) -> None:
 def staple(data: bytes) -> None:
     """No bytes show that a certificate is good but what its authority has signed."""
     why = stapling.refusal(data, _SERVER.certificate, _ROOT.certificate, ocsp.now())
-    assert bool(why) or data == _GOOD
+    assert bool(why) or data in (*_GOOD, _OF_ANOTHER_QUESTION)  # a stapled response answers no question of ours
     answer = ocsp.answer(data, _SERVER.certificate, _ROOT.certificate, ocsp.now(), bytes(ocsp.NONCE))
-    assert answer.standing is not ocsp.Standing.GOOD or data == _GOOD
+    assert answer.standing is not ocsp.Standing.GOOD or data in _GOOD
+    assert answer.standing is not ocsp.Standing.REVOKED or data in _BAD
 
 
 def pem(data: bytes) -> None:
@@ -114,7 +121,58 @@ def pem(data: bytes) -> None:
 
 _ROOT = Authority()
 _SERVER = _ROOT.issue("server")
-_GOOD = vouches(_ROOT, _SERVER)
+_DELEGATE = _ROOT.issue("responder", responder=True)
+_GOOD = (
+    vouches(_ROOT, _SERVER),
+    vouches(_ROOT, _SERVER, nonce=bytes(ocsp.NONCE)),
+    vouches(_ROOT, _SERVER, signer=_DELEGATE),
+)
+_OF_ANOTHER_QUESTION = vouches(_ROOT, _SERVER, nonce=b"another question")
+_BAD = tuple(
+    vouches(_ROOT, _SERVER, status=OCSPCertStatus.REVOKED, reason=reason)
+    for reason in (None, x509.ReasonFlags.key_compromise, x509.ReasonFlags.certificate_hold)
+)
+
+
+def _responses() -> list[bytes]:
+    """Return responses that come to each of the verdicts, and one that is none."""
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    return [
+        *_GOOD,
+        *_BAD,
+        vouches(_ROOT, _SERVER, status=OCSPCertStatus.UNKNOWN),
+        vouches(_ROOT, _SERVER, valid=(-2 * day, -day)),
+        vouches(_ROOT, _SERVER, valid=(hour, day)),
+        _OF_ANOTHER_QUESTION,
+        vouches(_ROOT, _SERVER, signer=_SERVER),
+        vouches(_ROOT, _DELEGATE),
+        OCSPResponseBuilder.build_unsuccessful(OCSPResponseStatus.TRY_LATER).public_bytes(Encoding.DER),
+    ]
+
+
+def _pems() -> list[bytes]:
+    """Return each kind of file in PEM, whole, twice, cut, and with what does not belong there."""
+    rsa_key = rsa.generate_private_key(65537, 2048)
+    plain = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    locked = (Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    keys = [
+        _SERVER.key_pem,
+        rsa_key.private_bytes(*plain),
+        rsa_key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+        rsa_key.private_bytes(*locked),
+        ed25519.Ed25519PrivateKey.generate().private_bytes(*plain),
+    ]
+    lists = [_ROOT.revokes(), _ROOT.revokes(_SERVER)]
+    return [
+        *keys,
+        *lists,
+        _SERVER.pem,
+        _SERVER.pem + _ROOT.pem,
+        _SERVER.pem + _SERVER.key_pem + _ROOT.revokes(),
+        b"Bag Attributes\r\n" + _SERVER.pem.replace(b"\n", b"\r\n"),
+        _SERVER.pem[:-30],
+        _SERVER.pem.replace(b"CERTIFICATE", b"X509 CRL"),
+    ]
 
 
 def _flights() -> list[bytes]:
@@ -159,5 +217,5 @@ SESSION = Target("dtls-session", session, _flights)
 RECORDS = Target("dtls-records", split, _flights)
 HANDSHAKE = Target("dtls-handshake", handshake, _handshakes)
 KEYS = Target("key-table", keys, lambda: [b"endpoint,identity,key\na,,000102030405060708090a0b0c0d0e0f\n"])
-STAPLE = Target("ocsp-response", staple, lambda: [_GOOD])
-PEM = Target("pem", pem, lambda: [_SERVER.pem, _SERVER.key_pem, _ROOT.revokes()])
+STAPLE = Target("ocsp-response", staple, _responses)
+PEM = Target("pem", pem, _pems)

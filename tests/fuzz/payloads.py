@@ -36,12 +36,13 @@ def sms(data: bytes) -> None:
 
 
 def coding(data: bytes) -> None:
-    """Any body is decoded to at most the limit, or NotificationError."""
-    refusal(lambda: len(uncoded("gzip", data, LIMIT)) <= LIMIT or _fail(), NotificationError)
+    """Any body is decoded to at most the limit, and to what gzip makes of it, or NotificationError."""
+    refusal(lambda: _same(uncoded("gzip", data, LIMIT), data), NotificationError)
 
 
-def _fail() -> bool:
-    raise AssertionError("more than the limit")
+def _same(plain: bytes, data: bytes) -> None:
+    assert len(plain) <= LIMIT
+    assert plain == gzip.decompress(data)
 
 
 def call(data: bytes) -> None:
@@ -67,8 +68,39 @@ ANSWER = b"\0\0\0\0\2\x0a\x00\x80\0\0\0\x0fgrpc-status:0\r\n"
 FAILED = b"\x80\0\0\0\x28grpc-status:5\r\ngrpc-message:not%20there\r\n"
 
 VALUES = Target("lwm2m-values", values, lambda: MESSAGES)
-SMS = Target("sms-notification", sms, lambda: [json.dumps(NOTIFICATION).encode(), DESTINATION])
-CODING = Target(
-    "content-coding", coding, lambda: [gzip.compress(b"body", mtime=0), gzip.compress(bytes(2000), mtime=0)]
-)
+
+
+def _notifications() -> list[bytes]:
+    """Return reports, messages, and each kind of what is neither; paths of attempts, and of none."""
+    report = {"transaction": "http://scef/1", "result": "SUCCESS"}
+    message = {"subscription": "http://scef/2", "sms": "AQ==", "msisdn": "491700000001", "applicationPort": 5683}
+    bodies = [NOTIFICATION, report, message, {**message, "sms": {"a": [1]}}, {**report, "result": 5}, {}, [report], 1]
+    texts = [json.dumps(body).encode() for body in bodies]
+    paths = [
+        b"/YUBi.17.2/secret?x=1",
+        b"/YQ.99999999999999999999.1/s",
+        b"/gICA.1.1/s",
+        b"/Y.1.1/s",
+        b"/a",
+        b"",
+        b"/YUBi.1.1",
+    ]
+    return [*texts, b"\xef\xbb\xbf" + texts[0], texts[0].decode().encode("utf-16"), texts[0][:-1], DESTINATION, *paths]
+
+
+def _coded() -> list[bytes]:
+    """Return what gzip makes with each part of a header, and each way to be incomplete or too long."""
+    body = gzip.compress(b'{"a": 1}', mtime=0)
+    head, rest = body[:3], body[4:]
+    named, extra, checked = b"name\0", b"\3\0abc", b"\0\0"
+    with_name = head + b"\x08" + rest[:6] + named + rest[6:]
+    with_extra = head + b"\x04" + rest[:6] + extra + rest[6:]
+    with_checksum = head + b"\x02" + rest[:6] + checked + rest[6:]
+    large = gzip.compress(bytes(2000), mtime=0)
+    odd = [body[:-1], body[:9], body + b"\0", body + body, body + large, body[:-8] + bytes(8)]
+    return [body, large, with_name, with_extra, with_checksum, gzip.compress(bytes(LIMIT), mtime=0), *odd]
+
+
+SMS = Target("sms-notification", sms, _notifications)
+CODING = Target("content-coding", coding, _coded)
 CALL = Target("grpc-web-answer", call, lambda: [b"g" + ANSWER, b"g" + FAILED, b"x<html>"])

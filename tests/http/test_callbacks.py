@@ -101,6 +101,22 @@ async def test_gzip_is_understood(start, coding):
     assert network.taken == [b'{"data":1}']
 
 
+@pytest.mark.parametrize("after", [b"", bytes(3)], ids=["nothing", "padding"])
+async def test_all_members_of_gzip_are_the_body(start, after):
+    """RFC 1952 §2.2: a part that was dropped could make the rest another message."""
+    network = await start()
+    body = gzip.compress(b'{"data":') + gzip.compress(b"1}") + after
+    assert (await network.post(body=body, Content_Encoding="gzip"))[0] == 204
+    assert network.taken == [b'{"data":1}']
+
+
+@pytest.mark.parametrize("after", [b"x", gzip.compress(b"")[:-1], 8 * gzip.compress(b"")], ids=["junk", "cut", "many"])
+async def test_what_comes_after_a_member_is_gzip_or_400(start, after):
+    network = await start()
+    assert (await network.post(body=gzip.compress(b"{}") + after, Content_Encoding="gzip"))[0] == 400
+    assert not network.taken
+
+
 @pytest.mark.parametrize("coding", ["identity", "identity, identity"])
 async def test_identity_is_no_coding(start, coding):
     network = await start()

@@ -18,9 +18,9 @@ NOW = 1000.0
 EU_RX2 = 869_525_000
 
 
-async def network(offset=0, *, profile=None, **options):
+async def network(offset=0, *, profile=None, rx2_dr=None, **options):
     """A device that has joined and was heard, and nothing more."""
-    settings = Settings(rx1_dr_offset=offset, mac_commands_disabled=True, reorder_within=0.0)
+    settings = Settings(rx1_dr_offset=offset, rx2_dr=rx2_dr, mac_commands_disabled=True, reorder_within=0.0)
     one = Virtual(World({"rx1_delay": 1} | (profile or {}), settings), **options)
     await one.join()
     for _ in range(4):
@@ -79,6 +79,17 @@ async def test_the_data_rate_of_rx2_is_learned_from_class_c():
     record = one.records.held(DEV_EUI)
     assert (record.device_class, record.rx2_dr) == ("C", 0)
     assert fits(one) == 51
+
+
+async def test_a_class_c_device_gets_what_fits_a_faster_rx2():
+    one = await network(0, rx2_dr=3)
+    one.class_c()
+    await one.up()
+    assert (fits(one, rx1_dr_offset=0), fits(one, rx1_dr_offset=0, rx2_dr=3)) == (51, 115)
+    await goes_out(one, 20)
+    assert one.records.held(DEV_EUI).rx2_dr == 3
+    assert fits(one, rx1_dr_offset=0) == 115
+    assert await goes_out(one, 115)
 
 
 # One transmission
