@@ -66,9 +66,9 @@ class DtlsSessions(ABC):
         session = self._sessions.get(peer)
         return session.proven if session is not None and session.open else None
 
-    def clients(self) -> dict[Peer, Proven | None]:
-        """Return who is at the other end of each open session, by peer."""
-        return {peer: session.proven for peer, session in self._sessions.items() if session.open}
+    def clients(self) -> dict[Peer, tuple[Proven | None, float]]:
+        """Return who is at the other end of each open session, by peer, and since when: seconds of the loop's clock."""
+        return {peer: (session.proven, session.opened_at) for peer, session in self._sessions.items() if session.open}
 
     def send(self, message: bytes, peer: Peer) -> None:
         """Send a message, or let it wait for the handshake; where there can be no session, it is lost."""
@@ -134,7 +134,7 @@ class DtlsSessions(ABC):
             return
         finally:
             self._shaking = None
-        session.open = True
+        session.open, session.opened_at = True, asyncio.get_running_loop().time()
         session.proven = proven_by(session.connection) or session.proven
         session.stop()
         while session.waiting:
@@ -274,6 +274,7 @@ class _Session:
     smaller: SmallRecords | None
     proven: Proven | None = None
     open: bool = False
+    opened_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
     waiting: deque[bytes] = field(default_factory=lambda: deque(maxlen=_WAITING))
     sent_at: dict[bytes, float] = field(default_factory=dict)

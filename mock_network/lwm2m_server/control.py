@@ -16,7 +16,8 @@ PUT  /control/psk/{endpoint}                take DTLS sessions of a client: {"id
 PUT  /control/certificate                   take those of clients with certificates: {"certificate": PEM,
                                             "private_key": PEM, "authorities": PEM of the clients'}
 PUT  /control/certificate/{endpoint}        only the client with a common name is this endpoint: {"name": text}
-GET  /control/dtls                          open DTLS sessions: peer, name, issuer of a certificate
+GET  /control/dtls                          open DTLS sessions: peer, name, issuer of a certificate, and
+                                            `opened_at`, seconds of the loop's clock
 GET  /control/bootstrap                     bootstrap sessions, with all steps and answers
 PUT  /control/bootstrap/{endpoint}          the plan for an endpoint, "*" for all others (`bootstrap_plan`); DELETE
 POST /control/bootstrap/{endpoint}          a step of the client's session: {"operation": "write", "path": …, …}

@@ -77,11 +77,11 @@ class Identities:
             return self._key_owners.get(proven.name)
         return self._certified.get(proven.name, proven.name)
 
-    def sessions(self) -> list[dict[str, str]]:
-        """Return each open session: peer, name, and the issuer of a certificate, empty for a key."""
+    def sessions(self) -> list[dict[str, str | float]]:
+        """Return each open session: peer, name, the issuer of a certificate, empty for a key, and since when."""
         found = {} if self._sessions is None else self._sessions.clients()
         return [
-            {"peer": f"{host}:{port}", "name": proven.name, "issuer": proven.issuer or ""}
-            for (host, port), proven in found.items()
+            {"peer": f"{host}:{port}", "name": proven.name, "issuer": proven.issuer or "", "opened_at": opened_at}
+            for (host, port), (proven, opened_at) in found.items()
             if proven is not None
         ]

@@ -1,9 +1,9 @@
-"""Three nodes, PostgreSQL with a synchronous standby, a SCEF, a ChirpStack, an LwM2M server and devices, under faults.
+"""Three nodes, PostgreSQL with a synchronous standby, a SCEF, a ChirpStack, LwM2M servers and devices, under faults.
 
 Each is a machine of its own on one network: a network namespace; the servers of the database are reached through
 proxies, which can be shut and slow (`tests.cluster.valve`). Addresses move by `deploy/addresses/layer2`, so an endpoint
-keeps its address whichever node serves it. Server, devices and network judge: none of them knows that there are several
-nodes.
+keeps its address whichever node serves it. Servers, devices and networks judge: none of them knows that there are
+several nodes. Half of the devices have servers over DTLS, TCP and TLS (`tests.cluster.networked_servers`).
 
 `python -m tests.cluster.networked` (as root) runs it by hand, one fault of each kind; `--devices 300 --seconds 1800` is
 the long form. With `--unfenced` it is the control: the judge must notice that nodes are not fenced.
@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ from mock_network.lab import Api, ApiError, Place
 from mock_network.lab.api import Dialler
 from tests.cluster.announcements import Announcements
 from tests.cluster.lorawan_nodes import LorawanCluster, with_lorawan
-from tests.cluster.nodes import Cluster, OneMachine, Verdict
+from tests.cluster.networked_servers import DTLS, SESSIONS, UDP, Servers, kind_of
+from tests.cluster.nodes import LEASE, Cluster, OneMachine, Verdict
 from tests.cluster.relay import Relay
 from tests.namespaces import Machines, made
 from tests.store.postgres_server import PostgresServer
@@ -48,14 +49,15 @@ LAYER2 = str(Path(__file__).parents[2] / "deploy" / "addresses" / "layer2")
 PREFIX = "10.64.0.0/16"  # a shard has a /24
 SERIAL = "/3/0/2"  # of a device: each Send has another one
 ZONE = "/3/0/15"  # which each Write sets to another value
-SERVED_AGAIN = 8.0  # seconds: a lease and 3 s
+SERVED_AGAIN = 3.0  # seconds after a lease has ended
 PATIENCE = 120.0  # seconds that a request may wait on a busy machine
 UNANSWERED = 320.0  # seconds: a message that no device answers has its outcome 247 s after it was sent
-SAMPLE = 6  # endpoints of a dead node that are asked until they answer
+SAMPLE = {UDP: 6, **dict.fromkeys(SESSIONS, 2)}  # endpoints of a dead node that are asked until they answer
 UPLINK = "id, operation, state, reason, acknowledged, north_mid, received_at, finished_at, keep_until"
 NOT_FORWARDED = ("EXPIRED", "REJECTED")  # outcomes with which a Send may end (docs/guarantees.md)
-QUIET, BUSY = (1.0, 1.0, 2.0), (0.1, 0.2, 0.5)
-"""Seconds between two Executes and Writes, two Sends over NIDD, two Sends over LoRaWAN: without and with load."""
+QUIET, BUSY = (1.0, 1.0, 2.0, 0.5), (0.1, 0.2, 0.5, 0.2)
+"""Seconds between two Executes and Writes, two Sends over NIDD, two over LoRaWAN, two Reads of servers: without and
+with load."""
 
 
 @dataclass
@@ -68,7 +70,8 @@ class Network(OneMachine):
     @property
     def places(self) -> Mapping[str, Place]:
         parts = ("scef", "server", "device", "chirpstack")
-        return {part: Place(self.within(part), self.dialler(part)) for part in parts}
+        of_parts = {part: Place(self.within(part), self.dialler(part)) for part in parts}
+        return {**of_parts, DTLS: of_parts["server"]}
 
     def host(self, part: str) -> str:
         return f"10.0.0.{NUMBERS[part]}"
@@ -111,13 +114,42 @@ class Network(OneMachine):
         await asyncio.to_thread(partial(subprocess.run, command, check=True, stdout=subprocess.DEVNULL))
 
 
+@dataclass(frozen=True)
+class Its:
+    """What a node served when it died: some endpoints, all shards, all endpoints with sessions."""
+
+    endpoints: list[str]
+    shards: list[int]
+    sessions: list[str]
+
+
 @dataclass
 class Gaps:
     """Seconds from the death of a node until its endpoints are served again, as three parties see it."""
 
     announced: list[float] = field(default_factory=list)  # every shard: its addresses, as the network hears it
     accepted: list[float] = field(default_factory=list)  # some endpoints: requests by the API
-    answered: list[float] = field(default_factory=list)  # some endpoints: requests of the server
+    answered: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Some endpoints: requests of the server, by kind of server."""
+    opened: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Every endpoint with a session: its server has the next session, by kind of server."""
+
+    def each(self) -> Iterator[tuple[str, list[float]]]:
+        """Yield what there is, with its name."""
+        named = {"announced": self.announced, "accepted": self.accepted}
+        named |= {f"answered over {kind}": seconds for kind, seconds in sorted(self.answered.items())}
+        named |= {f"session over {kind}": seconds for kind, seconds in sorted(self.opened.items())}
+        yield from ((name, seconds) for name, seconds in named.items() if seconds)
+
+    def add(self, more: "Gaps") -> None:
+        self.announced += more.announced
+        self.accepted += more.accepted
+        for mine, others in ((self.answered, more.answered), (self.opened, more.opened)):
+            for kind, seconds in others.items():
+                mine[kind] += seconds
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} after {_both(seconds)}" for name, seconds in self.each()) + " (median/worst)"
 
 
 @dataclass
@@ -147,15 +179,10 @@ class Networked:
     program: dict[str, str] = field(default_factory=dict)  # of nodes that run another one than the others
     heard: Announcements = field(init=False)
     lorawan: LorawanCluster = field(init=False)
+    servers: Servers = field(init=False)
     _relay: Relay = field(init=False)
     _reviving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _began: float = field(default_factory=time.monotonic)
-
-    @property
-    def server(self) -> Api:
-        found = self.cluster.lab.server
-        assert found is not None
-        return found
 
     @property
     def devices(self) -> Api:
@@ -167,11 +194,11 @@ class Networked:
         """Start all parts, and wait until every device is registered and every node serves shards."""
         cluster, network = self.cluster, self.network
         self.heard = Announcements(network.machines, NUMBERS["server"])
-        part = await cluster.lab.start_server("--ack-timeout", "1", host=network.host("server"))
-        network.server = part.ready["coap"]
         network.machines.inside(NUMBERS["server"], "ip", "route", "add", PREFIX, "dev", "eth0")
         everywhere = "0.0.0.0"  # of a machine that is on this network alone
         self.lorawan = await with_lorawan(cluster, listens_at=everywhere)
+        self.servers = Servers(cluster, network)
+        network.server = await self.servers.begin()
         await self._reach_chirpstack()
         for name in NODES:
             await cluster.start(name)
@@ -184,7 +211,7 @@ class Networked:
         )  # fmt: skip
 
         async def all_registered() -> bool:
-            return len(await self.server.get("/clients")) == cluster.devices
+            return await self.servers.registered() == cluster.devices
 
         await until(all_registered, 300, why="not all devices are registered", every=0.5)
         self.tell(f"{cluster.devices} devices are registered, three nodes serve them")
@@ -201,6 +228,7 @@ class Networked:
     async def close(self) -> None:
         self.heard.close()
         await self._relay.close()
+        await self.servers.close()
 
     async def heal(self, wait: float = 180.0) -> None:
         """Start nodes that have ended, as systemd does, until all are ready and no shard moves any more."""
@@ -246,28 +274,40 @@ class Networked:
         return [shard for (shard,) in self.cluster.rows(f"SELECT id FROM shard WHERE holder = '{name}'")]
 
     def endpoints_of(self, name: str) -> list[str]:
-        """Return some of the endpoints on NIDD that a node serves."""
-        its = sorted(one for one, holder in self.cluster.holders().items() if holder == name and one[0] == "e")
-        return self.draw.sample(its, min(SAMPLE, len(its)))
+        """Return some of the endpoints on NIDD that a node serves, of each kind of server."""
+        found: list[str] = []
+        for kind, most in SAMPLE.items():
+            its = self._served_by(name, kind)
+            found += self.draw.sample(its, min(most, len(its)))
+        return found
 
-    async def served_again(self, kind: str, name: str, its: list[str], shards: list[int], since: float) -> None:
-        """Wait until endpoints and shards of a node that died at `since` are served by others; note after how long."""
+    def _served_by(self, name: str, *kinds: str) -> list[str]:
+        """Return all endpoints on NIDD that a node serves, and that have servers of these kinds."""
+        its = (one for one, holder in self.cluster.holders().items() if holder == name and one[0] == "e")
+        return sorted(one for one in its if kind_of(one) in kinds)
+
+    def with_sessions(self, name: str) -> list[str]:
+        """Return all endpoints of a node whose servers are reached by sessions or connections."""
+        return self._served_by(name, *SESSIONS)
+
+    async def served_again(self, kind: str, name: str, its: "Its", since: float) -> None:
+        """Wait until what a node that died at `since` served is served by others; note after how long."""
         mac = await asyncio.to_thread(self.network.machines.mac, NUMBERS[name])
-        accepted, answered, announced = await asyncio.gather(
-            asyncio.gather(*(self._accepted(endpoint, since) for endpoint in its)),
-            asyncio.gather(*(self._reached(endpoint, since, mac) for endpoint in its)),
-            asyncio.gather(*(self._announced(shard, since, mac) for shard in shards)),
+        accepted, answered, announced, opened = await asyncio.gather(
+            asyncio.gather(*(self._accepted(endpoint, since) for endpoint in its.endpoints)),
+            asyncio.gather(*(self._reached(endpoint, since, mac) for endpoint in its.endpoints)),
+            asyncio.gather(*(self._announced(shard, since, mac) for shard in its.shards)),
+            self.servers.opened_again(its.sessions, since, PATIENCE),
         )
-        gaps = self.story.gaps[f"{kind}, {self.load}"]
-        gaps.accepted += accepted
-        gaps.answered += answered
-        gaps.announced += announced
+        now = Gaps(announced, accepted)
+        for endpoint, seconds in zip(its.endpoints, answered, strict=True):
+            now.answered[kind_of(endpoint)].append(seconds)
+        for endpoint, seconds in opened.items():
+            now.opened[kind_of(endpoint)].append(seconds)
+        self.story.gaps[f"{kind}, {self.load}"].add(now)
         holders = self.cluster.holders()
-        self.story.moved |= {endpoint for endpoint in its if holders[endpoint] != name}
-        self.tell(
-            f"{kind} of {name} ({self.load}): {_both(announced)} until its {len(shards)} shards were announced, "
-            f"{_both(accepted)} until requests were accepted, {_both(answered)} until the server had answers"
-        )
+        self.story.moved |= {endpoint for endpoint in its.endpoints if holders[endpoint] != name}
+        self.tell(f"{kind} of {name} ({self.load}), {len(its.shards)} shards: {now}")
 
     async def _accepted(self, endpoint: str, since: float) -> float:
         await self.cluster.execute(endpoint, PATIENCE)
@@ -283,8 +323,7 @@ class Networked:
         """Ask as the server until the device answers; return the seconds since then."""
 
         async def answers() -> bool:
-            read = {"path": "/3/0/9", "timeout": 10.0}
-            return bool((await self.server.post(f"/clients/{endpoint}/read", read))["outcome"] == "response")
+            return await self.servers.read(endpoint, 10.0) == "2.05"
 
         await until(answers, PATIENCE, why=f"the server gets no answer of {endpoint}", every=0.1)
         return time.monotonic() - since
@@ -305,9 +344,10 @@ class Networked:
     async def traffic(self, load: str) -> AsyncIterator[None]:
         """Have messages under way meanwhile. What ends them is an error."""
         self.load = load
-        executes, sends, radio = BUSY if load == "with load" else QUIET
+        executes, sends, radio, reads = BUSY if load == "with load" else QUIET
         works = (
             self._executes(executes),
+            self._read(reads),
             self.send(sends),
             self._send_by_radio(radio),
             self._poll(),
@@ -333,6 +373,12 @@ class Networked:
                 if number % 10 == 0:
                     await self.cluster.execute(f"l{number // 10 % self.lorawan.devices}", PATIENCE)
                 await asyncio.sleep(pause)
+
+    async def _read(self, pause: float) -> None:
+        """Have servers read, and not wait for the answer, until this is cancelled."""
+        while True:
+            self.servers.ask(f"e{self.draw.randrange(self.cluster.devices)}")
+            await asyncio.sleep(pause)
 
     async def _write(self, endpoint: str, number: int) -> None:
         """Have one node accept a Write, which may be submitted twice where its first submission is in doubt (R9)."""
@@ -387,17 +433,13 @@ class Networked:
         data = b"\n".join(base64.b64decode(body.get("data", "")) for body in bodies) + b"\n"
         return {said for said in self.story.radio if said.encode() + b"\n" in data}
 
-    async def arrived(self) -> set[str]:
-        """Return the serial numbers that the server has got."""
-        return {str(record["value"]) for one in await self.server.get("/sends") for record in one["records"]}
-
     async def _all_arrived(self, posted: set[str]) -> list[str]:
-        """Require that the server has each acknowledged Send, or the ledger says why not; return those that ended so.
+        """Require that its server has each acknowledged Send, or the ledger says why not; return those that ended so.
 
         Of each other one it is told what the ledger has, and what the server has seen of its endpoint.
         """
         end = time.monotonic() + PATIENCE
-        while missing := sorted(posted - await self.arrived()):
+        while missing := sorted(posted - await self.servers.sends()):
             found = {serial: self._uplinks(serial) for serial in missing}
             ended = [serial for serial, rows in found.items() if rows and all(row[2] in NOT_FORWARDED for row in rows)]
             if len(ended) == len(missing):
@@ -428,15 +470,14 @@ class Networked:
         self.tell(f"  {endpoint} is served by {self.cluster.holders()[endpoint]}; its last uplinks, newest first:")
         for row in rows:
             self.tell(f"    {_said(row)}")
-        seen = await self.server.get("/seen")
-        peers = {one["peer"] for one in seen if one["endpoint"] == endpoint}
-        for one in [one for one in seen if one["peer"] in peers and one["kind"] in ("send", "refused")][-8:]:
+        for one in await self.servers.seen(endpoint):
             self.tell(f"    the server: {one}")
 
     async def judge(self) -> Verdict:
         """Require that nothing is lost or sent too often, and that no endpoint has changed its address."""
         polling = asyncio.create_task(self._poll(0.3))  # what waits for them has its outcome then
         try:
+            await self.servers.all_answered()
             verdict = await self.cluster.judge(UNANSWERED)
         finally:
             polling.cancel()
@@ -444,10 +485,7 @@ class Networked:
         ended = await self._all_arrived(posted)
         await until(lambda: events <= set(self.lorawan.sends()), 60, why="an event of ChirpStack is lost", every=0.5)
         self.story.posts = len(self.cluster.taken)
-        addresses: defaultdict[str, set[str]] = defaultdict(set)
-        for entry in await self.server.get("/seen"):
-            if entry["endpoint"].startswith("e"):  # those on LoRaWAN do not register: the server has no name for them
-                addresses[entry["endpoint"]].add(entry["peer"])
+        addresses = await self.servers.addresses()
         several = {endpoint: found for endpoint, found in addresses.items() if len(found) != 1}
         writes = await self.cluster.copies_on_air(self.story.written)
         executes = await self.lorawan.on_air()
@@ -459,6 +497,7 @@ class Networked:
             f"ChirpStack, each taken once; {len(self.story.written)} Writes, of which {writes.total()} copies were on "
             f"air; {dict(verdict.outcomes)}"
         )
+        self.servers.tell(self.tell)
         assert not verdict.lost, verdict.lost
         assert not verdict.twice, verdict.twice
         assert not verdict.expired_on_air or self.program, verdict.expired_on_air
@@ -475,17 +514,15 @@ class Networked:
     def summary(self) -> None:
         """Say after how long endpoints were served again, for each kind of death and over all of them."""
         for name, gaps in sorted(self.story.gaps.items()):
-            self.tell(
-                f"{name}: announced after {_both(gaps.announced)}, accepted after {_both(gaps.accepted)}, "
-                f"answered after {_both(gaps.answered)}"
-            )
+            self.tell(f"{name}: {gaps}")
         for load in ("without load", "with load"):
-            its = [gaps for name, gaps in self.story.gaps.items() if name.endswith(f", {load}") and "hook" not in name]
-            for what in ("announced", "accepted", "answered"):
-                seconds = [one for gaps in its for one in getattr(gaps, what)]
-                if seconds:
-                    late = sum(one > SERVED_AGAIN for one in seconds)
-                    self.tell(f"SERVED AGAIN {load}: {what} after {_both(seconds)}; {late} of {len(seconds)} late")
+            all_of_them = Gaps()
+            for name, gaps in self.story.gaps.items():
+                if name.endswith(f", {load}") and "hook" not in name:
+                    all_of_them.add(gaps)
+            for what, seconds in all_of_them.each():
+                late = sum(one > self.cluster.lease + SERVED_AGAIN for one in seconds)
+                self.tell(f"SERVED AGAIN {load}: {what} after {_both(seconds)}; {late} of {len(seconds)} late")
 
 
 def _said(row: tuple[Any, ...]) -> str:
@@ -493,16 +530,21 @@ def _said(row: tuple[Any, ...]) -> str:
 
 
 def _both(seconds: list[float]) -> str:
-    return f"{statistics.median(seconds):.1f}/{max(seconds):.1f} s (median/worst)" if seconds else "-"
+    return f"{statistics.median(seconds):.1f}/{max(seconds):.1f} s"
 
 
 @contextlib.asynccontextmanager
 async def networked(
-    folder: Path, servers: tuple[PostgresServer, PostgresServer], machines: Machines, devices: int, program: str = ""
+    folder: Path,
+    servers: tuple[PostgresServer, PostgresServer],
+    machines: Machines,
+    devices: int,
+    program: str = "",
+    lease: float = LEASE,
 ) -> AsyncIterator[Networked]:
     """Yield a running cluster of three nodes on these machines; `servers`: the database, and its standby."""
     network = Network(folder, machines=machines)
-    cluster = Cluster(folder, servers[0], devices=devices, standby=servers[1], site=network, ttl=20.0)
+    cluster = Cluster(folder, servers[0], devices=devices, standby=servers[1], site=network, ttl=20.0, lease=lease)
     cluster.program = program or cluster.program
     async with cluster:
         one = Networked(cluster, network)
@@ -529,13 +571,13 @@ def database() -> Any:
             server.stop()
 
 
-async def _live(seconds: float, devices: int, seed: int, kinds: list[str], program: str) -> None:
+async def _live(seconds: float, devices: int, seed: int, kinds: list[str], program: str, lease: float) -> None:
     from tests.cluster.networked_faults import EVERY, noticed, suffer
 
     with made(Machines(*NUMBERS.values())) as machines, tempfile.TemporaryDirectory() as name, database() as servers:
         folder = Path(name)
         try:
-            async with networked(folder, servers, machines, devices, program) as one:
+            async with networked(folder, servers, machines, devices, program, lease) as one:
                 one.draw = Random(seed)
                 await (noticed(one) if program else suffer(one, kinds or EVERY, seconds))
         except BaseException:
@@ -551,6 +593,9 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.0, help="after which no further round of faults begins")
     parser.add_argument("--devices", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--lease", type=float, default=LEASE, help="seconds; more of them on a machine that does much else"
+    )
     parser.add_argument("--faults", nargs="*", default=[], help="only these, in a random order; else every kind")
     parser.add_argument("--unfenced", action="store_true", help="the control: nodes that are not fenced")
     arguments = parser.parse_args()
@@ -562,5 +607,6 @@ if __name__ == "__main__":
             arguments.seed,
             arguments.faults,
             "tests.cluster.unfenced" if arguments.unfenced else "",
+            arguments.lease,
         )
     )

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from tests.cluster.networked import NODES, NUMBERS, Networked
+from tests.cluster.networked import NODES, NUMBERS, Its, Networked
 from tests.cluster.test_cluster_faults import FULL
 from tests.cluster.test_cluster_processes import stopped_for_a_while
 from tests.store.postgres_server import PostgresServer
@@ -95,7 +95,7 @@ async def fault(one: Networked, kind: str) -> None:
 
 async def _death(one: Networked, kind: str, name: str, as_: str = "") -> None:
     node, machine, one.dead = one.cluster.nodes[name], NUMBERS[name], name
-    its, shards = one.endpoints_of(name), one.shards_of(name)
+    its = Its(one.endpoints_of(name), one.shards_of(name), one.with_sessions(name))
     since = time.monotonic()
     if kind == "kill":
         node.kill()
@@ -106,7 +106,7 @@ async def _death(one: Networked, kind: str, name: str, as_: str = "") -> None:
         node.valve.shut()
     if kind == "machine":
         one.network.machines.plug(machine, in_=False)
-    await one.served_again(as_ or kind, name, its, shards, since)
+    await one.served_again(as_ or kind, name, its, since)
     if kind == "stop":
         await asyncio.sleep(since + STOPPED - time.monotonic())
         node.process.signal(signal.SIGCONT)

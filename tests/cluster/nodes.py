@@ -39,12 +39,13 @@ CONFIG = """
 [service]
 state_directory = {state}
 database = {database}
+default_servers = ["lab"]
 [cluster]
 enabled = true
 node = "{node}"
 lease = {lease}
 renew = 1.0
-take_command = {take}
+{patience}take_command = {take}
 release_command = {release}
 [north]
 port = {north}
@@ -77,6 +78,7 @@ _ENDPOINT = """
 name = "e{number}"
 network = "net"
 address = "ue{number}@example.com"
+servers = {servers}
 """
 
 
@@ -171,6 +173,7 @@ class Cluster:
     standby: PostgresServer | None = None
     quotas: str = ""  # sections of the nodes' configuration
     has_sms: bool = False  # a network of SMS, beside NIDD
+    server_of: Callable[[int], str] = lambda _number: "lab"  # the server of a device, by its name in the configuration
     more: Callable[[int], str] = lambda _port: ""  # sections for one more network, which is posted to at this port
     ttl: float = 60.0  # seconds in which a request is delivered, or not at all
     site: OneMachine | None = None
@@ -245,6 +248,7 @@ class Cluster:
             database=json.dumps(where),
             node=as_ or name,
             lease=self.lease,
+            patience=f"command_silence = {4.0 * self.lease / LEASE}\n" if self.lease > LEASE else "",
             take=json.dumps(take),
             release=json.dumps(release),
             north=at.north_port(),
@@ -264,7 +268,11 @@ class Cluster:
         )
         file = folder / "bridge.toml"
         text += self.more(more_callback)
-        file.write_text(text + self.quotas + "".join(_ENDPOINT.format(number=number) for number in range(self.devices)))
+        endpoints = [
+            _ENDPOINT.format(number=number, servers=json.dumps([self.server_of(number)]))
+            for number in range(self.devices)
+        ]
+        file.write_text(text + self.quotas + "".join(endpoints))
         words = ["-m", program or self.program, "run", "--config", str(file)]
         process = LabProcess(name, words, folder / "log", environment, within=at.within(name))
         process.start()
@@ -338,12 +346,12 @@ class Cluster:
         """Wait until these nodes hold all shards, and each some."""
         await until(lambda: set(self.shards()) == set(names), wait, why=f"shards are not with {names}", every=0.1)
 
-    async def balanced(self, *names: str) -> None:
+    async def balanced(self, *names: str, wait: float = 60) -> None:
         """Wait until each of these nodes holds the shards that it should have: then no shard moves any more."""
         right = [(wanted(shard, names),) for shard in range(SHARDS)]
         held = "SELECT holder FROM shard ORDER BY id"
         await until(
-            lambda: self.rows(held) == right, 60, why=f"shards are not where {names} should have them", every=0.1
+            lambda: self.rows(held) == right, wait, why=f"shards are not where {names} should have them", every=0.1
         )
 
     # Traffic

@@ -18,6 +18,7 @@ from typing import IO, Any, Self
 
 import aiohttp
 
+from mock_network.lab.api import Dialler
 from tests.components import LESHAN
 
 CLASS_PATH = f"{LESHAN.folder / 'classes'}:{LESHAN.folder / 'lib'}/*"
@@ -66,14 +67,17 @@ def start_leshan(
     update_on_send: bool = False,
     californium: Mapping[str, str] | None = None,
     secure: Sequence[tuple[str, str]] = (),
+    within: Sequence[str] = (),
 ) -> LeshanProcess:
     """Start the server that `make components` has built, and wait until it listens.
 
     Times are in seconds, and defaults are Leshan's own.
     `secure` are the options for DTLS of `Main.java`, such as `("--psk", "ENDPOINT,IDENTITY,KEY")`; empty: no DTLS.
+    `within` are the words that begin a program where it runs.
     `californium` are Californium settings with their units, for example `{"COAP.ACK_TIMEOUT": "500[ms]"}`.
     """
     command = [
+        *within,
         "java",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
@@ -118,7 +122,9 @@ class Leshan:
     Events are numbered; `event("notification", endpoint="ep")` waits for the next one of that kind not yet given out.
     """
 
-    def __init__(self, process: LeshanProcess) -> None:
+    def __init__(self, process: LeshanProcess, dialler: Dialler | None = None) -> None:
+        """`dialler` makes sockets where the server runs."""
+        self._dialler = dialler
         self.host = process.host
         self.coap_port = process.coap_port
         self._url = process.control_url
@@ -128,7 +134,8 @@ class Leshan:
         self._asking = asyncio.Lock()  # two who ask at once would count the same events twice, and miss the next ones
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        connector = aiohttp.TCPConnector(socket_factory=self._dialler) if self._dialler else None
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), connector=connector)
         past: list[Json] = await self._call("GET", "/events")
         self._seen = len(past)  # events of earlier tests are not ours
         return self

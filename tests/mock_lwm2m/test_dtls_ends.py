@@ -42,12 +42,14 @@ async def test_a_device_is_managed_over_dtls():
 async def test_a_device_that_restarts_begins_another_session():
     async with secured() as (device, server):
         await server.wait_registered(EP, 10)
+        (first,) = server.identities.sessions()
         await device.stop()
         await device.start()
         for _ in range(100):
             if (await server.read(EP, "/3/0/9")).code == "2.05":
                 break
         assert (await server.read(EP, "/3/0/9")).value == 100
+        assert any(float(one["opened_at"]) > float(first["opened_at"]) for one in server.identities.sessions())
 
 
 @pytest.mark.parametrize("other", [PreSharedKey("identity-1", bytes(16)), PreSharedKey("another", KEY.key)])
