@@ -14,7 +14,7 @@ import click
 from bridge.background import told_to
 from bridge.cli.common import config_option, errors_shown, read_config
 from bridge.config import Config, api_context, load_api_certificate
-from bridge.service.clock import Clock, RealClock
+from bridge.service.clock import Clock, RealClock, behind_the_release
 
 if TYPE_CHECKING:
     from bridge.service.reload import Reloader
@@ -111,6 +111,8 @@ async def _serve(
         ],
         change=service.change,
     )
+    if clock is RealClock and (early := behind_the_release(RealClock.wall())):  # the clock of a test says what it likes
+        log.warning("%s", early)
     asked_to_reload = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, asked_to_reload.set)  # also during the start: then it follows the start
     if asked_before:

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
 from bridge.delivery.work import Now
 
+RELEASED = 1767225600.0  # 2026-01-01: no release is older; it moves forward with each one
 NOTICED = 1.0  # seconds; a smaller change of the wall clock is ignored
 
 
@@ -108,3 +110,15 @@ def moment(clock: Clock) -> Now:
 def moments(clock: Clock) -> Callable[[], Now]:
     """Return the function that returns the current time on both clocks, for who asks for it with every message."""
     return clock.moment if type(clock) is SteadyClock else partial(moment, clock)
+
+
+def behind_the_release(wall: float) -> str:
+    """Return a warning if a host's wall clock shows a time at which this release did not exist yet; else ""."""
+    if wall >= RELEASED:
+        return ""
+    said, released = (datetime.fromtimestamp(time, UTC).date() for time in (wall, RELEASED))
+    return (
+        f"the clock of this host says {said}, and this release is of {released} at the earliest: certificates may seem "
+        "not valid yet, and deadlines and expiries that are given as times are wrong. Set the clock, such as by NTP, "
+        "and start the bridge again"
+    )

@@ -15,6 +15,7 @@ from bridge.cli import main
 from bridge.cli.run import _serve
 from bridge.config import load
 from bridge.errors import BindingError, ConfigurationError
+from bridge.service import clock
 from bridge.service.clock import RealClock
 from bridge.service.service import Service
 from mock_network.lab import free_port
@@ -161,3 +162,28 @@ def test_a_running_bridge_sees_bugs_that_nobody_awaits(
     asyncio.run(run_until_seen())
     gc.set_threshold(*gc_threshold)
     assert "RuntimeError: a bug" in caplog.text
+
+
+def test_a_clock_from_before_the_release_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bridge.toml").write_text(IDLE + f"[north]\nport = {free_port()}\n")
+    monkeypatch.setattr(clock, "RELEASED", 4102444800.0)  # 2100-01-01
+
+    async def run_until_ready() -> None:
+        running = asyncio.create_task(_serve(load("bridge.toml"), RealClock, lambda: load("bridge.toml"), []))
+        await until(lambda: "ready" in caplog.messages or running.done())
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    caplog.set_level(logging.INFO)
+    gc_threshold = gc.get_threshold()
+    asyncio.run(run_until_ready())
+    gc.set_threshold(*gc_threshold)
+    (told,) = [one for one in caplog.messages if one.startswith("the clock of this host says 20")]
+    assert "this release is of 2100-01-01 at the earliest" in told
+
+
+def test_a_clock_that_may_be_right_is_not_talked_about() -> None:
+    assert clock.behind_the_release(clock.RELEASED) == ""
