@@ -19,6 +19,7 @@ APPLICATION = "00000000-0000-0000-0000-000000000001"
 PROFILE = "00000000-0000-0000-0000-000000000002"
 BARE = "ffffffffffffffff"  # the baseline's calls are for this device, and nothing follows them
 EVENTS_PATH = "bench"
+ANSWERED_BEFORE = 0.02  # seconds from a call to its transmission: a real ChirpStack has answered the call long before
 
 
 class Network(api.DeviceServiceServicer):
@@ -39,7 +40,8 @@ class Network(api.DeviceServiceServicer):
         self._number += 1
         handle = f"00000000-0000-0000-0000-{self._number:012d}"
         if item.dev_eui != BARE:
-            self._answer(item.dev_eui, item.data, handle)
+            loop = asyncio.get_running_loop()
+            loop.call_later(ANSWERED_BEFORE, self._answer, item.dev_eui, item.data, handle)
         return api.EnqueueDeviceQueueItemResponse(id=handle)
 
     async def Get(self, request: Any, _context: object) -> Any:  # noqa: N802  (as above)

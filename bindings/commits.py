@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class _Nothing:
@@ -22,7 +25,7 @@ class Commit(asyncio.Future[None]):
     `then` instead, which is called when the commit is known: with the whole group of commits that it was in.
     """
 
-    then: Callable[["Commit"], None] | None = None  # may be set until it is done
+    then: Callable[[Any], None] | None = None  # is called with this commit; may be set until it is done
 
     def complete(self, error: BaseException | None) -> None:
         """Complete with None, or with an error, and call `then`; do nothing if it is done or cancelled."""
@@ -36,3 +39,14 @@ class Commit(asyncio.Future[None]):
                 self.get_loop().call_exception_handler(
                     {"message": "work after a commit failed", "exception": failure, "future": self}
                 )
+
+
+def when_done(work: asyncio.Future[T], then: Callable[[asyncio.Future[T]], None]) -> None:
+    """Call `then` with `work` once that is done: when a commit is known, else one turn of the event loop later.
+
+    Of a commit that is not done yet, nobody else may have set `Commit.then`.
+    """
+    if isinstance(work, Commit) and not work.done():
+        work.then = then
+    else:
+        work.add_done_callback(then)

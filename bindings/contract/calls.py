@@ -161,3 +161,4 @@ class SouthProfile:
     default_lifetime: int | None = None  # LwM2M lifetime of a Register without one, seconds
     max_downlink_soon: int | None = None  # after a few more messages of the device, if that is more than now
     network_up: bool = True  # whether the network can be reached at all now
+    sends_soon: bool = False  # a message that is BUFFERED goes to the device within about a second

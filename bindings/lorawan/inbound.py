@@ -2,10 +2,11 @@
 
 import logging
 from asyncio import Future
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
 
+from bindings.commits import Commit, when_done
 from bindings.contract import MISS, Events
 from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
@@ -72,7 +73,7 @@ class Inbound:
             and record is not None
             and record.continues(event.dev_addr, event.f_cnt, event.time)
         ):
-            return _of_ours(self._next_up(event, record))
+            return self._next_up(event, record)
         return self._handle(event, record or DeviceNote())
 
     async def _handle(self, event: net.NetworkEvent, record: DeviceNote) -> None:
@@ -99,17 +100,15 @@ class Inbound:
     # Uplinks and sessions
 
     def _next_up(self, event: net.DataUplink, record: DeviceNote) -> Future[None]:
-        """Deliver the next uplink of a session; it is remembered after its commit."""
+        """Deliver the next uplink of a session; it is remembered after its commit, before whoever waits for that."""
         self._uplinks.learn(event, record)
         committed = self._uplinks.deliver(event, record, self._events.now())
-        committed.add_done_callback(partial(self._committed, event, record))
-        return committed
+        return _of_ours(committed, partial(self._remember, event, record))
 
-    def _committed(self, event: net.DataUplink, record: DeviceNote, committed: Future[None]) -> None:
-        if not committed.cancelled() and committed.exception() is None:
-            self._uplinks.remember(event, record)
-            if self._outstanding.is_late(event.device):
-                self._doubts.add(event.device)
+    def _remember(self, event: net.DataUplink, record: DeviceNote) -> None:
+        self._uplinks.remember(event, record)
+        if self._outstanding.is_late(event.device):
+            self._doubts.add(event.device)
 
     async def _up(self, event: net.DataUplink, record: DeviceNote) -> None:
         if self._was_overtaken(event, record):
@@ -165,22 +164,26 @@ class Inbound:
             self._records.changed(event.device, record)
 
 
-def _of_ours(committed: Future[None]) -> Future[None]:
-    """Return a future that completes when `committed` does; an unknown device is only logged."""
-    over: Future[None] = committed.get_loop().create_future()
+def _of_ours(committed: Future[None], then: Callable[[], None] | None = None) -> Commit:
+    """Return a commit that completes when `committed` does; an unknown device is only logged.
+
+    `then` is called before that, unless it failed.
+    """
+    over = Commit(loop=committed.get_loop())
 
     def done(_committed: Future[None]) -> None:
-        if over.done():
-            return
         error = None if committed.cancelled() else committed.exception()
-        if error is None or isinstance(error, UnknownDevice):
-            over.set_result(None)
-        else:
-            over.set_exception(error)
         if isinstance(error, UnknownDevice):
             _log_unknown(error)
+            over.complete(None)
+            return
+        try:
+            if then is not None and error is None and not committed.cancelled():
+                then()
+        finally:
+            over.complete(error)
 
-    committed.add_done_callback(done)
+    when_done(committed, done)
     return over
 
 

@@ -230,7 +230,7 @@ class Records:
 
     def held(self, device: str) -> DeviceNote | None:
         """Return the note of a device whose endpoint is in memory."""
-        return self.read(device, self._memory.held(_DEVICE + device))
+        return self._kept.get(device) or self.read(device, self._memory.held(_DEVICE + device))
 
     def read(self, device: str, raw: bytes | None) -> DeviceNote | None:
         """Return a device's note, decoded from `raw` unless it is in memory: there is one object for each device."""

@@ -60,6 +60,7 @@ class SouthProfiles:
             max_uplink=max_uplink(plan, data_rate, settling=settling),
             default_lifetime=DEFAULT_LIFETIME,
             network_up=network_up,
+            sends_soon=listens,  # its downlinks wait for no uplink
         )
 
     def _plan(self, profile: Profile, shown_offsets: tuple[int, ...], shown_rx2_dr: int) -> Plan:

@@ -3,6 +3,8 @@
 Each report adds to what is known of one attempt (R7, R8, R9, R11, R31). What follows is in `bridge.delivery.rules`.
 """
 
+from itertools import islice
+
 from bindings.contract import (
     Accepted,
     Cancellation,
@@ -36,6 +38,7 @@ ASKED_AGAIN = 30.0  # seconds until a network that could not be asked about an a
 MOMENT = 0.001  # seconds by which two times may differ that are the same
 LEFT_OVER = 1.0  # seconds before its deadline at which a message that expires in the network has no time left
 _LATE = 1.0  # seconds after which it matters when the device was heard; within them clocks and networks differ anyway
+_LATE_FOR = 8  # finished messages of a device, the latest, for which a report may come late: by seconds, not by days
 LONGEST_DETAIL = 300  # characters of a network's text that are stored
 _K = members(Known)
 _N = members(NetworkState)
@@ -148,7 +151,7 @@ def reported(
             if one.handle == handle:
                 _report(d, row, one, outcome, detail, retry_at, work, profile, nack=nack)
                 return
-    for kept in reversed(d.kept.values()):  # a report comes late by seconds, not by days
+    for kept in islice(reversed(d.kept.values()), _LATE_FOR):
         if any(one.handle == handle for one in kept.attempts):
             return
     if not _may_still_get_handle(d):

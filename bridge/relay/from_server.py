@@ -328,12 +328,13 @@ def send_due_empty_acks(step: Step) -> None:
     """Send the Empty ACKs whose piggyback window ended, or whose request cannot be answered within it (R5)."""
     state = step.state
     next_soon = state.deliveries.is_next_soon
+    sends_soon = step.south.sends_soon
     for downlink, due in list(state.empty_ack_due.items()):
         row = state.deliveries.live.get(downlink)
         if type(row) is not ServerRequest:
             del state.empty_ack_due[downlink]
             continue
-        is_out = row.state is _S.SUBMITTING or row.state is _S.SENT
+        is_out = row.state is _S.SUBMITTING or row.state is _S.SENT or (sends_soon and row.state is _S.BUFFERED)
         may_be_quick = step.south.quick and (is_out or row is next_soon)
         if due <= step.mono or not (may_be_quick or needs_piggybacking(step, row)):
             del state.empty_ack_due[downlink]

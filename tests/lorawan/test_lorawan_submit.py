@@ -457,6 +457,7 @@ async def test_the_south_profile_is_that_of_appendix_c(binding):
     assert (profile.retransmit_interval, profile.max_retransmit, profile.retransmit_confirmed) == (300.0, 4, False)
     assert (profile.exchange_span, profile.default_lifetime, profile.max_attempts) == (7250.0, 2592000, 5)
     assert (profile.empty_is_poll, profile.quick, profile.can_cancel, profile.can_expire) == (True, False, True, True)
+    assert not profile.sends_soon
 
 
 async def test_a_class_c_device_answers_at_once(binding, chirpstack, side):
@@ -464,7 +465,7 @@ async def test_a_class_c_device_answers_at_once(binding, chirpstack, side):
     chirpstack.up(b"x")
     await until(lambda: side.of(UplinkMessage))
     profile = binding.south_profile(DEVICE)
-    assert (profile.quick, profile.can_cancel, profile.max_downlink) == (True, True, 51)
+    assert (profile.quick, profile.sends_soon, profile.can_cancel, profile.max_downlink) == (True, True, True, 51)
     assert (profile.retransmit_interval, profile.response_timeout, profile.exchange_span) == (50.0, 300.0, 7250.0)
 
 

@@ -1,6 +1,7 @@
 """R5: the acknowledgement is held for a quick answer, else Empty ACK and a separate confirmable response."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from world import LORAWAN, NIDD, World, ack, request, response, rst
@@ -44,6 +45,24 @@ def test_r05_a_request_that_the_network_holds_is_acknowledged_at_once():
     world = World(NIDD)
     world.network = Accepted("h", NetworkState.BUFFERED)
     world.server_sends(request())
+    assert [(m.type, m.code) for m in map(decode, world.to_server)] == [(Type.ACK, 0)]
+
+
+def test_r05_a_request_that_the_network_holds_and_sends_soon_can_be_answered_piggybacked():
+    world = World(replace(NIDD, sends_soon=True))
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    assert world.server_sends(request()) == []
+    world.passes(0.9)
+    world.device_sends(response(world.last_south()))
+    assert [decode(d).type for d in world.to_server] == [Type.ACK]
+    assert world.last_north().code == Code.CONTENT
+
+
+def test_r05_a_request_that_the_network_holds_longer_than_the_window_is_acknowledged_when_that_ends():
+    world = World(replace(NIDD, sends_soon=True))
+    world.network = Accepted("h", NetworkState.BUFFERED)
+    world.server_sends(request())
+    world.passes(1.1)
     assert [(m.type, m.code) for m in map(decode, world.to_server)] == [(Type.ACK, 0)]
 
 

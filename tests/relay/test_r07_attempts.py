@@ -128,6 +128,32 @@ def test_r07_a_report_that_nothing_can_be_meant_by_is_counted_and_not_kept(world
     assert world.counted("reports_without_downlink") == 1
 
 
+def test_r07_a_report_that_comes_before_the_submit_result_is_not_sought_among_all_finished_messages(world: World):
+    """Many are remembered: of these only the latest few can still be reported on."""
+    looked_at = []
+
+    class Watched(list):
+        def __iter__(self):
+            looked_at.append(self)
+            return super().__iter__()
+
+    for mid in range(40):
+        world.network = Accepted(f"h{mid}", NetworkState.SENT)
+        world.server_sends(request(mid=mid, token=b"%d" % mid))
+        world.device_sends(response(world.last_south()))
+    for row in world.state.deliveries.kept.values():
+        row.attempts = Watched(row.attempts)
+    world.network = None
+    world.server_sends(request(mid=40, token=b"40"))
+    world.reports("h40", NetworkState.SENT)
+    assert len(world.rows(UnattributedReport)) == 1
+    assert len(looked_at) < 10
+    world.reports("h39", NetworkState.DELIVERED)  # late: its message is answered
+    assert len(world.rows(UnattributedReport)) == 1
+    world.answers_open_call(Accepted("h40", NetworkState.BUFFERED))
+    assert world.states()[-1] == "SENT"
+
+
 def test_r07_the_result_of_an_older_attempt_changes_nothing(world: World):
     world.network = Refused(Refusal.RATE_LIMITED, "429", retry_at=world.wall + 10)
     world.server_sends(request())

@@ -49,7 +49,7 @@ class HttpEvents(CallbackListener):
 
     def commit_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take an event that another node has received."""
-        return self._commit(post.query, post.body, within=0.0)
+        return self.commit_event(first_in(post.query, "event"), post.body, within=0.0)
 
     def proof(self, probe: str) -> bytes:
         """Return the answer to a self-check: only who knows the path of the URL can give it, such as another node."""
@@ -60,12 +60,10 @@ class HttpEvents(CallbackListener):
 
     def _event(self, request: Request) -> Awaitable[Answer | None]:
         query = request.query
-        if first_in(query, "event") == "self-check":
+        kind = first_in(query, "event")
+        if kind == "self-check":
             return self._prove(first_in(query, "probe"))
-        return self._commit(query, request.body, within=inf)
-
-    def _commit(self, query: str, body: bytes, *, within: float) -> Awaitable[None]:
-        return self.commit_event(first_in(query, "event"), body, within=within)
+        return self.commit_event(kind, request.body, within=inf)
 
     async def _prove(self, probe: str) -> Answer:
         return Answer(200, self.proof(probe))
