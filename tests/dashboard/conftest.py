@@ -85,4 +85,4 @@ async def visitor(api: Api, page: Page) -> AsyncIterator[Visitor]:
 
 def _note(visitor: Visitor, message: ConsoleMessage) -> None:
     if message.type in {"error", "warning"}:
-        visitor.console.append(f"{message.type}: {message.text}")
+        visitor.console.append(f"{message.type}: {message.text} at {message.location['url']}")
