@@ -16,7 +16,7 @@ from bridge.quota.periods import Period
 from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, SendToServer, Submit
-from bridge.relay.model import Endpoint, Kept, Policy, Server
+from bridge.relay.model import Endpoint, EndpointRows, Policy, Server
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
 
@@ -61,7 +61,7 @@ class Steps:
         self._random = random.Random(1).random
         self._now = 1_700_000_000.0
         self.spent: dict[str, float] = {}
-        self.peers = [Peer(EndpointState(_endpoint(n), policy, Kept(), 0.5)) for n in range(ENDPOINTS)]
+        self.peers = [Peer(EndpointState(_endpoint(n), policy, EndpointRows(), 0.5)) for n in range(ENDPOINTS)]
         self.exchange("observe", OBSERVE, notify(1))
         self.some(kept + 1)
         self.spent.clear()

@@ -29,7 +29,7 @@ from bridge.delivery.rows import Change
 from bridge.delivery.work import Now
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect, SendToServer, Submit
-from bridge.relay.model import Endpoint, Kept, Policy, Server
+from bridge.relay.model import Endpoint, EndpointRows, Policy, Server
 from bridge.relay.state import EndpointState
 from bridge.relay.step import step
 from bridge.store.contract import Done
@@ -60,7 +60,7 @@ class Recorder:
         self._clock = clock
         self._random = Random(number).random
         place = Endpoint(number, shard, f"bench-{number}", "bench", f"d{number}@bench.example", (Server("bench"),))
-        self._state = EndpointState(place, Policy(), Kept(), self._random())
+        self._state = EndpointState(place, Policy(), EndpointRows(), self._random())
         self._batches: list[list[Change]] = []
         self._mid = 0
         self.observed = self._exchange(OBSERVE, notify(1))

@@ -16,7 +16,7 @@ from bridge.coap.message import Type, encode_body
 from bridge.north.combined import CombinedNorth
 from bridge.north.contract import Link, LinkState
 from bridge.north.dtls.transport import DtlsNorth, DtlsServer as DtlsSettings
-from bridge.north.sessions.gate import Pace
+from bridge.north.sessions.gate import OpeningRate
 from bridge.north.sessions.transport import LinkSettings
 from bridge.north.tcp.transport import StreamNorth, StreamServer as StreamSettings
 from bridge.north.udp.prefix import PrefixScheme
@@ -38,7 +38,7 @@ _PATIENCE = 60.0  # seconds
 _CONTENT = 69  # 2.05
 _KEYS = {b"fleet/%d" % source: bytes(range(16)) for source in SOURCES}
 _BODY = encode_body([(11, b"3"), (11, b"0"), (12, b"\x2a")], bytes(90))
-_LINKS = LinkSettings(Pace(10_000.0, 64))
+_LINKS = LinkSettings(OpeningRate(10_000.0, 64))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ SETTLING_UPLINKS = 3  # after a join the server sends its first MAC commands wit
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RadioParameters:
     """The radio parameters on which sizes depend. `region` by its LoRaWAN name: EU868, US915, AS923_2…
 
     None or an empty value is unknown. `rx1_dr_offsets`: all possible ones.
@@ -38,14 +38,14 @@ class Plan:
         return FLOOR_DWELL if self.dwell else FLOOR
 
 
-def max_size(plan: Plan, dr: int | None) -> int:
+def max_size(plan: RadioParameters, dr: int | None) -> int:
     """Return N, the largest FRMPayload of a frame without FOpts at a downlink data rate."""
     sizes = downlink_sizes(plan.region, plan.mac_version, plan.revision, repeater=plan.repeater, dwell=plan.dwell)
     found = sizes.get(dr) if dr is not None else None
     return min(size for size in sizes.values() if size) if found is None else found
 
 
-def rx1_size(plan: Plan, uplink_dr: int | None) -> int:
+def rx1_size(plan: RadioParameters, uplink_dr: int | None) -> int:
     """Return N of the RX1 window that follows an uplink."""
     rates = rx1_data_rates(plan.region, uplink_dr, dwell=plan.dwell) if uplink_dr is not None else None
     if rates is None:
@@ -54,7 +54,7 @@ def rx1_size(plan: Plan, uplink_dr: int | None) -> int:
     return min(max_size(plan, rates[min(offset, len(rates) - 1)]) for offset in offsets)
 
 
-def max_downlink(plan: Plan, device_class: str, uplink_dr: int | None, *, settling: bool = False) -> int:
+def max_downlink(plan: RadioParameters, device_class: str, uplink_dr: int | None, *, settling: bool = False) -> int:
     """Return the bytes that certainly fit the next downlink. `uplink_dr` None: no uplink yet."""
     if not is_known(plan.region):
         found = plan.floor
@@ -67,7 +67,7 @@ def max_downlink(plan: Plan, device_class: str, uplink_dr: int | None, *, settli
     return max(found - FOPTS, 0) if settling else found
 
 
-def max_uplink(plan: Plan, uplink_dr: int | None, *, settling: bool = False) -> int:
+def max_uplink(plan: RadioParameters, uplink_dr: int | None, *, settling: bool = False) -> int:
     """Return the bytes that fit the device's next uplink, if it has the last one's data rate (None: no uplink yet)."""
     if not is_known(plan.region):
         found = plan.floor

@@ -3,7 +3,7 @@
 import functools
 
 from bindings.contract import SouthProfile
-from bindings.lorawan.payload_size import SETTLING_UPLINKS, Plan, max_downlink, max_uplink
+from bindings.lorawan.payload_size import SETTLING_UPLINKS, RadioParameters, max_downlink, max_uplink
 from bindings.lorawan.records import UNKNOWN_PROFILE, DeviceNote, Profile
 from bindings.lorawan.settings import Downlinks
 
@@ -63,13 +63,13 @@ class SouthProfiles:
             sends_soon=listens,  # its downlinks wait for no uplink
         )
 
-    def _plan(self, profile: Profile, shown_offsets: tuple[int, ...], shown_rx2_dr: int) -> Plan:
+    def _plan(self, profile: Profile, shown_offsets: tuple[int, ...], shown_rx2_dr: int) -> RadioParameters:
         """Return the parameters of sizes; values learned from transmissions override reported ones."""
         numbers = self._settings
         said = [offset for offset in (numbers.rx1_dr_offset, profile.rx1_dr_offset) if offset >= 0][:1]
         offsets = [offset for offset in said if offset in shown_offsets] or shown_offsets or said
         rx2_dr = next((dr for dr in (shown_rx2_dr, numbers.rx2_dr, profile.rx2_dr) if dr >= 0), None)
-        return Plan(
+        return RadioParameters(
             region=profile.region,
             mac_version=profile.mac_version,
             revision=profile.revision,

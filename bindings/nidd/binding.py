@@ -22,7 +22,7 @@ from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.nidd.zero_touch import ACCEPTED, TRIGGER, Newcomers
-from bindings.reachability.watch import Watch
+from bindings.reachability.watch import ReachabilityMonitor
 from bindings.t8.binding import T8Binding
 from bindings.t8.identity import canonical_device
 from bindings.transmission import explanation
@@ -66,7 +66,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     def _open(self, events: Events, memory: Memory) -> None:
         self.records = self._inherited or Records(memory)
         self.records.changed = self._publish
-        self._watch = Watch(self._settings.reachability, self._client, memory, events)
+        self._watch = ReachabilityMonitor(self._settings.reachability, self._client, memory, events)
         self._provisioning = Provisioning(self._settings, self._client, self.records, events, self._watch)
         self._downlinks = DownlinkCalls(
             self._settings, self._client, self.records, self._provisioning, events, self._watch

@@ -31,7 +31,7 @@ from bindings.nidd.packet_size import FLOOR
 from bindings.nidd.provisioning import Provisioning
 from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
-from bindings.reachability.watch import Watch
+from bindings.reachability.watch import ReachabilityMonitor
 from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client, TooLate
 from bindings.t8.identity import identity_member
@@ -58,7 +58,7 @@ class DownlinkCalls:
         records: Records,
         provisioning: Provisioning,
         events: Events,
-        watch: Watch,
+        watch: ReachabilityMonitor,
     ) -> None:
         self._watch = watch
         self._all_settings = settings

@@ -19,7 +19,7 @@ from bindings.nidd.models import Configuration, read_port
 from bindings.nidd.packet_size import unit_warning
 from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
-from bindings.reachability.watch import Watch
+from bindings.reachability.watch import ReachabilityMonitor
 from bindings.t8.answer import Answer
 from bindings.t8.client import T8Client
 from bindings.t8.identity import identity_member, same_identity
@@ -47,7 +47,7 @@ class LifeCycle:
     """Carries out the jobs. Set `destination`, the URL to which the SCEF posts, before the first job."""
 
     def __init__(
-        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: Watch
+        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: ReachabilityMonitor
     ) -> None:
         self.watch = watch
         self._all_settings = settings

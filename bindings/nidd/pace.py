@@ -18,7 +18,7 @@ _LONGEST_REST = 60.0  # seconds
 NEVER = float("inf")
 
 
-class Pace:
+class RequestPace:
     """Says when the next request may begin. `most`: concurrent requests; `rate`: per second, 0 for no limit."""
 
     def __init__(self, most: int, rate: float) -> None:

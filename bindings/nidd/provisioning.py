@@ -17,15 +17,15 @@ from bindings.contract import MISS, Events
 from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.endpoint_options import ports_of
 from bindings.nidd.life_cycle import LifeCycle
-from bindings.nidd.pace import Pace
+from bindings.nidd.pace import RequestPace
 from bindings.nidd.progress import Progress
 from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.repair import find_missing
 from bindings.nidd.settings import NiddSettings
-from bindings.reachability.watch import Watch
+from bindings.reachability.watch import ReachabilityMonitor
 from bindings.shown_calls import device_of_call
 from bindings.t8.client import T8Client
-from bindings.t8.trouble import JobFailed, Whose
+from bindings.t8.trouble import FailureCause, JobFailed
 from bridge.errors import BridgeError, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -47,13 +47,13 @@ class Provisioning:
     """Maintains the configuration of every provisioned device. `start` once, `stop` once."""
 
     def __init__(
-        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: Watch
+        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: ReachabilityMonitor
     ) -> None:
         self._settings = settings.configurations
         self._records = records
         self._events = events
         self.life = LifeCycle(settings, client, records, events, watch)
-        self._pace = Pace(self._settings.parallelism, self._settings.pace)
+        self._pace = RequestPace(self._settings.parallelism, self._settings.pace)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._notes: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
@@ -397,13 +397,13 @@ class Provisioning:
         if isinstance(error, JobFailed):
             whose = error.whose
         else:
-            whose = Whose.NETWORK if isinstance(error, NotSent) else Whose.UNCLEAR
-        if whose is Whose.UNCLEAR:
+            whose = FailureCause.NETWORK if isinstance(error, NotSent) else FailureCause.UNCLEAR
+        if whose is FailureCause.UNCLEAR:
             alone = self._unclear == {device} or self._well_at >= began
             if len(self._unclear) < 2:  # noqa: PLR2004  # one or more of them is all that counts
                 self._unclear.add(device)
-            whose = Whose.DEVICE if alone else Whose.NETWORK
-        if whose is Whose.DEVICE:
+            whose = FailureCause.DEVICE if alone else FailureCause.NETWORK
+        if whose is FailureCause.DEVICE:
             self._pace.record_success(began, now)
             await self._failed(device, record, error, after)
         else:

@@ -27,7 +27,7 @@ from bindings.t8.identity import identity_member, same_identity
 from bindings.t8.links import bare_name, resource_name
 from bindings.t8.operations import Operation
 from bindings.t8.reading import pick, read_json, read_tolerant
-from bindings.t8.trouble import JobFailed, Whose, refused
+from bindings.t8.trouble import FailureCause, JobFailed, refused
 from bridge.errors import BridgeError, NotificationError
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Watched).decode
 
 
-class Watch:
+class ReachabilityMonitor:
     """The reachability of one network instance's devices. `destination`: where the SCEF posts reports."""
 
     def __init__(self, settings: Reachability, client: T8Client, memory: Memory, events: Events) -> None:
@@ -125,7 +125,7 @@ class Watch:
             watched = await self._subscribe_all(device, watched)
         except (JobFailed, NotSent, NoAnswer) as error:
             self._tell(device, error)
-            not_offered = isinstance(error, JobFailed) and error.whose is Whose.NOT_OFFERED
+            not_offered = isinstance(error, JobFailed) and error.whose is FailureCause.NOT_OFFERED
             return self._events.now() + (_NEXT_DAY if not_offered else _AGAIN)
         ends = [end for kind, (_, end) in watched.subscriptions.items() if kind in self._standing]
         now = self._events.now()
@@ -381,7 +381,7 @@ class Watch:
 
     def _refused(self, what: str, answer: Answer) -> JobFailed:
         if answer.own and answer.status in _NOT_OFFERED:
-            return JobFailed(f"{what}: {answer}", None, Whose.NOT_OFFERED)
+            return JobFailed(f"{what}: {answer}", None, FailureCause.NOT_OFFERED)
         return refused(what, answer, self._client.clock)
 
     def _tell(self, device: str, error: Exception) -> None:

@@ -16,7 +16,7 @@ from bindings.shown_calls import Seen, device_of_call, shown_body
 from bindings.t8.answer import Answer
 from bindings.t8.auth import Authorization
 from bindings.t8.operations import REDIRECTS, Operation
-from bindings.t8.roots import Root, Roots
+from bindings.t8.roots import ApiRoot, ApiRoots
 from bindings.t8.settings import T8Settings
 from bindings.t8.times import PeerClock
 from bindings.tls import client_context
@@ -65,7 +65,7 @@ class T8Client:
         http = settings.http
         if http.connect_timeout >= http.request_timeout:
             raise ConfigurationError("http.connect_timeout must be less than http.request_timeout")
-        self._roots = Roots((settings.api_root, *settings.other_api_roots))
+        self._roots = ApiRoots((settings.api_root, *settings.other_api_roots))
         self._scs_as = quote(settings.scs_as_id, safe=_PATH_CHARACTERS)
         self._connect_timeout = http.connect_timeout
         context = None
@@ -171,7 +171,7 @@ class T8Client:
                 return answer
         raise last or NotSent("there is no apiRoot")
 
-    async def _ask_root(self, request: _Request, root: Root) -> Answer:
+    async def _ask_root(self, request: _Request, root: ApiRoot) -> Answer:
         operation = request.operation
         origin, target = root.origin, root.prefix + request.target
         hops = _HOPS if operation.redirects else 0

@@ -14,7 +14,7 @@ _PATIENCE = 3  # requests without a usable answer, in a row, before the next roo
 
 
 @dataclass(slots=True)
-class Root:
+class ApiRoot:
     """One apiRoot and its state."""
 
     origin: Origin
@@ -29,7 +29,7 @@ class Root:
         return f"{self.origin.scheme}://{self.origin.authority}{self.prefix}"
 
 
-class Roots:
+class ApiRoots:
     """The roots in the order of the configuration: the first is preferred, and used again after its pause."""
 
     def __init__(self, urls: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ class Roots:
         self._origins = {root.origin for root in self._all}
 
     @property
-    def first(self) -> Root:
+    def first(self) -> ApiRoot:
         """Return the preferred root."""
         return self._all[0]
 
@@ -46,25 +46,25 @@ class Roots:
         """Return whether credentials may be sent there."""
         return origin in self._origins
 
-    def in_order(self, now: float) -> list[Root]:
+    def in_order(self, now: float) -> list[ApiRoot]:
         """Return the roots to try for one request, in order; those that failed recently are last."""
         if len(self._all) == 1:
             return self._all
         return sorted(self._all, key=lambda root: max(root.down_until, now))
 
-    def failed(self, root: Root, now: float) -> None:
+    def failed(self, root: ApiRoot, now: float) -> None:
         """Record that a root cannot be reached."""
         root.down_until = now + min(_FIRST_PAUSE * 2 ** min(root.failures, 10), _LONGEST_PAUSE)
         root.failures += 1
         root.doubts = 0
 
-    def doubted(self, root: Root, now: float) -> None:
+    def doubted(self, root: ApiRoot, now: float) -> None:
         """Record that a root gave no usable answer, though it may have accepted: the next request uses another one."""
         root.doubts += 1
         if root.doubts >= _PATIENCE:
             self.failed(root, now)
 
-    def worked(self, root: Root) -> None:
+    def worked(self, root: ApiRoot) -> None:
         """Record that a root answered."""
         root.failures = root.doubts = 0
         root.down_until = 0.0
@@ -74,7 +74,7 @@ class Roots:
         return {root.url: "up" if root.down_until <= now else "down" for root in self._all}
 
 
-def read_root(api_root: str) -> Root:
+def read_root(api_root: str) -> ApiRoot:
     """Return an apiRoot, without a final slash. Raises ConfigurationError."""
     root = api_root.rstrip("/")
     try:
@@ -85,4 +85,4 @@ def read_root(api_root: str) -> Root:
         raise ConfigurationError(f"api_root {root!r} must be http(s)://host[:port][/prefix], without user or query")
     if root.endswith("/3gpp-nidd") or "/3gpp-nidd/" in root:
         raise ConfigurationError(f"api_root {root!r} must end before /3gpp-nidd: it is added")
-    return Root(origin, quote(prefix.rstrip("/"), safe=_PATH_CHARACTERS + "/%"))
+    return ApiRoot(origin, quote(prefix.rstrip("/"), safe=_PATH_CHARACTERS + "/%"))

@@ -8,7 +8,7 @@ from bindings.t8.times import PeerClock
 _OVERLOADED = {401, 408, 429, 502, 503, 504}  # not caused by this device: credentials, load, a gateway
 
 
-class Whose(Enum):
+class FailureCause(Enum):
     """The cause of a failed job."""
 
     DEVICE = "device"  # this device
@@ -20,7 +20,7 @@ class Whose(Enum):
 class JobFailed(Exception):
     """A job failed. It is tried again: after `after` seconds if the SCEF said so."""
 
-    def __init__(self, text: str, after: float | None = None, whose: Whose = Whose.DEVICE) -> None:
+    def __init__(self, text: str, after: float | None = None, whose: FailureCause = FailureCause.DEVICE) -> None:
         super().__init__(text)
         self.after = after
         self.whose = whose
@@ -33,10 +33,10 @@ def refused(what: str, answer: Answer, clock: PeerClock) -> JobFailed:
     return JobFailed(f"{what}: {answer}", after, _whose(answer))
 
 
-def _whose(answer: Answer) -> Whose:
+def _whose(answer: Answer) -> FailureCause:
     if answer.status in _OVERLOADED:
-        return Whose.NETWORK
-    return Whose.DEVICE if answer.own else Whose.UNCLEAR
+        return FailureCause.NETWORK
+    return FailureCause.DEVICE if answer.own else FailureCause.UNCLEAR
 
 
 def is_passing(answer: Answer, failures: int) -> bool:

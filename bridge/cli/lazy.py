@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class At(NamedTuple):
+class CommandPlace(NamedTuple):
     """Where a command is, as MODULE:NAME, and its line in the help of its group."""
 
     place: str
@@ -18,7 +18,7 @@ class At(NamedTuple):
 class LazyGroup(click.Group):
     """A group that imports a command when it runs; lists of commands are made from `commands_at`."""
 
-    def __init__(self, *arguments: Any, commands_at: Mapping[str, At], **settings: Any) -> None:
+    def __init__(self, *arguments: Any, commands_at: Mapping[str, CommandPlace], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.commands_at = commands_at
 

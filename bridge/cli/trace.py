@@ -18,7 +18,7 @@ from bridge.control.contract import Client
 from bridge.errors import BridgeError, NotPossible
 from bridge.operations.types.tracing import BeginTrace, CoapView, EndTrace, ReadTrace, TraceLine, TracePage
 from bridge.relay.opaque import is_record
-from bridge.trace.entry import NOT_SENT, Kind
+from bridge.trace.entry import NOT_SENT, EntryKind
 
 WAIT = 1.0  # seconds that one request waits for a line
 _MODE = 0o600  # mode of a file with payloads
@@ -158,7 +158,7 @@ def shown_lines(line: TraceLine, *, payload: bool, width: int | None = None) -> 
     if route is None:
         about = f"{line.kind} {line.peer}".strip()
         text = plain(f"{time}  {about}: {line.note}")
-        yield text if width is None or line.kind != Kind.CALL or len(text) <= width else f"{text[: width - 1]}…"
+        yield text if width is None or line.kind != EntryKind.CALL or len(text) <= width else f"{text[: width - 1]}…"
         return
     message = f"{line.size} bytes" if line.coap is None else _coap(line.coap)
     yield plain(f"{time}  {route.format(peer=line.peer)}: {message}")

@@ -23,14 +23,14 @@ from bridge.north.identities import (
 from bridge.north.identities.files import read_pem
 from bridge.north.identities.psk import SHORTEST_MASTER, check_template
 from bridge.north.revocation.http import is_url
-from bridge.north.sessions.gate import Pace
+from bridge.north.sessions.gate import OpeningRate
 from bridge.north.sessions.transport import LinkSettings
 from bridge.tls.settings import CERTIFICATE_SUITES, DEFAULT_MTU, PSK_SUITES, SessionSettings, Suite, Trust
 
 SMALLEST_MTU = 256  # bytes that handshakes of both libraries fit into
 
 NONE = "none"  # mode without sessions, and a ca_bundle without authorities
-_PACE = Pace()
+_PACE = OpeningRate()
 _PSK_ONLY = ("key", "key_table")
 _CERTIFICATE_ONLY = (
     "certificate", "private_key", "ca_bundle", "certificate_name", "pinned", "revocation_lists",
@@ -271,7 +271,7 @@ class Links(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
     def settings(self, *, identified: bool) -> LinkSettings:
         """Return it as the type of `bridge.north.sessions`."""
-        return LinkSettings(Pace(self.openings_per_second, self.openings_at_once), self.idle_timeout, identified)
+        return LinkSettings(OpeningRate(self.openings_per_second, self.openings_at_once), self.idle_timeout, identified)
 
 
 def _is_address(host: str) -> bool:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import msgspec
 
 from bindings.contract import Refusal
-from bridge.delivery.knowledge import Known, grow
+from bridge.delivery.knowledge import Knowledge, grow
 from bridge.enums import members
 
 MOST = 32  # attempts that are kept; beyond that the oldest that certainly did not reach the device are dropped
 
-_K = members(Known)
+_K = members(Knowledge)
 _R = members(Refusal)
-_LEFT = int(Known.LEFT)  # from this number on, the message was transmitted
+_LEFT = int(Knowledge.LEFT)  # from this number on, the message was transmitted
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -22,7 +22,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     """
 
     number: int  # from 1
-    known: Known
+    known: Knowledge
     at: float  # since when that is known
     handle: str | None = None  # under which the network knows it
     why: Refusal | None = None  # why the network refused it
@@ -33,7 +33,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     detail: str = ""  # the network's text of that moment
     charged_at: float | None = None  # the time that quotas count it at, where a clock was set back; None: see `at`
 
-    def learn(self, said: Known, now: float) -> bool:
+    def learn(self, said: Knowledge, now: float) -> bool:
         """Add a report; return whether it was new."""
         known = grow(self.known, said)
         if known is self.known:

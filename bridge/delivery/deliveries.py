@@ -27,7 +27,7 @@ from bridge.delivery.downlinks import (
 )
 from bridge.delivery.effects import Cancel, Direction, LookUp, Settled, Submit
 from bridge.delivery.kept import KeptRows
-from bridge.delivery.knowledge import Known
+from bridge.delivery.knowledge import Knowledge
 from bridge.delivery.network import NetworkCondition, Turn
 from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER
@@ -40,7 +40,7 @@ HELD_AT_MOST = 30 * 86400.0  # seconds: a finished request is kept no longer tha
 SIZE_AGAIN = 60.0  # seconds after which a message that does not fit yet is tried again at the latest
 
 _S = members(DownlinkState)
-_K = members(Known)
+_K = members(Knowledge)
 _T = members(Turn)
 
 

@@ -7,21 +7,21 @@ from bindings.contract import Refusal, SouthProfile
 from bridge.delivery import rules
 from bridge.delivery.attempts import Attempt, facts_of
 from bridge.delivery.downlinks import ServerRequest
-from bridge.delivery.knowledge import GROWS_TO, Known
+from bridge.delivery.knowledge import GROWS_TO, Knowledge
 from bridge.delivery.states import UPLINK_TABLE, DownlinkState, UplinkState
 
 _NOW = 1000.0
 _PROFILE = SouthProfile(60.0, 2, True, 247.0, 247.0, 5, False, False, True, True)  # of any network
 _MEANING = {
-    Known.PENDING: "it is committed, and the network is being called",
-    Known.IN_DOUBT: "it is unknown whether the network accepted it",
-    Known.HELD: "the network has it and will transmit it",
-    Known.GONE: "the network no longer has it, and may have transmitted it",
-    Known.REFUSED: "certain: the network did not accept it, or discarded it before transmission",
-    Known.TAKEN_BACK: "certain: removed from the network before it was transmitted",
-    Known.LEFT: "transmitted toward the device",
-    Known.NACKED: "transmitted, and no acknowledgement of the modem or MAC came",
-    Known.DELIVERED: "the device has it",
+    Knowledge.PENDING: "it is committed, and the network is being called",
+    Knowledge.IN_DOUBT: "it is unknown whether the network accepted it",
+    Knowledge.HELD: "the network has it and will transmit it",
+    Knowledge.GONE: "the network no longer has it, and may have transmitted it",
+    Knowledge.REFUSED: "certain: the network did not accept it, or discarded it before transmission",
+    Knowledge.TAKEN_BACK: "certain: removed from the network before it was transmitted",
+    Knowledge.LEFT: "transmitted toward the device",
+    Knowledge.NACKED: "transmitted, and no acknowledgement of the modem or MAC came",
+    Knowledge.DELIVERED: "the device has it",
 }
 
 
@@ -40,7 +40,7 @@ def states_page() -> str:
         "",
         "| known | means | may grow to |",
         "|---|---|---|",
-        *(f"| {known.name} | {_MEANING[known]} | {_names(GROWS_TO[known])} |" for known in Known),
+        *(f"| {known.name} | {_MEANING[known]} | {_names(GROWS_TO[known])} |" for known in Knowledge),
         "",
         "## What follows for the message",
         "",
@@ -63,19 +63,19 @@ def states_page() -> str:
     return "\n".join(lines)
 
 
-def _combinations() -> Iterable[tuple[tuple[Known, ...], bool]]:
+def _combinations() -> Iterable[tuple[tuple[Knowledge, ...], bool]]:
     """Return the rows of the table: no attempt, each knowledge alone, two attempts where that makes a difference."""
     yield (), False
-    for first in Known:
-        if first is Known.IN_DOUBT:
+    for first in Knowledge:
+        if first is Knowledge.IN_DOUBT:
             yield (first,), True
         yield (first,), False
-        if first in (Known.IN_DOUBT, Known.LEFT, Known.NACKED):
-            for second in (Known.IN_DOUBT, Known.HELD, Known.REFUSED, Known.LEFT):
+        if first in (Knowledge.IN_DOUBT, Knowledge.LEFT, Knowledge.NACKED):
+            for second in (Knowledge.IN_DOUBT, Knowledge.HELD, Knowledge.REFUSED, Knowledge.LEFT):
                 yield (first, second), False
 
 
-def _row(known: Sequence[Known], *, asked: bool) -> str:
+def _row(known: Sequence[Knowledge], *, asked: bool) -> str:
     request = _request(known, repeatable=True, asked=asked)
     once = _request(known, repeatable=False, asked=asked)
     state = rules.state_of(request, facts_of(request.attempts), _NOW, _PROFILE)
@@ -100,19 +100,19 @@ def _again(row: ServerRequest) -> str:
     )
 
 
-def _request(known: Sequence[Known], *, repeatable: bool, asked: bool) -> ServerRequest:
+def _request(known: Sequence[Knowledge], *, repeatable: bool, asked: bool) -> ServerRequest:
     row = ServerRequest.accepted(
         1, 1, 0, 0.0, "Read", repeatable, _NOW + 60, b"", 0, 1, 1, b"", "", 1, b"", None, 0, _NOW + 60
     )
     for number, one in enumerate(known, 1):
-        why = Refusal.UNREACHABLE if one is Known.REFUSED else None
-        left_at = _NOW if one in (Known.LEFT, Known.NACKED, Known.DELIVERED) else None
+        why = Refusal.UNREACHABLE if one is Knowledge.REFUSED else None
+        left_at = _NOW if one in (Knowledge.LEFT, Knowledge.NACKED, Knowledge.DELIVERED) else None
         row.attempts.append(Attempt(number, one, _NOW, "handle", why, left_at, look_up_at=_NOW if asked else None))
     return row
 
 
-def _names(found: Iterable[Known] | Iterable[DownlinkState]) -> str:
-    order: list[Known | DownlinkState] = [*Known, *DownlinkState]
+def _names(found: Iterable[Knowledge] | Iterable[DownlinkState]) -> str:
+    order: list[Knowledge | DownlinkState] = [*Knowledge, *DownlinkState]
     return ", ".join(one.name for one in sorted(found, key=order.index)) or "nothing more"
 
 

@@ -8,13 +8,13 @@ from bridge.delivery import rules
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.deliveries import Deliveries, is_out_of_reach
 from bridge.delivery.downlinks import Answer, Downlink, ServerRequest
-from bridge.delivery.knowledge import Known
+from bridge.delivery.knowledge import Knowledge
 from bridge.delivery.network import FREE, NetworkCondition, Turn
 from bridge.delivery.states import DownlinkState
 from bridge.enums import members
 
 _S = members(DownlinkState)
-_K = members(Known)
+_K = members(Knowledge)
 
 
 @dataclass(frozen=True, slots=True)

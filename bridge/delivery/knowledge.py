@@ -10,7 +10,7 @@ from enum import IntEnum
 from bridge.enums import members
 
 
-class Known(IntEnum):
+class Knowledge(IntEnum):
     """What is known of one attempt. Numbers are stored."""
 
     PENDING = 0  # committed; the network is being called, or was when the process ended
@@ -24,11 +24,11 @@ class Known(IntEnum):
     DELIVERED = 8  # the device has it: its modem or MAC acknowledged it, or it answered
 
 
-_K = members(Known)
+_K = members(Knowledge)
 _TRANSMITTED = frozenset({_K.LEFT, _K.NACKED, _K.DELIVERED})
 _CERTAIN = frozenset({_K.REFUSED, _K.TAKEN_BACK})
 
-GROWS_TO: dict[Known, frozenset[Known]] = {
+GROWS_TO: dict[Knowledge, frozenset[Knowledge]] = {
     _K.PENDING: frozenset({_K.IN_DOUBT, _K.HELD, _K.GONE}) | _CERTAIN | _TRANSMITTED,
     _K.IN_DOUBT: frozenset({_K.HELD, _K.GONE}) | _CERTAIN | _TRANSMITTED,
     _K.HELD: frozenset({_K.GONE}) | _CERTAIN | _TRANSMITTED,
@@ -44,23 +44,23 @@ GROWS_TO: dict[Known, frozenset[Known]] = {
 
 
 _GROWS = tuple(
-    sum(1 << said for said in GROWS_TO[known]) for known in Known
+    sum(1 << said for said in GROWS_TO[known]) for known in Knowledge
 )  # the same as bits, since enums hash slowly
 
 
-def grow(known: Known, said: Known) -> Known:
+def grow(known: Knowledge, said: Knowledge) -> Knowledge:
     """Return what is known after the report `said`."""
     return said if _GROWS[known] >> said & 1 else known
 
 
-def is_certain(known: Known) -> bool:
+def is_certain(known: Knowledge) -> bool:
     """Return whether the attempt certainly did not reach the device."""
     return known is _K.REFUSED or known is _K.TAKEN_BACK
 
 
-_LEFT = int(Known.LEFT)  # from this number on, the message was transmitted
+_LEFT = int(Knowledge.LEFT)  # from this number on, the message was transmitted
 
 
-def was_transmitted(known: Known) -> bool:
+def was_transmitted(known: Knowledge) -> bool:
     """Return whether the attempt was certainly transmitted toward the device."""
     return known >= _LEFT

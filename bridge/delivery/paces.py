@@ -13,7 +13,7 @@ import msgspec
 from bindings.contract import LimitOf
 from bridge.delivery.breaker import LONGEST_WISH as LONGEST_NETWORK_WISH
 from bridge.delivery.pace import ASK_AGAIN, MOMENT, Pace, PaceRecord
-from bridge.delivery.together import ENOUGH, Together
+from bridge.delivery.together import ENOUGH, RefusedDevices
 
 DEVICES = 4096  # whose limits are remembered
 FIRST_SPACE, LONGEST_SPACE = 1.0, 10.0  # seconds between two calls while devices are refused one after the other
@@ -54,7 +54,7 @@ class Paces:
     def __init__(self) -> None:
         self._network: Pace | None = None
         self._devices: OrderedDict[int, Pace] = OrderedDict()  # by endpoint, the one refused last at the end
-        self._together = Together()
+        self._together = RefusedDevices()
         self._shared: Pace | None = None  # what devices were seen to get together, since a limit of all was suspected
         self._asking: set[int] = set()  # endpoints that were told to wait for it since one was not
         self._beyond = 0  # messages in a row that the network took while the shared limit was taken to be used up
@@ -244,7 +244,7 @@ class Paces:
         self._let_go_oldest(now)
 
     def _forget_shared(self) -> None:
-        self._shared, self._together, self._beyond = None, Together(), 0
+        self._shared, self._together, self._beyond = None, RefusedDevices(), 0
         self._changed.add(NETWORK)
 
     def _refuse_device(self, endpoint: int, now: float, wish: float | None) -> None:

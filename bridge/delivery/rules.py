@@ -9,13 +9,13 @@ from bindings.contract import Refusal, SouthProfile
 from bindings.option_names import CONFIRMED_OPERATIONS
 from bridge.delivery.attempts import MOST, Attempt, Facts, nobody_has_it
 from bridge.delivery.downlinks import CONTINUES, Answer, Downlink, ServerRequest
-from bridge.delivery.knowledge import Known
+from bridge.delivery.knowledge import Knowledge
 from bridge.delivery.rows import FOREVER
 from bridge.delivery.states import DownlinkState
 from bridge.enums import members
 
 WORD_MAY_COME = 60.0  # seconds in which a network's report may still say what became of a message
-_K = members(Known)
+_K = members(Knowledge)
 _TRANSMITTED = frozenset({_K.LEFT, _K.NACKED, _K.DELIVERED})
 _S = members(DownlinkState)
 _R = members(Refusal)

@@ -15,7 +15,7 @@ ENOUGH = 8  # devices that were taken together, each time less one
 KEPT = 4096  # devices that are remembered of those refused one after the other
 
 
-class Together:
+class RefusedDevices:
     """What is known of devices that one network refuses and takes for a limit that it says is the device's."""
 
     __slots__ = (

@@ -24,7 +24,7 @@ from bridge.delivery.deliveries import Deliveries, is_failing, is_out_of_reach
 from bridge.delivery.downlinks import Downlink, ServerRequest
 from bridge.delivery.effects import Count
 from bridge.delivery.future import SET_BACK, downlink_from_the_future
-from bridge.delivery.knowledge import Known
+from bridge.delivery.knowledge import Knowledge
 from bridge.delivery.reports import UnattributedReport, parse_outcome
 from bridge.delivery.rules import FINAL, is_released_by_hearing
 from bridge.delivery.work import Work
@@ -40,7 +40,7 @@ LEFT_OVER = 1.0  # seconds before its deadline at which a message that expires i
 _LATE = 1.0  # seconds after which it matters when the device was heard; within them clocks and networks differ anyway
 _LATE_FOR = 8  # finished messages of a device, the latest, for which a report may come late: by seconds, not by days
 LONGEST_DETAIL = 300  # characters of a network's text that are stored
-_K = members(Known)
+_K = members(Knowledge)
 _N = members(NetworkState)
 _R = members(Refusal)
 _MEANS = {_N.BUFFERED: _K.HELD, _N.SENT: _K.LEFT, _N.DELIVERED: _K.DELIVERED}

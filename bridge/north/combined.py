@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from bridge.north.contract import Counters, Link, NorthTransport, Receiver, Sending
 from bridge.north.dtls.transport import DtlsNorth
-from bridge.north.revocation.contract import Checked
+from bridge.north.revocation.contract import RevocationCounters
 from bridge.north.udp.transport import UdpNorth
 
 
@@ -17,7 +17,7 @@ class CombinedNorth:
         udp: UdpNorth,
         dtls: DtlsNorth,
         streams: NorthTransport,
-        checked: Checked | None = None,
+        checked: RevocationCounters | None = None,
     ) -> None:
         """`checked`: counters of the checks of servers' certificates."""
         self._udp, self._dtls, self._streams = udp, dtls, streams
@@ -26,7 +26,7 @@ class CombinedNorth:
         self._all: tuple[NorthTransport, ...] = (udp, dtls, streams)
         self._receiver: Receiver | None = None
         self._unclaimed = 0
-        self._checked = checked or Checked()
+        self._checked = checked or RevocationCounters()
 
     def reach(self, dtls: Iterable[str], streams: Iterable[str]) -> None:
         """Reach these servers by sessions of DTLS, and these by connections; all others by plain UDP."""

@@ -16,7 +16,7 @@ from bridge.operations.codes import Codes
 from bridge.operations.minutes import Minutes
 from bridge.operations.types.state import Readiness, Status
 from bridge.quota.limits import Quota
-from bridge.quota.report import Standing
+from bridge.quota.report import EndpointQuotas
 from bridge.quota.usage import Amount
 from bridge.relay.events import DirectRequest
 from bridge.relay.registrations import Registration
@@ -35,7 +35,7 @@ class Work(Protocol):
         """Record that so many more steps are done."""
 
 
-class Watch(Protocol):
+class DirectResults(Protocol):
     def of(self, endpoint: int, caller: str = "") -> AbstractAsyncContextManager[asyncio.Event]:
         """Return a context that gives an event: it is set whenever a message of an endpoint has its outcome."""
 
@@ -44,7 +44,7 @@ class Direct(Protocol):
     """Accepts requests by the API (`bridge.service.direct`)."""
 
     @property
-    def watch(self) -> Watch: ...
+    def watch(self) -> DirectResults: ...
 
     @property
     def next_id(self) -> Callable[[], int]:
@@ -183,7 +183,7 @@ class Bridge(Protocol):
         None: each endpoint has the quota for itself.
         """
 
-    async def quotas_of(self, endpoint: int) -> Standing:
+    async def quotas_of(self, endpoint: int) -> EndpointQuotas:
         """Return the quotas of an endpoint, and what was used of them. Raises NotFound, StoreUnavailable."""
 
     def links(self, record: Record) -> Mapping[str, Link]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from bridge.operations.bridge import Bridge
-from bridge.operations.minutes import Changes, Key
+from bridge.operations.minutes import CounterChanges, Key
 from bridge.operations.operation import Operation
 from bridge.operations.types.history import GetHistory, History, HistoryPoint, Spread
 
@@ -20,7 +20,7 @@ async def get_history(bridge: Bridge, asked: GetHistory) -> History:
     return History(time=now, begun_at=minutes.begun_at, points=points)
 
 
-def _point(changes: Changes) -> HistoryPoint:
+def _point(changes: CounterChanges) -> HistoryPoint:
     outcomes: dict[str, dict[str, int]] = {"down": {}, "up": {}}
     submissions: dict[str, dict[str, int]] = {}
     buckets: dict[Key, dict[float, float]] = defaultdict(dict)

@@ -21,7 +21,7 @@ class _Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class CounterChanges:
     """By how much counters rose in a span of time that ended at `at`, or is under way until then."""
 
     at: float
@@ -60,7 +60,7 @@ class Minutes:
                 rises[number] = rises.get(number, 0.0) + rise
         self._ring.append(_Minute(end, seconds, array("H", rises), array("d", rises.values())))
 
-    def since(self, at: float, step: float) -> Iterator[Changes]:
+    def since(self, at: float, step: float) -> Iterator[CounterChanges]:
         """Yield what changed after wall time `at`, oldest first, put together to spans of `step` seconds."""
         found: dict[float, tuple[float, dict[Key, float]]] = {}
         for minute in self._ring:
@@ -73,7 +73,7 @@ class Minutes:
                 by[key] = by.get(key, 0.0) + rise
             found[end] = seconds + minute.seconds, by
         for end, (seconds, by) in sorted(found.items()):
-            yield Changes(end, seconds, by)
+            yield CounterChanges(end, seconds, by)
 
     def _number(self, key: Key) -> int | None:
         number = self._numbers.get(key)

@@ -14,7 +14,7 @@ from bridge.operations.types.endpoints import (
     SeenView,
 )
 from bridge.relay.register import DEFAULT_LIFETIME
-from bridge.store.fleet import EndpointConditions, LatestMessage, Standing, is_late, lapses_at
+from bridge.store.fleet import EndpointConditions, FleetEntry, LatestMessage, is_late, lapses_at
 
 
 def view(record: Record) -> EndpointView:
@@ -38,7 +38,7 @@ def view(record: Record) -> EndpointView:
 
 
 def item(
-    standing: Standing, now: float, holder: Callable[[int], str | None], ports: Callable[[Record], dict[str, str]]
+    standing: FleetEntry, now: float, holder: Callable[[int], str | None], ports: Callable[[Record], dict[str, str]]
 ) -> EndpointItem:
     """Return the view of an endpoint and its state.
 

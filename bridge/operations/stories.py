@@ -7,7 +7,7 @@ from msgspec.structs import asdict
 from bridge.coap.words import code_name, option_name, option_value, target
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.downlinks import DIRECT, Answer, CoapDownlink, Downlink
-from bridge.delivery.knowledge import Known
+from bridge.delivery.knowledge import Knowledge
 from bridge.delivery.uplinks import DeviceUplink, Response, Uplink, Verdict
 from bridge.errors import NotFound
 from bridge.operations.bridge import Bridge
@@ -29,15 +29,15 @@ from bridge.operations.types.stories import (
 from bridge.operations.withheld import is_withheld
 
 _KNOWN = {
-    Known.PENDING: "the network is being called",
-    Known.IN_DOUBT: "it is unknown whether the network accepted it",
-    Known.HELD: "the network has it and will transmit it",
-    Known.GONE: "the network no longer has it, and may have transmitted it",
-    Known.REFUSED: "the network refused it",
-    Known.TAKEN_BACK: "removed from the network before it was transmitted",
-    Known.LEFT: "transmitted toward the device",
-    Known.NACKED: "transmitted, and not acknowledged by the device's modem or MAC",
-    Known.DELIVERED: "the device has it",
+    Knowledge.PENDING: "the network is being called",
+    Knowledge.IN_DOUBT: "it is unknown whether the network accepted it",
+    Knowledge.HELD: "the network has it and will transmit it",
+    Knowledge.GONE: "the network no longer has it, and may have transmitted it",
+    Knowledge.REFUSED: "the network refused it",
+    Knowledge.TAKEN_BACK: "removed from the network before it was transmitted",
+    Knowledge.LEFT: "transmitted toward the device",
+    Knowledge.NACKED: "transmitted, and not acknowledged by the device's modem or MAC",
+    Knowledge.DELIVERED: "the device has it",
 }
 
 
@@ -121,8 +121,8 @@ async def _origin(bridge: Bridge, view: DownlinkView) -> str:
 def _of_downlink(view: DownlinkView, row: Downlink, answers: Sequence[UplinkView], origin: str) -> Iterator[Moment]:
     yield Moment(at=view.accepted_at, what=origin)
     for one in row.attempts:
-        if one.left_at is not None and one.known is not Known.LEFT:
-            yield Moment(at=one.left_at, what=f"attempt {one.number}: {_KNOWN[Known.LEFT]}")
+        if one.left_at is not None and one.known is not Knowledge.LEFT:
+            yield Moment(at=one.left_at, what=f"attempt {one.number}: {_KNOWN[Knowledge.LEFT]}")
         detail = f": {one.detail}" if one.detail else ""
         yield Moment(at=one.at, what=f"attempt {one.number}: {_KNOWN[one.known]}{detail}")
     for answer in answers:

@@ -26,17 +26,17 @@ from bridge.operations.types.tracing import (
 from bridge.operations.withheld import WITHHELD, blanked, is_withheld
 from bridge.relay.opaque import is_record
 from bridge.relay.operation import of_device, of_server
-from bridge.trace.entry import Entry, Kind
+from bridge.trace.entry import Entry, EntryKind
 
 _REQUESTER = {
-    Kind.FROM_SERVER: "server",
-    Kind.TO_DEVICE: "server",
-    Kind.FROM_DEVICE: "device",
-    Kind.TO_SERVER: "device",
+    EntryKind.FROM_SERVER: "server",
+    EntryKind.TO_DEVICE: "server",
+    EntryKind.FROM_DEVICE: "device",
+    EntryKind.TO_SERVER: "device",
 }
 """The origin of requests in each direction."""
 OLDER = 256  # lines before a page in which the requests of its responses are sought
-_SERVER_HOP = frozenset({Kind.FROM_SERVER, Kind.TO_SERVER})
+_SERVER_HOP = frozenset({EntryKind.FROM_SERVER, EntryKind.TO_SERVER})
 
 
 async def begin_trace(bridge: Bridge, asked: BeginTrace, asker: Caller) -> TraceBegun:

@@ -19,7 +19,7 @@ class Estimate(msgspec.Struct, frozen=True):
     amount: Amount
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class QuotaUse(msgspec.Struct, frozen=True):
     """What a transfer uses of a quota. None: the quota has no such limit."""
 
     needs_messages: int
@@ -50,7 +50,7 @@ def transfer(content: int, largest: int | None) -> Estimate:
     return Estimate(block, Amount(blocks, content + blocks * OVERHEAD, blocks, blocks * OVERHEAD))
 
 
-def verdict(estimate: Estimate, quota: Quota, used: Amount) -> Verdict:
+def verdict(estimate: Estimate, quota: Quota, used: Amount) -> QuotaUse:
     """Return what a transfer uses of a quota of which `used` is gone in this period."""
     messages, size = quota.used(estimate.amount)
     left_messages, left_bytes = quota.left(used)
@@ -62,4 +62,4 @@ def verdict(estimate: Estimate, quota: Quota, used: Amount) -> Verdict:
         periods = None if whole == 0 else max(periods, 1 + ceil((needed - left) / whole))
     if quota.counts is Counted.UPLINKS:
         periods = 1  # never held
-    return Verdict(messages, size, left_messages, left_bytes, periods)
+    return QuotaUse(messages, size, left_messages, left_bytes, periods)

@@ -18,7 +18,7 @@ class UsageSum(msgspec.Struct, frozen=True):
     up_bytes: int
 
 
-class Standing(msgspec.Struct, frozen=True):
+class EndpointQuotas(msgspec.Struct, frozen=True):
     """The quotas of an endpoint with what was used of each, and the largest message to it in bytes."""
 
     quotas: tuple[tuple[Quota, Amount], ...]

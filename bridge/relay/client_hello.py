@@ -15,19 +15,19 @@ _MOST = 4096  # bytes of a ClientHello that is put together
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ClientHelloPart:
     """A datagram that is one fragment of a ClientHello, and not all of it."""
 
     record: Record
     fragment: Fragment
 
-    def follows(self, earlier: "Part") -> bool:
+    def follows(self, earlier: "ClientHelloPart") -> bool:
         """Return whether this part and an earlier one of the device can be of one ClientHello."""
         is_same = earlier.fragment.message == self.fragment.message
         return is_same and earlier.record.number < self.record.number
 
 
-def part_of(datagram: bytes) -> Part | None:
+def part_of(datagram: bytes) -> ClientHelloPart | None:
     """Return the part of a ClientHello that a datagram is; None for anything else."""
     records = records_of(datagram)
     if records is None or len(records) != 1 or not records[0].is_plain_handshake:
@@ -37,10 +37,10 @@ def part_of(datagram: bytes) -> Part | None:
         return None
     (fragment,) = fragments
     is_part = fragment.message[0] == _CLIENT_HELLO and 0 < len(fragment.content) < fragment.total <= _MOST
-    return Part(records[0], fragment) if is_part else None
+    return ClientHelloPart(records[0], fragment) if is_part else None
 
 
-def whole(last: Part, earlier: Iterable[Part]) -> bytes | None:
+def whole(last: ClientHelloPart, earlier: Iterable[ClientHelloPart]) -> bytes | None:
     """Return the datagram with the whole ClientHello; None if something is missing, or the parts contradict each other.
 
     `earlier` are the parts that came before `last`, the newest first: they count as far as each follows the one before.

@@ -175,7 +175,7 @@ class RelayState(Row):
 
 
 @dataclass(slots=True)
-class Kept:
+class EndpointRows:
     """All rows of one endpoint that the core still needs, loaded from a store."""
 
     downlinks: list[Downlink] = field(default_factory=list)

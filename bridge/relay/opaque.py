@@ -66,7 +66,7 @@ def from_device(
     step.effect(Settled(row.id, Direction.UP, row.operation, row.state, row.reason, step.wall - row.received_at))
 
 
-def _earlier_parts(step: Step, server: str) -> Iterator[client_hello.Part]:
+def _earlier_parts(step: Step, server: str) -> Iterator[client_hello.ClientHelloPart]:
     """Return the parts of a ClientHello that wait for the rest of it, the newest first."""
     since = step.wall - step.state.policy.handshake_ttl
     for row in reversed(step.state.kept_others.values()):

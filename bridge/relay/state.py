@@ -32,7 +32,7 @@ from bridge.relay.exchanges import Exchanges, may_fade
 from bridge.relay.hops import PLAIN, SouthHop, to_server
 from bridge.relay.model import (
     Endpoint,
-    Kept,
+    EndpointRows,
     Observation,
     Policy,
     RelayState,
@@ -95,7 +95,7 @@ class EndpointState:
     )
 
     def __init__(
-        self, endpoint: Endpoint, policy: Policy, kept: Kept, random: float, south_hop: SouthHop = PLAIN
+        self, endpoint: Endpoint, policy: Policy, kept: EndpointRows, random: float, south_hop: SouthHop = PLAIN
     ) -> None:
         """Make the state from loaded rows; `random` in [0, 1) starts the message IDs if no row has one."""
         self.endpoint = endpoint
@@ -154,7 +154,7 @@ class EndpointState:
         if kept.relay is not None and kept.relay.north_mid is not None:
             self.north_mids.continue_after(kept.relay.north_mid)
 
-    def _take_downlinks(self, kept: Kept) -> None:
+    def _take_downlinks(self, kept: EndpointRows) -> None:
         for row in sorted(kept.downlinks, key=lambda r: r.id):
             if not row.over:
                 self.deliveries.live[row.id] = row
@@ -169,7 +169,7 @@ class EndpointState:
                 if not row.over:
                     self.by_south_mid[row.own_mid] = row  # an answer, too
 
-    def _take_uplinks(self, kept: Kept) -> None:
+    def _take_uplinks(self, kept: EndpointRows) -> None:
         for up in sorted(kept.uplinks, key=lambda r: r.id):
             if isinstance(up, CoapUplink):
                 self._take_message(up)

@@ -32,7 +32,7 @@ from bridge.relay.effects import (
     Submit,
 )
 from bridge.service.crash_points import reached
-from bridge.service.direct import Watch
+from bridge.service.direct import DirectResults
 from bridge.service.placed import NO_SOURCE, Placed
 from bridge.service.shard_sending import AddressesHere
 from bridge.trace.entry import NOT_SENT
@@ -65,7 +65,7 @@ class NetworkActor:
         networks: Mapping[str, Binding],
         count: CountFunction,
         observe: ObserveFunction = lambda *_, **__: None,
-        watch: Watch | None = None,
+        watch: DirectResults | None = None,
         addresses: AddressesHere | None = None,
     ) -> None:
         """`addresses`: which ones are on this node; None: there is no cluster, and all are."""
@@ -73,7 +73,7 @@ class NetworkActor:
         self._observe = observe
         self._networks = networks
         self._count = count
-        self._watch = watch or Watch()
+        self._watch = watch or DirectResults()
         self._addresses = addresses
         self._calls: dict[int, tuple[int, int]] = {}  # endpoint → downlink and attempt whose network call is in flight
         self._tasks: set[asyncio.Task[None] | None] = set()  # of calls in flight

@@ -26,7 +26,7 @@ from bridge.operations.codes import Codes
 from bridge.operations.minutes import Minutes
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.quota.limits import Quota
-from bridge.quota.report import Standing
+from bridge.quota.report import EndpointQuotas
 from bridge.quota.usage import Amount
 from bridge.relay.registrations import Registration
 from bridge.service.progress import Progress, Work
@@ -207,7 +207,7 @@ class BridgeAtRest:
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
         _refuse("the use of quotas is known only while the service runs")
 
-    async def quotas_of(self, endpoint: int) -> Standing:
+    async def quotas_of(self, endpoint: int) -> EndpointQuotas:
         _refuse(f"what endpoint {endpoint} has left of its quotas is known only while the service runs")
 
     def links(self, record: Record) -> Mapping[str, Link]:

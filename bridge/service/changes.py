@@ -11,7 +11,7 @@ from bridge.service.runner import Runner
 from bridge.service.tasks import Tasks
 
 
-class Changes:
+class DirectoryFollower:
     """Subscribe `follow` to the directory after all other parts are made."""
 
     def __init__(

@@ -25,7 +25,7 @@ MOST = 1000  # requests that wait for outcomes
 MOST_OF_CALLER = 100  # of these by one caller, so that none takes them all
 
 
-class Watch:
+class DirectResults:
     """Hands on what becomes of requests that came by the API, to whoever waits for it."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Runner(Protocol):
 class DirectRequests:
     """Requests of one process. Those to one endpoint are taken one after the other: their keys are compared."""
 
-    def __init__(self, runner: Runner, watch: Watch, next_id: Callable[[], int]) -> None:
+    def __init__(self, runner: Runner, watch: DirectResults, next_id: Callable[[], int]) -> None:
         self._runner = runner
         self.watch = watch
         self.next_id = next_id

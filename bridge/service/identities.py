@@ -8,7 +8,7 @@ from functools import partial
 from bridge.directory import Directory, Record
 from bridge.directory.keys import BySource
 from bridge.errors import BridgeError, NorthUnavailable
-from bridge.north.identities import KeySource, Who
+from bridge.north.identities import EndpointNames, KeySource
 from bridge.tls.credentials import Credentials
 
 
@@ -35,7 +35,7 @@ class Identities:
             record = found.result()
             if record is None:
                 raise NorthUnavailable("the endpoint is no longer in the directory")
-            who = Who(record.name, record.network, record.device)
+            who = EndpointNames(record.name, record.network, record.device)
             wanted.set_result(self._sources[server].credentials(who))
         except BridgeError as error:
             wanted.set_exception(error)

@@ -4,7 +4,7 @@ from bridge.directory.allocation import shard_of_new
 from bridge.north.udp.prefixes import SHARDS
 
 
-class Marks:
+class IdSet:
     """A set of ids. Ids are consecutive, so that a million take 125 kB; a Python set would take 60 MB."""
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Marks:
             self._bits[id_ >> 3] &= ~(1 << (id_ & 7))
 
 
-class ShardMarks:
+class ShardIdSet:
     """A set of endpoint ids that can be emptied shard by shard, in about the same memory."""
 
     def __init__(self) -> None:
-        self._regular: dict[int, Marks] = {}  # shard → those of ids to which the directory gives this shard first
+        self._regular: dict[int, IdSet] = {}  # shard → those of ids to which the directory gives this shard first
         self._others: dict[int, set[int]] = {}  # shard → other ids: few, if the address range has room
 
     def __contains__(self, id_: int) -> bool:
@@ -46,7 +46,7 @@ class ShardMarks:
             return
         marks = self._regular.get(shard)
         if marks is None:
-            marks = self._regular[shard] = Marks()
+            marks = self._regular[shard] = IdSet()
         marks.add(id_ // SHARDS)
 
     def discard(self, id_: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from bridge.errors import StoreUnavailable
 from bridge.service.inbox import HELD, POLL, InboxWork
 from bridge.service.inbox_order import InboxOrder
-from bridge.service.together import Group, Together
+from bridge.service.together import Group, GroupedWork
 from bridge.store.inbox import ANSWERS, NO_SHARD, Inbox
 
 FOR_ALL = 0  # the shard whose node takes posts of no shard: of a time without [cluster]
@@ -41,7 +41,7 @@ class NodeInbox:
         self._order = order
         self._shards: set[int] = set()  # whose posts are taken by `run`
         self._told: set[int] = set()  # shards whose posts were told of and not read since
-        self._looking = Together[bool](self._look)
+        self._looking = GroupedWork[bool](self._look)
         inbox.when_told = self._when_told
 
     async def taken(self, shard: int, _epoch: int) -> None:

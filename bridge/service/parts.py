@@ -23,9 +23,9 @@ from bridge.quota.usage import needed_since
 from bridge.service.actor import NetworkActor
 from bridge.service.announcer import Announcer
 from bridge.service.call_taps import CallTaps
-from bridge.service.changes import Changes
+from bridge.service.changes import DirectoryFollower
 from bridge.service.clock import Clock
-from bridge.service.direct import DirectRequests, Watch
+from bridge.service.direct import DirectRequests, DirectResults
 from bridge.service.from_servers import FromServers
 from bridge.service.inbox_order import InboxOrder
 from bridge.service.learned_limits import LearnedLimits
@@ -68,7 +68,7 @@ class Parts:
     quotas: SharedQuotas
     provisioning: Provisioning
     notes: ProvisioningNotes
-    changes: Changes
+    changes: DirectoryFollower
     traces: Traces
     direct: DirectRequests
     limits: LearnedLimits
@@ -114,7 +114,7 @@ async def built(
 
     calls = {name: new_calls(name, binding.capacity) for name, binding in networks.items()}
     places = Places(directory, networks, calls, quotas, count)
-    watch = Watch()
+    watch = DirectResults()
     addresses = None if shards is None else AddressesHere()
     actor = NetworkActor(north, networks, count, observe, watch, addresses)
     runner = Runner(
@@ -170,7 +170,7 @@ async def built(
     running = RunningNetworks(networks, calls, new_calls, given, runner.turns.serve, started)
     notes = ProvisioningNotes(store.fleet, clock.wall, tasks, announcer)
     provisioning = Provisioning(networks, running.down, notes, count, directory.options)
-    changes = Changes(directory, runner, north, places, provisioning, tasks, shards)
+    changes = DirectoryFollower(directory, runner, north, places, provisioning, tasks, shards)
     await seed(config, directory, progress)
     async with contextlib.AsyncExitStack() as stack:
         await north.start(FromServers(runner, directory, north, sources.scheme, count))

@@ -7,7 +7,7 @@ ENDPOINT = 6000  # bytes of an endpoint without messages: its state, its notes, 
 ROW = 600  # bytes of one message that is remembered; bodies are small
 
 
-class Quiet:
+class QuietEndpoints:
     """Bounded by estimated bytes: the endpoint used longest ago is dropped first."""
 
     def __init__(self, limit: int) -> None:

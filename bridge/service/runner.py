@@ -26,14 +26,14 @@ from bridge.relay.step import Result, step
 from bridge.service.alarms import Alarms
 from bridge.service.clock import Clock, moments
 from bridge.service.crash_points import reached
-from bridge.service.marks import ShardMarks
+from bridge.service.marks import ShardIdSet
 from bridge.service.placed import Placed
-from bridge.service.quiet import Quiet
-from bridge.service.runner_parts import Actor, Announcer, Ledger, Notes, Records, read
+from bridge.service.quiet import QuietEndpoints
+from bridge.service.runner_parts import Actor, Announcer, DirectoryRecords, Ledger, Notes, read
 from bridge.service.turns import Turns
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.service.wake_ups import WakeUps
-from bridge.store.contract import Done, Found
+from bridge.store.contract import Done, StoredEndpoint
 from bridge.store.done import future_and_done
 from bridge.store.inbox import InboxRow
 from bridge.store.notes import FoundNote
@@ -71,7 +71,7 @@ class Runner:
     """
 
     store: Ledger
-    directory: Records
+    directory: DirectoryRecords
     notes: Notes
     clock: Clock
     policy: Policy
@@ -83,8 +83,8 @@ class Runner:
     announcer: Announcer | None = None
     quotas: SharedQuotas = field(default_factory=SharedQuotas)
     loaded: dict[int, Loaded] = field(default_factory=dict)
-    _quiet: Quiet = field(init=False)
-    _taken_up: ShardMarks = field(default_factory=ShardMarks)  # endpoints whose rows are in memory
+    _quiet: QuietEndpoints = field(init=False)
+    _taken_up: ShardIdSet = field(default_factory=ShardIdSet)  # endpoints whose rows are in memory
     _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits have no result yet
     stopping: bool = False
     shards: Shards | None = None  # of this node; None: there is no cluster, and all are served here
@@ -99,7 +99,7 @@ class Runner:
         self._now = moments(self.clock)
         self._alarms = Alarms(self._wake)
         self._waiting = WaitingEvents(self.count)
-        self._quiet = Quiet(self.memory)
+        self._quiet = QuietEndpoints(self.memory)
         self.turns = Turns(self._wake, self._now)
         self.wake_ups = WakeUps(self.arrive, self.count)
 
@@ -246,7 +246,7 @@ class Runner:
         _tell([(event, done)], self._elsewhere(shard))
         return True
 
-    def _endpoint_read(self, key: Key, found: Found | None, error: BridgeError | None) -> None:
+    def _endpoint_read(self, key: Key, found: StoredEndpoint | None, error: BridgeError | None) -> None:
         """Run the waiting events of an endpoint that the store has read."""
         waiting = self._waiting.take(key)
         if error is not None:
@@ -265,7 +265,9 @@ class Runner:
         elif waiting:  # else an earlier read under another key has run them
             self._step_all(found, waiting)
 
-    def _note_read(self, done: FoundNote, note: bytes | None, found: Found | None, error: BridgeError | None) -> None:
+    def _note_read(
+        self, done: FoundNote, note: bytes | None, found: StoredEndpoint | None, error: BridgeError | None
+    ) -> None:
         """Run the waiting events of an endpoint that the store has read with a note."""
         if found is not None:
             self.directory.keep(found.record)
@@ -273,7 +275,7 @@ class Runner:
                 self._step_all(found, [])
         done(note, error)
 
-    def _step_all(self, found: Found, waiting: list[Waiting]) -> None:
+    def _step_all(self, found: StoredEndpoint, waiting: list[Waiting]) -> None:
         """Run the waiting events of an endpoint that was just read; if it is in memory already, that state is used."""
         endpoint = found.record.id
         loaded = self.loaded.get(endpoint)
@@ -293,7 +295,7 @@ class Runner:
             else:  # a step has unloaded or dropped it
                 self.event(endpoint, event, done)
 
-    def _load(self, endpoint: int, placed: Placed, found: Found) -> Loaded:
+    def _load(self, endpoint: int, placed: Placed, found: StoredEndpoint) -> Loaded:
         """Load an endpoint into memory. If that fails it is `dropped`, and loaded later."""
         self.notes.hold(placed.endpoint.network, placed.endpoint.device, found.notes)
         state = EndpointState(placed.endpoint, self.policy, found.kept, self.random())

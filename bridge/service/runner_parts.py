@@ -12,7 +12,7 @@ from bridge.errors import BridgeError
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.service.placed import Placed
-from bridge.store.contract import Done, Found, FoundEndpoint, FoundWithNote
+from bridge.store.contract import Done, FoundEndpoint, FoundWithNote, StoredEndpoint
 
 
 class Ledger(Protocol):
@@ -37,7 +37,7 @@ class Notes(Protocol):
     def release(self, network: str, device: str) -> None: ...
 
 
-class Records(Protocol):
+class DirectoryRecords(Protocol):
     """What the runner needs of the directory (`bridge.directory.Directory`)."""
 
     def cached(self, key: Key) -> Record | Miss: ...
@@ -71,11 +71,11 @@ class Actor(Protocol):
         """Return downlink and attempt whose network call is in flight for an endpoint, or None."""
 
 
-async def read(store: Ledger, endpoint: int, now: float) -> Found | None:
+async def read(store: Ledger, endpoint: int, now: float) -> StoredEndpoint | None:
     """Return an endpoint as it is stored, with what is needed at wall time `now`. Raises StoreUnavailable."""
-    found: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+    found: asyncio.Future[StoredEndpoint | None] = asyncio.get_running_loop().create_future()
 
-    def done(there: Found | None, error: BridgeError | None) -> None:
+    def done(there: StoredEndpoint | None, error: BridgeError | None) -> None:
         if not found.done():
             found.set_result(there) if error is None else found.set_exception(error)
 

@@ -25,7 +25,7 @@ from bridge.operations.minutes import Minutes
 from bridge.operations.registry import call_for_other
 from bridge.operations.types.state import Phase, Readiness, Status, StoreStatus, WorkView
 from bridge.quota.limits import Quota
-from bridge.quota.report import Standing
+from bridge.quota.report import EndpointQuotas
 from bridge.quota.usage import Amount
 from bridge.relay import events as ev
 from bridge.relay.registrations import Registration
@@ -474,13 +474,13 @@ class Service:
     def quotas(self) -> Sequence[tuple[Quota, str, Amount | None]]:
         return self.parts.quotas.standing(self.now())
 
-    async def quotas_of(self, endpoint: int) -> Standing:
+    async def quotas_of(self, endpoint: int) -> EndpointQuotas:
         loaded = await self.parts.runner.for_reading(endpoint)
         if loaded is None:
             raise NotFound("the endpoint is down: its network is not configured")
         placed = loaded.placed
         quotas = loaded.state.account.standing(placed.limits, self.now())
-        return Standing(tuple(quotas), placed.south_profile(placed.endpoint.device).max_downlink)
+        return EndpointQuotas(tuple(quotas), placed.south_profile(placed.endpoint.device).max_downlink)
 
     def links(self, record: Record) -> Mapping[str, Link]:
         source = own_source(self.parts.directory, record)

@@ -11,7 +11,7 @@ from bridge.north.udp.prefixes import SHARDS, Pool, pools
 from bridge.service.actor import CountFunction
 from bridge.service.address_commands import AddressCommand, CommandLimits, Ending
 from bridge.service.command_turns import Call, CommandTurns, Purpose
-from bridge.service.together import Group, Together
+from bridge.service.together import Group, GroupedWork
 
 FOR_ALL = 4  # times `silence`: a command for all shards may print its lines at its end
 AT_STOP = 15.0  # seconds for what is still held at a stop
@@ -57,8 +57,8 @@ class ShardAddresses:
         self._one_by_one: set[AddressCommand] = set()  # those that move one shard at a time
         self._hung = {self._take: set[int](), self._release: set[int]()}  # shards at which a command hung lately
         self._turns = CommandTurns(lambda: self._taking.waits or self._releasing.waits)
-        self._taking = Together[None](lambda group: self._move(self._take, group), self._turns.give_way)
-        self._releasing = Together[None](lambda group: self._move(self._release, group), self._turns.give_way)
+        self._taking = GroupedWork[None](lambda group: self._move(self._take, group), self._turns.give_way)
+        self._releasing = GroupedWork[None](lambda group: self._move(self._release, group), self._turns.give_way)
         self.stuck: set[int] = set()  # released shards whose addresses are here still, as far as is known
 
     def prefixes(self, shard: int) -> list[str]:

@@ -46,7 +46,7 @@ class Group(Generic[T]):
                 future.set_exception(error)
 
 
-class Together(Generic[T]):
+class GroupedWork(Generic[T]):
     """`do` is called with one group after the other; what it leaves without an end has failed."""
 
     def __init__(self, do: Callable[[Group[T]], Awaitable[None]], asked: Callable[[], None] = lambda: None) -> None:

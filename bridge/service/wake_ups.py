@@ -21,7 +21,7 @@ Arrive = Callable[[ByName, ev.Event, Done], None]
 log = logging.getLogger(__name__)
 
 
-class Asked(msgspec.Struct, frozen=True):
+class WakeUpRequest(msgspec.Struct, frozen=True):
     """What the node that serves an endpoint needs to queue a trigger; the body of a post."""
 
     endpoint: str
@@ -62,7 +62,7 @@ class WakeUps:
         or StoreUnavailable.
         """
         try:
-            asked = msgspec.json.decode(post.body, type=Asked)
+            asked = msgspec.json.decode(post.body, type=WakeUpRequest)
         except msgspec.DecodeError as error:
             raise NotificationError(f"no wake-up of another node: {error}") from error
         committed, done = future_and_done()
@@ -79,7 +79,7 @@ class WakeUps:
 
 
 def _post(effect: WakeUp) -> Post:
-    asked = Asked(effect.endpoint, effect.instance, effect.resource, effect.deliver_by)
+    asked = WakeUpRequest(effect.endpoint, effect.instance, effect.resource, effect.deliver_by)
     return Post("", "", msgspec.json.encode(asked))
 
 

@@ -28,7 +28,7 @@ from bridge.directory.record import Record
 from bridge.errors import BridgeError
 from bridge.quota.report import UsageSum
 from bridge.quota.usage import Usage
-from bridge.relay.model import Kept
+from bridge.relay.model import EndpointRows
 from bridge.store.access import AccessTable
 from bridge.store.direct import DirectTable
 from bridge.store.fleet import Fleet
@@ -39,21 +39,21 @@ from bridge.store.sealing.seal import Seal
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredEndpoint:
     """One endpoint as it is stored: its record, the rows that the core still needs, and the notes of its device."""
 
     record: Record
-    kept: Kept
+    kept: EndpointRows
     notes: Mapping[str, bytes] = field(default_factory=dict)
 
 
 Done = Callable[[BaseException | None], None]
 """Called with None when a commit is durable, else with the StoreUnavailable that says why nothing of it was kept."""
 
-FoundEndpoint = Callable[[Found | None, BridgeError | None], None]
+FoundEndpoint = Callable[[StoredEndpoint | None, BridgeError | None], None]
 """Called with an endpoint, or None if there is none; the second argument is StoreUnavailable or None."""
 
-FoundWithNote = Callable[[bytes | None, Found | None, BridgeError | None], None]
+FoundWithNote = Callable[[bytes | None, StoredEndpoint | None, BridgeError | None], None]
 """Called with a note, and the endpoint of its device; the third argument is StoreUnavailable or None."""
 
 

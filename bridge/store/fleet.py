@@ -66,7 +66,7 @@ class LatestMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FleetEntry:
     """The state of one endpoint."""
 
     record: Record
@@ -143,7 +143,7 @@ class Fleet(Protocol):
         descending: bool = False,
         after: PageEnd | None = None,
         limit: int,
-    ) -> list[Standing]:
+    ) -> list[FleetEntry]:
         """Return at most `limit` endpoints in order, beginning after `after`."""
 
     async def count(self, conditions: EndpointConditions) -> int:
@@ -159,7 +159,7 @@ class Fleet(Protocol):
         """
 
 
-def page_end_of(standing: Standing, order: Order) -> PageEnd:
+def page_end_of(standing: FleetEntry, order: Order) -> PageEnd:
     """Return the end of a page whose last endpoint is this one."""
     record = standing.record
     values: dict[Order, str | float] = {

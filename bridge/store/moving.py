@@ -58,7 +58,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MovedLedger:
     """A move that is done. `rows` were copied and compared; the file is now called `kept`."""
 
     rows: int
@@ -66,7 +66,7 @@ class Moved:
     kept: Path
 
 
-def move(file: Path, where: str, progress: Progress = lambda _done, _all: None) -> Moved:
+def move(file: Path, where: str, progress: Progress = lambda _done, _all: None) -> MovedLedger:
     """Move a ledger into a database in which there is none; go on with a move that broke off.
 
     Raises ConfigurationError (a service uses either, or another ledger is in the database) or StoreUnavailable.
@@ -82,7 +82,7 @@ def move(file: Path, where: str, progress: Progress = lambda _done, _all: None) 
                 Path(f"{file}{suffix}").rename(f"{kept}{suffix}")
     finally:
         lock.release()
-    return Moved(rows, endpoints, kept)
+    return MovedLedger(rows, endpoints, kept)
 
 
 def _moved(file: Path, where: str, progress: Progress) -> tuple[int, int]:

@@ -26,16 +26,16 @@ NONCE = 32  # bytes (RFC 9654 §2.1)
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class VerificationTime:
     """The time by which OpenSSL judges certificates, minus and plus SKEW, in ASN.1 notation."""
 
     earliest: str
     latest: str
 
 
-def now() -> Now:
+def now() -> VerificationTime:
     """Return the time by which OpenSSL judges certificates now."""
-    return Now(*(moment(seconds) for seconds in (-SKEW, SKEW)))
+    return VerificationTime(*(moment(seconds) for seconds in (-SKEW, SKEW)))
 
 
 def moment(seconds: int) -> str:
@@ -45,7 +45,7 @@ def moment(seconds: int) -> str:
     return str(_ffi.string(_lib.ASN1_STRING_get0_data(_ffi.cast("ASN1_STRING *", written))), "ascii")
 
 
-class Standing(Enum):
+class CertificateStatus(Enum):
     """What an answer proves of a certificate."""
 
     GOOD = "good"
@@ -60,7 +60,7 @@ class Answer:
     wall clock at which the responder has a newer answer; None: at any time. `final`: no later answer undoes it.
     """
 
-    standing: Standing
+    standing: CertificateStatus
     why: str = ""
     until: float | None = None
     final: bool = False
@@ -88,7 +88,11 @@ def responders(certificate: x509.Certificate) -> list[str]:
 
 
 def answer(
-    data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: Now, nonce: bytes | None = None
+    data: bytes,
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    at: VerificationTime,
+    nonce: bytes | None = None,
 ) -> Answer:
     """Return what a response in DER proves of a certificate. Never raises, whatever the bytes.
 
@@ -109,7 +113,9 @@ def answer(
                 "its OCSP response is not signed by its authority, nor by a delegate of that authority"
             )
         if _is_final(response):
-            return Answer(Standing.REVOKED, "it is revoked, its OCSP responder says", _until(response), final=True)
+            return Answer(
+                CertificateStatus.REVOKED, "it is revoked, its OCSP responder says", _until(response), final=True
+            )
         fresh = False
         if nonce is not None and (theirs := _nonce(response)) is not None:
             if theirs != nonce:
@@ -121,7 +127,7 @@ def answer(
 
 
 def _proves_nothing(why: str) -> Answer:
-    return Answer(Standing.UNPROVEN, why)
+    return Answer(CertificateStatus.UNPROVEN, why)
 
 
 def _nonce(response: ocsp.OCSPResponse) -> bytes | None:
@@ -140,12 +146,12 @@ def _is_about(response: ocsp.OCSPResponse, certificate: x509.Certificate, issuer
     )
 
 
-def _is_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, at: Now) -> bool:
+def _is_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, at: VerificationTime) -> bool:
     signers = [issuer, *(one for one in response.certificates if _may_sign(one, issuer, at))]
     return any(_verifies(response, signer) for signer in signers)
 
 
-def _may_sign(one: x509.Certificate, issuer: x509.Certificate, at: Now) -> bool:
+def _may_sign(one: x509.Certificate, issuer: x509.Certificate, at: VerificationTime) -> bool:
     """Return whether a responder's certificate is of the same authority and for this purpose (RFC 6960 §4.2.2.2)."""
     try:
         one.verify_directly_issued_by(issuer)
@@ -170,7 +176,7 @@ def _verifies(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
     return True
 
 
-def _standing(response: ocsp.OCSPResponse, at: Now, *, fresh: bool) -> Answer:
+def _standing(response: ocsp.OCSPResponse, at: VerificationTime, *, fresh: bool) -> Answer:
     """Return the standing that a signed response states. `fresh`: its nonce shows that it is not an old one."""
     until = response.next_update_utc
     seconds = _until(response)
@@ -179,10 +185,10 @@ def _standing(response: ocsp.OCSPResponse, at: Now, *, fresh: bool) -> Answer:
     if (until is None and not fresh) or (until is not None and _written(until) < at.earliest):
         return _proves_nothing("its OCSP response is too old; is the clock of this host right?")
     if response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
-        return Answer(Standing.REVOKED, "it is on hold, its OCSP responder says", seconds)
+        return Answer(CertificateStatus.REVOKED, "it is on hold, its OCSP responder says", seconds)
     if response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
-        return Answer(Standing.UNKNOWN, "its OCSP responder does not know it", seconds)
-    return Answer(Standing.GOOD, "", seconds)
+        return Answer(CertificateStatus.UNKNOWN, "its OCSP responder does not know it", seconds)
+    return Answer(CertificateStatus.GOOD, "", seconds)
 
 
 def _is_final(response: ocsp.OCSPResponse) -> bool:

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """The direction of bytes, or what else an entry is."""
 
     FROM_SERVER = "from server"
@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True):
     """Bytes on one of the two hops, or a line of text."""
 
     at: float  # wall-clock seconds
-    kind: Kind
+    kind: EntryKind
     peer: str  # the server's key or the network's name; "" if neither applies
     data: bytes = b""
     note: str = ""

@@ -8,36 +8,36 @@ from bridge.coap.words import code_name
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, SendToServer, ServerSilent, Settled, Submit, WakeUp
 from bridge.relay.model import Endpoint
-from bridge.trace.entry import Entry, Kind
+from bridge.trace.entry import Entry, EntryKind
 
 
 def of_event(endpoint: Endpoint, event: ev.Event, at: float) -> Entry | None:
     """Return the entry for an event; None: it is not shown."""
     if isinstance(event, ev.ServerDatagram):
-        return Entry(at, Kind.FROM_SERVER, event.server, event.data)
+        return Entry(at, EntryKind.FROM_SERVER, event.server, event.data)
     if isinstance(event, ev.DeviceMessage):
-        return Entry(at, Kind.FROM_DEVICE, endpoint.network, event.data, _heard(event))
+        return Entry(at, EntryKind.FROM_DEVICE, endpoint.network, event.data, _heard(event))
     described = _NETWORK.get(type(event))
     if described is not None:
-        return Entry(at, Kind.NETWORK, endpoint.network, note=described(event))
+        return Entry(at, EntryKind.NETWORK, endpoint.network, note=described(event))
     described = _NOTES.get(type(event))
-    return None if described is None else Entry(at, Kind.NOTE, "", note=described(event))
+    return None if described is None else Entry(at, EntryKind.NOTE, "", note=described(event))
 
 
 def of_effect(endpoint: Endpoint, effect: Effect, at: float, note: str) -> Entry | None:
     """Return the entry for an effect; None: it is not shown. `note`: a remark on a message to a server."""
     if isinstance(effect, SendToServer):
-        return Entry(at, Kind.TO_SERVER, effect.server, effect.data, note)
+        return Entry(at, EntryKind.TO_SERVER, effect.server, effect.data, note)
     if isinstance(effect, Submit):
         one = effect.attempt
-        return Entry(at, Kind.TO_DEVICE, endpoint.network, one.payload, _attempt(one.downlink, one.number))
+        return Entry(at, EntryKind.TO_DEVICE, endpoint.network, one.payload, _attempt(one.downlink, one.number))
     if isinstance(effect, Settled):
         why = f": {effect.reason}" if effect.reason else ""
         text = f"{effect.direction}link {effect.row} {effect.operation}: {effect.state} after {effect.after:.1f} s{why}"
-        return Entry(at, Kind.OUTCOME, "", note=text)
+        return Entry(at, EntryKind.OUTCOME, "", note=text)
     described = _EFFECTS.get(type(effect))
     text = "" if described is None else described(effect)
-    return Entry(at, Kind.NOTE, "", note=text) if text else None
+    return Entry(at, EntryKind.NOTE, "", note=text) if text else None
 
 
 def _heard(event: ev.DeviceMessage) -> str:

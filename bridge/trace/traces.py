@@ -18,7 +18,7 @@ from bridge.errors import LimitReached, NotFound
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.relay.model import Endpoint
-from bridge.trace.entry import Entry, Kind
+from bridge.trace.entry import Entry, EntryKind
 from bridge.trace.seen import of_effect, of_event
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Traces:
     def call(self, network: str, device: str, text: str) -> None:
         for trace in self._traces.values():
             if (trace.network, trace.device) == (network, device):
-                trace.add(Entry(self._wall(), Kind.CALL, network, note=text))
+                trace.add(Entry(self._wall(), EntryKind.CALL, network, note=text))
 
     def _add(self, endpoint: Endpoint, made: Callable[[float], Entry | None]) -> None:
         wanted = self._of(endpoint.id)

@@ -2,7 +2,7 @@
 
 from mock_network.lab.api import Api, ApiError
 from mock_network.lab.broker import MOSQUITTO, Broker
-from mock_network.lab.lab import SCS_AS, TOKEN, Bridge, Lab, Part, Place
+from mock_network.lab.lab import SCS_AS, TOKEN, Bridge, Lab, Part, PartLocation
 from mock_network.lab.ports import free_port, free_ports
 from mock_network.lab.process import LabProcess, ProcessEnded, Running
 
@@ -17,7 +17,7 @@ __all__ = [
     "Lab",
     "LabProcess",
     "Part",
-    "Place",
+    "PartLocation",
     "ProcessEnded",
     "Running",
     "free_port",

@@ -77,7 +77,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PartLocation:
     """Where a part of a set-up runs: by default on this machine, else where `within` starts its program.
 
     `dialler` makes the sockets with which its control API is reached there.
@@ -87,7 +87,7 @@ class Place:
     dialler: Dialler | None = None
 
 
-_HERE = Place()
+_HERE = PartLocation()
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class Lab:
 
     directory: Path
     clock: str = "real"
-    places: Mapping[str, Place] = field(default_factory=dict)  # by the name of the process
+    places: Mapping[str, PartLocation] = field(default_factory=dict)  # by the name of the process
     processes: list[LabProcess] = field(default_factory=list)
     scefs: dict[str, Part] = field(default_factory=dict)
     chirpstacks: dict[str, Part] = field(default_factory=dict)

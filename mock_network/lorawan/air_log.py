@@ -9,7 +9,7 @@ from typing import Any
 KEPT = 20_000  # events; older ones are dropped, `AirLog.total` still counts them
 
 
-class What(Enum):
+class AirEventKind(Enum):
     """Kinds of event, from the device's side."""
 
     SENT = "sent"  # one transmission of a data frame; repetitions of an FCnt have a higher `attempt`
@@ -31,7 +31,7 @@ class AirEvent:
 
     time: float
     dev_eui: str
-    what: What
+    what: AirEventKind
     f_cnt: int | None = None
     f_port: int | None = None
     payload: bytes = b""
@@ -53,7 +53,7 @@ class AirLog:
 
     def __init__(self) -> None:
         self._events: deque[AirEvent] = deque(maxlen=KEPT)
-        self.counts: Counter[tuple[str, What]] = Counter()
+        self.counts: Counter[tuple[str, AirEventKind]] = Counter()
         self.total = 0
 
     def add(self, event: AirEvent) -> None:
@@ -65,6 +65,6 @@ class AirLog:
     def __iter__(self) -> Iterator[AirEvent]:
         return iter(self._events)
 
-    def of(self, dev_eui: str, *what: What) -> list[AirEvent]:
+    def of(self, dev_eui: str, *what: AirEventKind) -> list[AirEvent]:
         """Return a device's events, of these kinds if any are named."""
         return [e for e in self._events if e.dev_eui == dev_eui and (not what or e.what in what)]

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 
 from mock_network.lorawan import frames
-from mock_network.lorawan.air_log import AirEvent, AirLog, What
+from mock_network.lorawan.air_log import AirEvent, AirEventKind, AirLog
 from mock_network.lorawan.class_b import PingSlots
 from mock_network.lorawan.command_answers import DeviceCondition, Outcome, answer
 from mock_network.lorawan.device_config import Abp, DeviceConfig
@@ -104,7 +104,7 @@ class Device:
         elif len(self._outbox.payloads) >= self.config.queue:
             why = f"{len(self._outbox.payloads)} uplinks wait already"
         if why is not None:
-            self._note(now, What.DROPPED, payload=payload, detail=why)
+            self._note(now, AirEventKind.DROPPED, payload=payload, detail=why)
             return why
         wants_ack = self.config.confirmed if confirmed is None else confirmed
         self._outbox.payloads.append(Outgoing(payload, self.config.f_port if f_port is None else f_port, wants_ack))
@@ -116,7 +116,7 @@ class Device:
 
     def rejoin(self, now: float) -> None:
         """End the session and join anew; an ABP device begins its session again with all counters at 0."""
-        self._note(now, What.RESET, detail="session given up")
+        self._note(now, AirEventKind.RESET, detail="session given up")
         self._tx = None
         activation = self.config.activation
         self.settings = RadioSettings.of(self.config.region, self.config.first_data_rate())
@@ -130,7 +130,7 @@ class Device:
 
     def reset_counters(self, now: float) -> None:
         """Set the frame counters back to 0, as a device without memory does when it restarts."""
-        self._note(now, What.RESET, detail="frame counters")
+        self._note(now, AirEventKind.RESET, detail="frame counters")
         if self.session is not None:
             self.session.f_cnt_up = 0
             self.session.n_f_cnt_down = self.session.a_f_cnt_down = None
@@ -140,7 +140,7 @@ class Device:
         if not self.settings.supports(data_rate, self.settings.enabled):
             raise ValueError(f"no channel of {self.config.dev_eui} carries DR{data_rate}")
         self.settings.data_rate = data_rate
-        self._note(now, What.RESET, detail=f"DR{data_rate}", data_rate=data_rate)
+        self._note(now, AirEventKind.RESET, detail=f"DR{data_rate}", data_rate=data_rate)
 
     # Sending
 
@@ -189,7 +189,7 @@ class Device:
         self._tx = tx
         self._note(
             now,
-            What.JOIN_SENT,
+            AirEventKind.JOIN_SENT,
             data_rate=data_rate,
             frequency=tx.frequency,
             detail=f"DevNonce {request.dev_nonce}",
@@ -204,7 +204,7 @@ class Device:
         limit = self.limit()
         for lost in self._outbox.drop_larger(limit):
             detail = f"{len(lost.payload)} bytes; DR{self.settings.data_rate} carries {limit} now"
-            self._note(now, What.DROPPED, payload=lost.payload, f_port=lost.f_port, detail=detail)
+            self._note(now, AirEventKind.DROPPED, payload=lost.payload, f_port=lost.f_port, detail=detail)
         load = self._outbox.take(limit)
         if load is None:
             return None
@@ -245,7 +245,7 @@ class Device:
                 exchange.frame, conf_f_cnt=exchange.conf_f_cnt, data_rate=data_rate, channel=channel
             )
         except FrameError as error:
-            self._note(now, What.DROPPED, payload=exchange.frame.frm_payload, detail=str(error))
+            self._note(now, AirEventKind.DROPPED, payload=exchange.frame.frm_payload, detail=str(error))
             self._exchange = None
             return None
         tx = self._transmitter.transmit(
@@ -255,7 +255,7 @@ class Device:
         frame = exchange.frame
         self._note(
             now,
-            What.SENT,
+            AirEventKind.SENT,
             f_cnt=frame.f_cnt,
             f_port=frame.f_port,
             payload=frame.frm_payload,
@@ -289,7 +289,7 @@ class Device:
             self.settings.tx_power_index = 0
             if self.settings.usable(lower):
                 self.settings.data_rate = lower
-                self._note(now, What.RESET, detail=f"no downlink for long: DR{lower}", data_rate=lower)
+                self._note(now, AirEventKind.RESET, detail=f"no downlink for long: DR{lower}", data_rate=lower)
 
     def _windows_over(self, now: float) -> None:
         """Both windows passed, or a downlink ended them: repeat, give up, or continue."""
@@ -304,7 +304,7 @@ class Device:
             return
         if exchange.frame.confirmed:
             frame = exchange.frame
-            self._note(now, What.NOT_ACKED, f_cnt=frame.f_cnt, payload=frame.frm_payload, attempt=exchange.made)
+            self._note(now, AirEventKind.NOT_ACKED, f_cnt=frame.f_cnt, payload=frame.frm_payload, attempt=exchange.made)
         self._exchange = None
         self._outbox.follow(now)
 
@@ -342,7 +342,7 @@ class Device:
 
     def missed(self, window: Window, now: float) -> None:
         """Record that the frame was lost on its way."""
-        self._note(now, What.MISSED, window=window.value)
+        self._note(now, AirEventKind.MISSED, window=window.value)
 
     def heard(self, phy_payload: bytes, window: Window, snr: float, now: float) -> Heard | None:
         """Take a whole frame. Return the application payload for the modem, if there is a new one."""
@@ -356,9 +356,9 @@ class Device:
         except OtherDevice:
             return None
         except DuplicateFrame as error:
-            self._note(now, What.DUPLICATE, f_cnt=error.f_cnt, window=window.value)
+            self._note(now, AirEventKind.DUPLICATE, f_cnt=error.f_cnt, window=window.value)
         except FrameError as error:
-            self._note(now, What.REJECTED, window=window.value, detail=str(error))
+            self._note(now, AirEventKind.REJECTED, window=window.value, detail=str(error))
         return None
 
     def _join_accept(self, phy_payload: bytes, window: Window, now: float) -> None:
@@ -369,13 +369,13 @@ class Device:
         self.memory.session = self.session
         self._tx = None
         self._start_data()
-        self._note(now, What.JOINED, window=window.value, detail=f"DevAddr {self.session.dev_addr:08x}")
+        self._note(now, AirEventKind.JOINED, window=window.value, detail=f"DevAddr {self.session.dev_addr:08x}")
 
     def _downlink(self, session: Session, phy_payload: bytes, window: Window, snr: float, now: float) -> Heard | None:
         frame = session.open(phy_payload)
         self._note(
             now,
-            What.RECEIVED,
+            AirEventKind.RECEIVED,
             f_cnt=frame.f_cnt,
             f_port=frame.f_port,
             payload=frame.frm_payload,
@@ -404,7 +404,7 @@ class Device:
         exchange = self._exchange
         if exchange is not None:
             if exchange.frame.confirmed and frame.ack:
-                self._note(now, What.ACKED, f_cnt=exchange.frame.f_cnt, attempt=exchange.made)
+                self._note(now, AirEventKind.ACKED, f_cnt=exchange.frame.f_cnt, attempt=exchange.made)
                 self._exchange = None
             elif not exchange.frame.confirmed and window in (Window.RX1, Window.RX2):
                 self._exchange = None  # NbTrans is over with the first downlink (TS001 §5.2)
@@ -422,7 +422,7 @@ class Device:
     def _note(
         self,
         now: float,
-        what: What,
+        what: AirEventKind,
         *,
         f_cnt: int | None = None,
         f_port: int | None = None,

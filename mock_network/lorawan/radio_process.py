@@ -11,7 +11,7 @@ from typing import Any
 
 from mock_network.clock import current_clock
 from mock_network.lorawan.air import Air
-from mock_network.lorawan.air_log import What
+from mock_network.lorawan.air_log import AirEventKind
 from mock_network.lorawan.device import Device
 from mock_network.lorawan.device_config import DeviceConfig
 from mock_network.lorawan.gateway import GatewayConfig
@@ -189,7 +189,7 @@ class RadioProcess:
             "limit": device.limit(),
             "rx1_delay": settings.rx1_delay,
             "datagrams": {what: n for (name, what), n in self.counts.items() if name == dev_eui},
-            "air": {what.value: self.air.log.counts[dev_eui, what] for what in What},
+            "air": {what.value: self.air.log.counts[dev_eui, what] for what in AirEventKind},
         }
 
     def _datagram(self, channel: str, payload: bytes) -> None:

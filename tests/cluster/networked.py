@@ -30,7 +30,7 @@ from typing import Any
 
 from bridge.cluster.balance import wanted
 from bridge.north.udp.prefixes import SHARDS, Prefix, pools
-from mock_network.lab import Api, ApiError, Place
+from mock_network.lab import Api, ApiError, PartLocation
 from mock_network.lab.api import Dialler
 from tests.cluster.announcements import Announcements
 from tests.cluster.lorawan_nodes import LorawanCluster, with_lorawan
@@ -68,9 +68,9 @@ class Network(OneMachine):
     prefix: str = PREFIX
 
     @property
-    def places(self) -> Mapping[str, Place]:
+    def places(self) -> Mapping[str, PartLocation]:
         parts = ("scef", "server", "device", "chirpstack")
-        of_parts = {part: Place(self.within(part), self.dialler(part)) for part in parts}
+        of_parts = {part: PartLocation(self.within(part), self.dialler(part)) for part in parts}
         return {**of_parts, DTLS: of_parts["server"]}
 
     def host(self, part: str) -> str:

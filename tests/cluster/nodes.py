@@ -23,7 +23,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 
 from bridge.cluster.balance import wanted
 from bridge.north.udp.prefixes import SHARDS
-from mock_network.lab import SCS_AS, TOKEN, Api, ApiError, Lab, LabProcess, Place, free_port
+from mock_network.lab import SCS_AS, TOKEN, Api, ApiError, Lab, LabProcess, PartLocation, free_port
 from mock_network.lab.api import Dialler
 from tests import forked
 from tests.cluster.valve import Valve
@@ -124,7 +124,7 @@ class OneMachine:
     server: str = field(default_factory=lambda: f"coap://127.0.0.1:{free_port()}")  # nobody listens there
 
     @property
-    def places(self) -> Mapping[str, Place]:
+    def places(self) -> Mapping[str, PartLocation]:
         return {}
 
     def host(self, part: str) -> str:

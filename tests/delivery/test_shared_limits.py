@@ -9,7 +9,7 @@ import pytest
 from bindings.contract import LimitOf
 from bridge.delivery import paces
 from bridge.delivery.paces import LONGEST_SPACE, Paces
-from bridge.delivery.together import ENOUGH, KEPT, SUSPICIOUS, WINDOW, Together
+from bridge.delivery.together import ENOUGH, KEPT, SUSPICIOUS, WINDOW, RefusedDevices
 from tests.delivery.limiters import FixedWindow, TokenBucket
 
 HOUR = 3600.0
@@ -103,7 +103,7 @@ def refuse_together(known, number=SUSPICIOUS, start=0.0):
 
 
 def test_devices_refused_together_and_taken_together_are_at_a_limit_of_the_network():
-    known = Together()
+    known = RefusedDevices()
     refuse_together(known)
     assert known.is_suspected
     assert not known.is_proven
@@ -118,7 +118,7 @@ def test_devices_refused_together_and_taken_together_are_at_a_limit_of_the_netwo
 
 
 def test_a_small_limit_is_proven_by_and_by():
-    known = Together()
+    known = RefusedDevices()
     for window in range(ENOUGH // 2):
         refuse_together(known, start=window * 1000.0)
         assert not known.is_proven
@@ -130,7 +130,7 @@ def test_a_small_limit_is_proven_by_and_by():
 
 @pytest.mark.parametrize("after", [1.0, 10 * WINDOW])
 def test_devices_that_each_got_something_before_they_were_refused_again_prove_nothing(after):
-    known = Together()
+    known = RefusedDevices()
     for window in range(100):
         start = window * 20 * WINDOW
         refuse_together(known, start=start)
@@ -144,7 +144,7 @@ def test_devices_that_each_got_something_before_they_were_refused_again_prove_no
 
 @pytest.mark.parametrize("rounds", [1, 100])
 def test_devices_that_come_back_one_by_one_prove_nothing(rounds):
-    known = Together()
+    known = RefusedDevices()
     for number in range(rounds):
         refuse_together(known, start=number * 1000.0)
         known.taken(number % SUSPICIOUS, number * 1000.0 + 100)
@@ -153,7 +153,7 @@ def test_devices_that_come_back_one_by_one_prove_nothing(rounds):
 
 
 def test_devices_that_were_not_refused_prove_nothing():
-    known = Together()
+    known = RefusedDevices()
     refuse_together(known)
     for endpoint in range(1000, 1100):
         known.taken(endpoint, 100.0)
@@ -161,7 +161,7 @@ def test_devices_that_were_not_refused_prove_nothing():
 
 
 def test_devices_taken_again_over_a_long_time_prove_nothing():
-    known = Together()
+    known = RefusedDevices()
     refuse_together(known)
     for endpoint in range(SUSPICIOUS):
         known.taken(endpoint, 100.0 + endpoint * WINDOW / 3)
@@ -169,18 +169,18 @@ def test_devices_taken_again_over_a_long_time_prove_nothing():
 
 
 def test_few_devices_or_a_long_time_are_no_suspicion():
-    known = Together()
+    known = RefusedDevices()
     for number in range(1000):
         known.refused(number % (SUSPICIOUS - 1), float(number))
     assert not known.is_suspected
-    other = Together()
+    other = RefusedDevices()
     for endpoint in range(1000):
         other.refused(endpoint, endpoint * WINDOW)
     assert not other.is_suspected
 
 
 def test_only_so_many_refused_devices_are_remembered():
-    known = Together()
+    known = RefusedDevices()
     refuse_together(known, KEPT + 10)
     assert len(known._refused) == KEPT
     known.taken(0, KEPT + 10.0)

@@ -11,21 +11,27 @@ from bridge.delivery import rules
 from bridge.delivery.attempts import MOST, Attempt, begin, decode, encode, facts_of, nobody_has_it
 from bridge.delivery.diagrams import states_page
 from bridge.delivery.downlinks import Answer, Downlink, OpaqueDownlink, ServerRequest
-from bridge.delivery.knowledge import GROWS_TO, Known, grow, is_certain, was_transmitted
+from bridge.delivery.knowledge import GROWS_TO, Knowledge, grow, is_certain, was_transmitted
 from bridge.delivery.states import UPLINK_TABLE, DownlinkState, UplinkState
 from bridge.delivery.uplinks import OpaqueUplink
 
 PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 PROFILE = SouthProfile(60.0, 2, True, 247.0, 247.0, 5, False, True, True, True)
-knowledge = st.sampled_from(Known)
+knowledge = st.sampled_from(Knowledge)
 
 
-def made(number: int, known: Known, handle: str | None, why: Refusal, look_up_at: float | None) -> Attempt:
+def made(number: int, known: Knowledge, handle: str | None, why: Refusal, look_up_at: float | None) -> Attempt:
     """Return an attempt as words can have made it."""
     left_at = 100.0 if was_transmitted(known) else None
-    is_asked = known is Known.IN_DOUBT
+    is_asked = known is Knowledge.IN_DOUBT
     return Attempt(
-        number, known, 100.0, handle, why if known is Known.REFUSED else None, left_at, look_up_at if is_asked else None
+        number,
+        known,
+        100.0,
+        handle,
+        why if known is Knowledge.REFUSED else None,
+        left_at,
+        look_up_at if is_asked else None,
     )
 
 
@@ -59,7 +65,7 @@ def messages(attempts: list[Attempt]) -> list[Downlink]:
 
 
 def test_the_table_is_total_and_its_order_has_no_circle():
-    assert set(GROWS_TO) == set(Known)
+    assert set(GROWS_TO) == set(Knowledge)
     for known, after in GROWS_TO.items():
         assert known not in after
         for later in after:
@@ -69,7 +75,7 @@ def test_the_table_is_total_and_its_order_has_no_circle():
 
 @given(st.lists(knowledge))
 def test_knowledge_only_grows_whatever_is_said_in_whatever_order(words):
-    known = Known.PENDING
+    known = Knowledge.PENDING
     for said in words:
         before, known = known, grow(known, said)
         assert known is before or known in GROWS_TO[before]
@@ -78,7 +84,7 @@ def test_knowledge_only_grows_whatever_is_said_in_whatever_order(words):
 
 @given(st.lists(knowledge))
 def test_what_is_certain_is_given_up_only_for_a_transmission(words):
-    known = Known.PENDING
+    known = Knowledge.PENDING
     for said in words:
         before, known = known, grow(known, said)
         assert not is_certain(before) or is_certain(known) or was_transmitted(known)
@@ -102,14 +108,14 @@ def test_a_record_of_attempts_is_bounded_and_forgets_only_what_reached_nobody():
     attempts: list[Attempt] = []
     for n in range(500):
         one = begin(attempts, float(n))
-        one.learn(Known.LEFT if n % 100 == 7 else Known.REFUSED, float(n))
+        one.learn(Knowledge.LEFT if n % 100 == 7 else Knowledge.REFUSED, float(n))
     assert len(attempts) == MOST
     assert attempts[-1].number == 500
-    assert [one.number for one in attempts if one.known is Known.LEFT] == [8, 108, 208, 308, 408]
+    assert [one.number for one in attempts if one.known is Knowledge.LEFT] == [8, 108, 208, 308, 408]
 
 
 def test_a_message_that_may_have_reached_the_device_as_often_as_is_recorded_does_not_go_again():
-    attempts = [Attempt(n, Known.GONE, 100.0) for n in range(1, MOST + 1)]
+    attempts = [Attempt(n, Knowledge.GONE, 100.0) for n in range(1, MOST + 1)]
     patient = SouthProfile(60.0, 99, True, 247.0, 247.0, 99, False, True, True, True)
     for row in messages(attempts):
         assert not rules.may_go_again(row, facts_of(row.attempts), patient)
@@ -151,7 +157,7 @@ def test_what_may_not_be_repeated_goes_again_only_if_nobody_has_it(attempts):
 
 @given(lists_of_attempts)
 def test_nothing_goes_while_the_network_is_called_or_has_it_or_is_asked(attempts):
-    busy = any(one.known in (Known.PENDING, Known.HELD) or one.look_up_at is not None for one in attempts)
+    busy = any(one.known in (Knowledge.PENDING, Knowledge.HELD) or one.look_up_at is not None for one in attempts)
     for row in messages(attempts):
         assert not (busy and rules.may_go_again(row, facts_of(row.attempts), PROFILE))
 
@@ -159,7 +165,7 @@ def test_nothing_goes_while_the_network_is_called_or_has_it_or_is_asked(attempts
 @given(lists_of_attempts, st.floats(0, 1000))
 def test_a_request_that_the_network_is_called_for_or_has_keeps_the_slot(attempts, now):
     once, *_ = messages(attempts)
-    held = any(one.known in (Known.PENDING, Known.HELD) for one in attempts)
+    held = any(one.known in (Knowledge.PENDING, Knowledge.HELD) for one in attempts)
     assert rules.holds_slot(once, now, PROFILE) or not held
     assert not rules.holds_slot(once, now, PROFILE) or not nobody_has_it(attempts)
 

@@ -11,7 +11,7 @@ from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseBuilder, OCSPResp
 
 from bridge.coap import stream
 from bridge.errors import ConfigurationError, MessageFormatError
-from bridge.north.identities import KeyTable, Who
+from bridge.north.identities import EndpointNames, KeyTable
 from bridge.north.tcp.acknowledging import Acknowledging
 from bridge.relay import client_hello
 from bridge.relay.handshake import Fitting, fragments_of, records_of
@@ -69,7 +69,7 @@ def handshake(data: bytes) -> None:
     size, waits, *datagrams = [*pieces(data), b"", b""]
     fitting = Fitting(int.from_bytes(size[:2], "big") % 1280, [waits])
     wanted: set[tuple[bytes, int, int]] = set()
-    parts: list[client_hello.Part] = []
+    parts: list[client_hello.ClientHelloPart] = []
     for datagram in datagrams:
         found = records_of(datagram)
         if found is None:
@@ -100,7 +100,7 @@ def keys(data: bytes) -> None:
         path = Path(folder) / "keys.csv"
         path.write_bytes(data)
         table = KeyTable("{endpoint}", path)
-        refusal(lambda: table.credentials(Who("a", "n", "d")), ConfigurationError)
+        refusal(lambda: table.credentials(EndpointNames("a", "n", "d")), ConfigurationError)
 
 
 def staple(data: bytes) -> None:
@@ -108,8 +108,8 @@ def staple(data: bytes) -> None:
     why = stapling.refusal(data, _SERVER.certificate, _ROOT.certificate, ocsp.now())
     assert bool(why) or data in (*_GOOD, _OF_ANOTHER_QUESTION)  # a stapled response answers no question of ours
     answer = ocsp.answer(data, _SERVER.certificate, _ROOT.certificate, ocsp.now(), bytes(ocsp.NONCE))
-    assert answer.standing is not ocsp.Standing.GOOD or data in _GOOD
-    assert answer.standing is not ocsp.Standing.REVOKED or data in _BAD
+    assert answer.standing is not ocsp.CertificateStatus.GOOD or data in _GOOD
+    assert answer.standing is not ocsp.CertificateStatus.REVOKED or data in _BAD
 
 
 def pem(data: bytes) -> None:

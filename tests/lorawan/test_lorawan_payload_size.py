@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from bindings.lorawan.payload_size import FLOOR, Plan, max_downlink, max_size, max_uplink
+from bindings.lorawan.payload_size import FLOOR, RadioParameters, max_downlink, max_size, max_uplink
 from bindings.lorawan.records import DeviceNote, Profile
 from bindings.lorawan.regions import REVISIONS, downlink_sizes, rx1_data_rates
 from bindings.lorawan.settings import Downlinks
 from bindings.lorawan.south import SouthProfiles
 
 PROFILE = Profile("EU868", "A", "LORAWAN_1_0_3", rx1_dr_offset=0, rx2_dr=0)
-EU = Plan("EU868", "LORAWAN_1_0_3", "A", rx1_dr_offsets=frozenset({0}), rx2_dr=0)
+EU = RadioParameters("EU868", "LORAWAN_1_0_3", "A", rx1_dr_offsets=frozenset({0}), rx2_dr=0)
 
 # What a network server applies: facts of ChirpStack, which say where they come from.
 FACTS = [
@@ -85,11 +85,11 @@ def test_the_data_rate_of_rx1_is_the_network_servers():
 
 
 def test_without_the_offset_of_rx1_the_slowest_window_counts():
-    assert max_downlink(Plan("EU868", "LORAWAN_1_0_3", "A"), "A", 5) == 51
-    assert max_downlink(Plan("EU868", "LORAWAN_1_0_3", "A"), "A", 7) == 51
-    assert max_downlink(Plan("EU868", "LORAWAN_1_0_3", "A", frozenset({1, 2})), "A", 5) == 115
-    assert max_downlink(Plan("US915", "LORAWAN_1_0_3", "A"), "A", 3) == 242  # DR10 at the largest offset
-    assert max_downlink(Plan("US915", "LORAWAN_1_0_3", "A"), "A", 1) == 53
+    assert max_downlink(RadioParameters("EU868", "LORAWAN_1_0_3", "A"), "A", 5) == 51
+    assert max_downlink(RadioParameters("EU868", "LORAWAN_1_0_3", "A"), "A", 7) == 51
+    assert max_downlink(RadioParameters("EU868", "LORAWAN_1_0_3", "A", frozenset({1, 2})), "A", 5) == 115
+    assert max_downlink(RadioParameters("US915", "LORAWAN_1_0_3", "A"), "A", 3) == 242  # DR10 at the largest offset
+    assert max_downlink(RadioParameters("US915", "LORAWAN_1_0_3", "A"), "A", 1) == 53
 
 
 @pytest.mark.parametrize(("dr", "bytes_"), [(0, 51), (1, 51), (2, 51), (3, 115), (4, 242), (5, 242)])
@@ -99,27 +99,29 @@ def test_eu868_class_a_follows_the_uplinks_data_rate(dr, bytes_):
 
 def test_class_c_has_to_fit_rx2_as_well():
     assert max_downlink(EU, "C", 5) == 51
-    assert max_downlink(Plan("EU868", rx1_dr_offsets=frozenset({0}), rx2_dr=3), "C", 5) == 115
-    assert max_downlink(Plan("EU868", rx1_dr_offsets=frozenset({0}), rx2_dr=5), "C", 0) == 51
-    assert max_downlink(Plan("EU868", rx1_dr_offsets=frozenset({0})), "C", 5) == 51  # RX2 is not known
-    assert max_downlink(Plan("EU868", rx1_dr_offsets=frozenset({0}), rx2_dr=15), "C", 5) == 51  # no such data rate
+    assert max_downlink(RadioParameters("EU868", rx1_dr_offsets=frozenset({0}), rx2_dr=3), "C", 5) == 115
+    assert max_downlink(RadioParameters("EU868", rx1_dr_offsets=frozenset({0}), rx2_dr=5), "C", 0) == 51
+    assert max_downlink(RadioParameters("EU868", rx1_dr_offsets=frozenset({0})), "C", 5) == 51  # RX2 is not known
+    assert (
+        max_downlink(RadioParameters("EU868", rx1_dr_offsets=frozenset({0}), rx2_dr=15), "C", 5) == 51
+    )  # no such data rate
 
 
 def test_class_b_has_to_fit_the_ping_slot():
-    assert max_downlink(Plan("EU868", rx1_dr_offsets=frozenset({0}), ping_slot_dr=3), "B", 5) == 115
+    assert max_downlink(RadioParameters("EU868", rx1_dr_offsets=frozenset({0}), ping_slot_dr=3), "B", 5) == 115
     assert max_downlink(EU, "B", 5) == 51
 
 
 def test_where_the_server_begins_with_rx2_only_that_counts():
-    assert max_downlink(Plan("EU868", rx2_dr=3, first_window="rx2"), "A", 0) == 115
-    assert max_downlink(Plan("EU868", first_window="rx2"), "A", 5) == 51
+    assert max_downlink(RadioParameters("EU868", rx2_dr=3, first_window="rx2"), "A", 0) == 115
+    assert max_downlink(RadioParameters("EU868", first_window="rx2"), "A", 5) == 51
 
 
 def test_before_the_first_uplink_the_slowest_data_rate_is_assumed():
     assert max_downlink(EU, "A", None) == 51
-    assert max_downlink(Plan("US915", rx1_dr_offsets=frozenset({0})), "A", None) == 53
-    assert max_downlink(Plan(), "A", 5) == FLOOR
-    assert max_downlink(Plan("MARS"), "A", 5) == FLOOR
+    assert max_downlink(RadioParameters("US915", rx1_dr_offsets=frozenset({0})), "A", None) == 53
+    assert max_downlink(RadioParameters(), "A", 5) == FLOOR
+    assert max_downlink(RadioParameters("MARS"), "A", 5) == FLOOR
 
 
 def test_room_is_kept_for_mac_commands_after_a_join():
@@ -137,33 +139,38 @@ def test_the_profile_says_what_fits_soon_after_a_join(uplinks, largest, sizes):
 
 
 def test_dwell_time_shrinks_the_slow_data_rates():
-    assert [max_size(Plan("AS923", dwell=True), dr) for dr in range(6)] == [0, 0, 11, 53, 125, 242]
-    assert max_downlink(Plan("AS923", dwell=True), "A", 0) == 11  # RX1 is DR2 at least
-    assert max_downlink(Plan(dwell=True), "A", 0) == 11
+    assert [max_size(RadioParameters("AS923", dwell=True), dr) for dr in range(6)] == [0, 0, 11, 53, 125, 242]
+    assert max_downlink(RadioParameters("AS923", dwell=True), "A", 0) == 11  # RX1 is DR2 at least
+    assert max_downlink(RadioParameters(dwell=True), "A", 0) == 11
 
 
 @pytest.mark.parametrize(
     ("plan", "sizes"),
     [
         (EU, [51, 51, 51, 115, 242, 242, 242, 242, 50, 115, 50, 115]),
-        (Plan("US915"), [11, 53, 125, 242, 242]),
-        (Plan("AU915"), [51, 51, 51, 115, 242, 242, 242]),
-        (Plan("AU915", dwell=True), [0, 0, 11, 53, 125, 242, 242]),
-        (Plan("AS923", "LORAWAN_1_0_3", "A"), [51, 51, 51, 115, 242, 242]),
-        (Plan("AS923", dwell=True), [0, 0, 11, 53, 125, 242]),
-        (Plan("US915", repeater=True), [11, 53, 125, 222, 222]),
+        (RadioParameters("US915"), [11, 53, 125, 242, 242]),
+        (RadioParameters("AU915"), [51, 51, 51, 115, 242, 242, 242]),
+        (RadioParameters("AU915", dwell=True), [0, 0, 11, 53, 125, 242, 242]),
+        (RadioParameters("AS923", "LORAWAN_1_0_3", "A"), [51, 51, 51, 115, 242, 242]),
+        (RadioParameters("AS923", dwell=True), [0, 0, 11, 53, 125, 242]),
+        (RadioParameters("US915", repeater=True), [11, 53, 125, 222, 222]),
     ],
-    ids=lambda value: f"{value.region}{' dwell' * value.dwell}" if isinstance(value, Plan) else "",
+    ids=lambda value: f"{value.region}{' dwell' * value.dwell}" if isinstance(value, RadioParameters) else "",
 )
 def test_an_uplink_has_the_size_of_its_own_data_rate(plan, sizes):
     assert [max_uplink(plan, dr) for dr in range(len(sizes))] == sizes
 
 
 def test_of_an_uplink_the_slowest_data_rate_is_assumed_and_room_kept_as_of_a_downlink():
-    assert [max_uplink(Plan(region), None) for region in ("EU868", "US915", "AU915", "")] == [50, 11, 50, FLOOR]
-    assert max_uplink(Plan("AS923", dwell=True), None) == 11
+    assert [max_uplink(RadioParameters(region), None) for region in ("EU868", "US915", "AU915", "")] == [
+        50,
+        11,
+        50,
+        FLOOR,
+    ]
+    assert max_uplink(RadioParameters("AS923", dwell=True), None) == 11
     assert max_uplink(EU, 0, settling=True) == 36
-    assert max_uplink(Plan("US915"), 0, settling=True) == 0
+    assert max_uplink(RadioParameters("US915"), 0, settling=True) == 0
 
 
 def test_counters_behind_the_window_are_told_from_new_ones():

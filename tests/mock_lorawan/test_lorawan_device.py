@@ -18,7 +18,7 @@ from lorawan_small_server import (
 )
 
 from mock_network.lorawan import class_b, frames
-from mock_network.lorawan.air_log import What
+from mock_network.lorawan.air_log import AirEventKind
 from mock_network.lorawan.device_config import Abp, DeviceConfigError, parse_device
 from mock_network.lorawan.frames import JoinAccept
 from mock_network.lorawan.mac_commands import Cid, Command, encode, parse
@@ -42,7 +42,7 @@ def test_otaa_then_payloads_both_ways(changes: dict[str, object]) -> None:
     w.run(5)
     assert (w.server.uplinks[-1].frm_payload, w.server.uplinks[-1].f_port) == (b"hello", 10)
     assert w.delivered == [(DEV_EUI, b"to the device")]
-    received = w.air.log.of(DEV_EUI, What.RECEIVED)
+    received = w.air.log.of(DEV_EUI, AirEventKind.RECEIVED)
     assert [(e.f_cnt, e.f_port, e.window) for e in received] == [(0, 7, "RX1")]
 
 
@@ -67,7 +67,7 @@ def test_a_join_that_is_not_answered_is_tried_again_with_another_nonce_and_lower
     nonces = w.server.dev_nonces[DEV_EUI]
     assert len(nonces) > 5
     assert len(set(nonces)) == len(nonces)
-    rates = [e.data_rate for e in w.air.log.of(DEV_EUI, What.JOIN_SENT)]
+    rates = [e.data_rate for e in w.air.log.of(DEV_EUI, AirEventKind.JOIN_SENT)]
     assert rates[:7] == [5, 4, 3, 2, 1, 0, 5]
 
 
@@ -101,14 +101,14 @@ def test_a_join_accept_made_with_another_key_or_for_another_nonce_is_refused() -
     accept = JoinAccept(join_nonce=1, net_id=0, dev_addr=1, opt_neg=True)  # only 1.1 covers the nonce
     w.server.send(heard, frames.seal_join_accept(accept, request, bytes(16)), 5)
     w.run(6)
-    assert "MIC" in w.air.log.of(DEV_EUI, What.REJECTED)[0].detail
+    assert "MIC" in w.air.log.of(DEV_EUI, AirEventKind.REJECTED)[0].detail
     while w.server.heard[-1] is heard:
         w.run(0.05)
     heard = w.server.heard[-1]
     other = replace(frames.parse_join_request(heard.phy_payload), dev_nonce=request.dev_nonce)
     w.server.send(heard, frames.seal_join_accept(accept, other, bytes.fromhex(APP_KEY)), 5)
     w.run(10)
-    assert len(w.air.log.of(DEV_EUI, What.REJECTED)) == 2
+    assert len(w.air.log.of(DEV_EUI, AirEventKind.REJECTED)) == 2
     assert not w.air.devices[DEV_EUI].joined
 
 
@@ -118,7 +118,7 @@ def test_rx2_is_used_when_rx1_is_not() -> None:
     w.peer().to_send.append(down(b"late", 1))
     w.air.send(DEV_EUI, b"up")
     w.run(10)
-    assert w.air.log.of(DEV_EUI, What.RECEIVED)[0].window == "RX2"
+    assert w.air.log.of(DEV_EUI, AirEventKind.RECEIVED)[0].window == "RX2"
 
 
 def test_a_downlink_outside_the_windows_is_not_heard() -> None:
@@ -141,7 +141,7 @@ def test_a_confirmed_uplink_keeps_its_fcnt_until_it_is_acknowledged() -> None:
     counters = [u.f_cnt for u in w.server.uplinks]
     assert len(counters) > 1
     assert set(counters) == {0}
-    assert [e.f_cnt for e in w.air.log.of(DEV_EUI, What.ACKED)] == [0]
+    assert [e.f_cnt for e in w.air.log.of(DEV_EUI, AirEventKind.ACKED)] == [0]
     w.run(60)
     assert len(w.server.uplinks) == len(counters)
 
@@ -151,9 +151,9 @@ def test_a_confirmed_uplink_is_given_up_after_its_attempts_and_slows_down_on_the
     w.server.acks = False
     w.air.send(DEV_EUI, b"data")
     w.run(120)
-    sent = w.air.log.of(DEV_EUI, What.SENT)
+    sent = w.air.log.of(DEV_EUI, AirEventKind.SENT)
     assert [(e.attempt, e.data_rate) for e in sent] == [(1, 5), (2, 5), (3, 4), (4, 4), (5, 3)]
-    assert len(w.air.log.of(DEV_EUI, What.NOT_ACKED)) == 1
+    assert len(w.air.log.of(DEV_EUI, AirEventKind.NOT_ACKED)) == 1
 
 
 @pytest.mark.parametrize("changes", [{}, ELEVEN])
@@ -184,7 +184,7 @@ def test_a_frame_sent_twice_under_one_fcnt_is_dropped_the_second_time() -> None:
         w.air.send(DEV_EUI, b"up")
         w.run(5)
     assert w.delivered == [(DEV_EUI, b"once")]
-    assert [e.f_cnt for e in w.air.log.of(DEV_EUI, What.DUPLICATE)] == [0]
+    assert [e.f_cnt for e in w.air.log.of(DEV_EUI, AirEventKind.DUPLICATE)] == [0]
 
 
 def test_downlink_counters_go_past_16_bits_and_leaps_are_refused() -> None:
@@ -203,7 +203,7 @@ def test_downlink_counters_go_past_16_bits_and_leaps_are_refused() -> None:
     w.air.send(DEV_EUI, b"up")
     w.run(5)
     assert len(w.delivered) == 2
-    assert "leaps" in w.air.log.of(DEV_EUI, What.REJECTED)[0].detail
+    assert "leaps" in w.air.log.of(DEV_EUI, AirEventKind.REJECTED)[0].detail
 
 
 def test_uplink_counters_go_past_16_bits() -> None:
@@ -224,8 +224,8 @@ def test_a_wrong_mic_is_counted_and_dropped() -> None:
     forged = b"\x60" + w.peer().dev_addr.to_bytes(4, "little") + bytes(7)
     w.server.send(w.server.heard[-1], forged, 1)
     w.run(5)
-    assert "MIC" in w.air.log.of(DEV_EUI, What.REJECTED)[0].detail
-    assert w.air.log.of(DEV_EUI, What.RECEIVED) == []
+    assert "MIC" in w.air.log.of(DEV_EUI, AirEventKind.REJECTED)[0].detail
+    assert w.air.log.of(DEV_EUI, AirEventKind.RECEIVED) == []
 
 
 def test_too_large_for_the_data_rate_is_dropped_at_the_modem_or_when_the_rate_has_fallen() -> None:
@@ -239,7 +239,7 @@ def test_too_large_for_the_data_rate_is_dropped_at_the_modem_or_when_the_rate_ha
     w.air.change(DEV_EUI, lambda device, now: device.set_data_rate(2, now))
     w.run(20)
     assert len(w.server.uplinks) == 1
-    assert "carries 51 now" in w.air.log.of(DEV_EUI, What.DROPPED)[-1].detail
+    assert "carries 51 now" in w.air.log.of(DEV_EUI, AirEventKind.DROPPED)[-1].detail
 
 
 def test_an_fport_out_of_range_is_refused() -> None:
@@ -258,7 +258,7 @@ def test_the_duty_cycle_keeps_a_band_silent_for_ninety_nine_times_the_airtime() 
     for _ in range(4):
         w.air.send(DEV_EUI, bytes(51))
     w.run(2000)
-    sent = w.air.log.of(DEV_EUI, What.SENT)
+    sent = w.air.log.of(DEV_EUI, AirEventKind.SENT)
     assert len(sent) == 4
     by_band: dict[int, list[float]] = {}
     for event in sent:
@@ -369,7 +369,7 @@ def test_class_c_hears_at_any_time() -> None:
     w.server.send_now(w.peer(), down(b"now", 1, confirmed=True))
     w.run(20)
     assert w.delivered == [(DEV_EUI, b"now")]
-    assert w.air.log.of(DEV_EUI, What.RECEIVED)[-1].window == "RXC"
+    assert w.air.log.of(DEV_EUI, AirEventKind.RECEIVED)[-1].window == "RXC"
     assert w.server.uplinks[-1].ack
 
 
@@ -462,7 +462,7 @@ def test_out_of_reach_is_silence() -> None:
     w.air.send(DEV_EUI, b"u")
     w.run(5)
     assert w.server.uplinks == []
-    assert len(w.air.log.of(DEV_EUI, What.SENT)) == 1
+    assert len(w.air.log.of(DEV_EUI, AirEventKind.SENT)) == 1
 
 
 def test_a_counter_reset_and_a_rejoin_are_told_in_the_log() -> None:
@@ -476,7 +476,7 @@ def test_a_counter_reset_and_a_rejoin_are_told_in_the_log() -> None:
     assert [u.f_cnt for u in w.server.uplinks] == [0, 0]
     w.air.change(DEV_EUI, lambda device, now: device.rejoin(now))
     w.run(20)
-    assert len(w.air.log.of(DEV_EUI, What.JOINED)) == 2
+    assert len(w.air.log.of(DEV_EUI, AirEventKind.JOINED)) == 2
 
 
 def test_adr_asks_for_a_downlink_and_slows_down_after_a_long_silence() -> None:

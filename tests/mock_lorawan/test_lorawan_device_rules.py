@@ -6,7 +6,7 @@ import pytest
 from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, Peer, World, device_config, down, world
 
 from mock_network.lorawan import frames
-from mock_network.lorawan.air_log import What
+from mock_network.lorawan.air_log import AirEventKind
 from mock_network.lorawan.command_answers import DeviceCondition, Outcome, answer
 from mock_network.lorawan.crypto import SessionKeys
 from mock_network.lorawan.device_config import Abp, Otaa, parse_device
@@ -35,7 +35,7 @@ def test_1_1_counts_network_and_application_downlinks_apart() -> None:
         w.peer().to_send.append(frame)
         w.air.send(DEV_EUI, b"up")
         w.run(5)
-    received = w.air.log.of(DEV_EUI, What.RECEIVED)
+    received = w.air.log.of(DEV_EUI, AirEventKind.RECEIVED)
     assert [(e.f_port, e.f_cnt) for e in received] == [(1, 0), (1, 1), (None, 0), (0, 1), (1, 2)]
 
 
@@ -74,10 +74,10 @@ def test_a_downlink_without_the_ack_bit_acknowledges_nothing() -> None:
     w.air.send(DEV_EUI, b"data")
     w.run(3)
     assert w.delivered == [(DEV_EUI, b"something else")]
-    assert w.air.log.of(DEV_EUI, What.ACKED) == []
+    assert w.air.log.of(DEV_EUI, AirEventKind.ACKED) == []
     w.server.acks = True
     w.run(20)
-    assert [e.attempt for e in w.air.log.of(DEV_EUI, What.ACKED)] == [2]
+    assert [e.attempt for e in w.air.log.of(DEV_EUI, AirEventKind.ACKED)] == [2]
 
 
 def test_a_device_that_sends_is_deaf() -> None:

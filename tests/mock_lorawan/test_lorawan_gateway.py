@@ -5,7 +5,7 @@ import random
 import pytest
 from lorawan_small_server import DEV_EUI, GATEWAY, START, device_config, down, world
 
-from mock_network.lorawan.air_log import What
+from mock_network.lorawan.air_log import AirEventKind
 from mock_network.lorawan.gateway import Gateway, GatewayConfig, GatewayConfigError
 from mock_network.lorawan.radio import (
     Delay,
@@ -166,7 +166,7 @@ def test_a_lost_tx_ack_does_not_stop_the_frame() -> None:
     w.air.send(DEV_EUI, b"up")
     w.run(10)
     assert len(w.server.tx_acks) == before
-    assert len(w.air.log.of(DEV_EUI, What.RECEIVED)) == 1
+    assert len(w.air.log.of(DEV_EUI, AirEventKind.RECEIVED)) == 1
 
 
 def test_an_offline_gateway_says_nothing() -> None:

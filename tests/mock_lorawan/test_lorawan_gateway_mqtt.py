@@ -14,7 +14,7 @@ from lorawan_small_server import APP_KEY, DEV_EUI, GATEWAY, NWK_KEY, SECOND_GATE
 
 from mock_network.lab import Broker as MqttBroker, free_port
 from mock_network.lorawan import frames
-from mock_network.lorawan.air_log import What
+from mock_network.lorawan.air_log import AirEventKind
 from mock_network.lorawan.crypto import SessionKeys
 from mock_network.lorawan.device_config import parse_device
 from mock_network.lorawan.frames import Data
@@ -143,7 +143,7 @@ async def test_a_command_that_comes_too_late_is_told_so(broker: MqttBroker) -> N
         listener.command("down", downlink(up, b"late").SerializeToString())
         (payload,) = await until(lambda: listener.of("event/ack"))
         assert [item.status for item in gw.DownlinkTxAck.FromString(payload).items] == [gw.TOO_LATE]
-        assert service.radio.air.log.of(DEV_EUI, What.RECEIVED) == []
+        assert service.radio.air.log.of(DEV_EUI, AirEventKind.RECEIVED) == []
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def test_a_configuration_sets_channels_and_the_interval_of_statistics(brok
         payload = (await until(lambda: [s for s in listener.of("event/stats") if b"v7" in s]))[0]
         assert gw.GatewayStats.FromString(payload).gateway_id == GATEWAY
         await service.radio.act(DEV_EUI, "send", {"payload": "aa"})
-        await until(lambda: service.radio.air.log.of(DEV_EUI, What.SENT))
+        await until(lambda: service.radio.air.log.of(DEV_EUI, AirEventKind.SENT))
         await asyncio.sleep(0.2)
         assert listener.of("event/up") == []  # the device's channels are others
 
@@ -237,7 +237,7 @@ async def test_devices_keep_nonces_and_counters_in_a_file(tmp_path: Any) -> None
         radio.add_gateway(GatewayConfig(GATEWAY))
         await radio.add_device(parse_device(ABP))
         await radio.act(DEV_EUI, "send", {"payload": "aa"})
-        await until(lambda radio=radio: radio.air.log.of(DEV_EUI, What.SENT))
+        await until(lambda radio=radio: radio.air.log.of(DEV_EUI, AirEventKind.SENT))
         assert radio.state(DEV_EUI)["f_cnt_up"] == expected
         await radio.stop()
     assert path.stat().st_mode & 0o077 == 0

@@ -13,7 +13,7 @@ from mock_network.chirpstack.mqtt import BrokerAddress
 from mock_network.chirpstack.service import ChirpStack, Options as ChirpStackOptions
 from mock_network.clock import ClockThread, clock_loop_factory
 from mock_network.lab import Broker as MqttBroker
-from mock_network.lorawan.air_log import What
+from mock_network.lorawan.air_log import AirEventKind
 from mock_network.lorawan.device_config import parse_device
 from mock_network.lorawan.gateway import GatewayConfig
 from mock_network.lorawan.gateway_mqtt import Broker
@@ -74,7 +74,7 @@ def device(mac_version: str, **changes: object) -> dict[str, Any]:
 
 async def exchange(radio: RadioProcess, channel: grpc.aio.Channel) -> None:
     """Join, send, and get an unconfirmed and a confirmed downlink through the modem's port."""
-    await until(lambda: radio.air.log.of(DEV_EUI, What.JOINED), wait=60)
+    await until(lambda: radio.air.log.of(DEV_EUI, AirEventKind.JOINED), wait=60)
     await enqueue(channel, b"plain")
     await enqueue(channel, b"sure", confirmed=True)
     loop = asyncio.get_running_loop()
@@ -87,11 +87,11 @@ async def exchange(radio: RadioProcess, channel: grpc.aio.Channel) -> None:
         async with asyncio.timeout(60):
             assert await loop.sock_recv(client, 300) == b"plain"
             assert await loop.sock_recv(client, 300) == b"sure"  # fetched by an empty uplink, for FPending
-    await until(lambda: [e for e in radio.air.log.of(DEV_EUI, What.SENT) if e.ack], wait=60)
+    await until(lambda: [e for e in radio.air.log.of(DEV_EUI, AirEventKind.SENT) if e.ack], wait=60)
     async with asyncio.timeout(30):
         while await queued(channel):
             await asyncio.sleep(0.1)
-    assert radio.air.log.of(DEV_EUI, What.REJECTED, What.DUPLICATE) == []
+    assert radio.air.log.of(DEV_EUI, AirEventKind.REJECTED, AirEventKind.DUPLICATE) == []
 
 
 @pytest.mark.parametrize(("mac_version", "device_class"), [("1.0.3", "A"), ("1.1.0", "A"), ("1.0.3", "C")])

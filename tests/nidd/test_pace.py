@@ -2,7 +2,7 @@
 
 import pytest
 
-from bindings.nidd.pace import NEVER, Pace
+from bindings.nidd.pace import NEVER, RequestPace
 
 
 class Scef:
@@ -43,25 +43,25 @@ def drive(pace, scef, seconds):
 
 
 def test_a_fast_scef_is_used_to_the_full():
-    good, bad = drive(Pace(most=24, rate=0), Scef(capacity=10_000, latency=0.02), 60)
+    good, bad = drive(RequestPace(most=24, rate=0), Scef(capacity=10_000, latency=0.02), 60)
     assert bad == 0
     assert good > 0.9 * 24 / 0.02 * 60
 
 
 @pytest.mark.parametrize("capacity", [5, 50, 400])
 def test_an_overloaded_scef_is_asked_for_about_what_it_bears(capacity):
-    good, bad = drive(Pace(most=64, rate=0), Scef(capacity, latency=0.1), 300)
+    good, bad = drive(RequestPace(most=64, rate=0), Scef(capacity, latency=0.1), 300)
     assert good > 0.4 * capacity * 300
     assert bad < 0.05 * good
 
 
 def test_the_configured_rate_is_never_exceeded():
-    good, _ = drive(Pace(most=24, rate=20), Scef(capacity=10_000, latency=0.01), 60)
+    good, _ = drive(RequestPace(most=24, rate=20), Scef(capacity=10_000, latency=0.01), 60)
     assert good == pytest.approx(1200, abs=3)
 
 
 def test_an_absent_scef_is_asked_less_and_less_often():
-    pace, asked, now = Pace(most=24, rate=0), [], 0.0
+    pace, asked, now = RequestPace(most=24, rate=0), [], 0.0
     while now < 600:
         wait = pace.wait(now)
         if wait == 0:
@@ -74,7 +74,7 @@ def test_an_absent_scef_is_asked_less_and_less_often():
 
 
 def test_the_rest_that_the_scef_asks_for_is_kept():
-    pace = Pace(most=4, rate=0)
+    pace = RequestPace(most=4, rate=0)
     pace.began(0.0)
     pace.record_failure(0.0, 0.1, 120.0)
     assert pace.is_resting(100.0)
@@ -83,7 +83,7 @@ def test_the_rest_that_the_scef_asks_for_is_kept():
 
 
 def test_one_trouble_of_many_requests_counts_once():
-    pace = Pace(most=16, rate=0)
+    pace = RequestPace(most=16, rate=0)
     for number in range(100):
         pace.began(number)
         pace.record_success(number, number + 0.1)
@@ -96,7 +96,7 @@ def test_one_trouble_of_many_requests_counts_once():
 
 
 def test_a_scef_that_turns_slow_is_given_less():
-    pace = Pace(most=16, rate=0)
+    pace = RequestPace(most=16, rate=0)
     for number in range(200):
         pace.began(number)
         pace.record_success(number, number + 0.05)

@@ -1,6 +1,6 @@
 """The pace at which links open: no storm after a restart of ours, nor of the server's."""
 
-from bridge.north.sessions.gate import FIRST_PAUSE, LONGEST_PAUSE, Gate, Pace
+from bridge.north.sessions.gate import FIRST_PAUSE, LONGEST_PAUSE, Gate, OpeningRate
 
 
 def run(gate: Gate, now: float, until: float, takes: float) -> dict[object, float]:
@@ -20,7 +20,7 @@ def run(gate: Gate, now: float, until: float, takes: float) -> dict[object, floa
 
 
 def test_no_more_begin_in_a_second_than_the_pace_says():
-    gate = Gate(Pace(per_second=100, at_once=50))
+    gate = Gate(OpeningRate(per_second=100, at_once=50))
     for key in range(1000):
         gate.ask(key, urgent=False)
     began = run(gate, 5.0, 30.0, takes=0.1)
@@ -32,7 +32,7 @@ def test_no_more_begin_in_a_second_than_the_pace_says():
 
 
 def test_no_more_are_under_way_than_may_be():
-    gate = Gate(Pace(per_second=1000, at_once=5))
+    gate = Gate(OpeningRate(per_second=1000, at_once=5))
     for key in range(20):
         gate.ask(key, urgent=False)
     admitted = [key for at in range(100) for key in gate.admit(at / 10)]
@@ -44,7 +44,7 @@ def test_no_more_are_under_way_than_may_be():
 
 
 def test_what_has_a_message_to_send_goes_first():
-    gate = Gate(Pace(per_second=1, at_once=100))
+    gate = Gate(OpeningRate(per_second=1, at_once=100))
     gate.ask("idle", urgent=False)
     gate.ask("other", urgent=False)
     gate.ask("other", urgent=True)
@@ -52,7 +52,7 @@ def test_what_has_a_message_to_send_goes_first():
 
 
 def test_a_silent_server_is_tried_by_one_link_ever_more_seldom_and_all_follow_when_it_answers():
-    gate = Gate(Pace(per_second=1000, at_once=10))
+    gate = Gate(OpeningRate(per_second=1000, at_once=10))
     for key in range(10):
         gate.ask(key, urgent=False)
     now, pauses = 0.0, []
@@ -77,7 +77,7 @@ def test_a_silent_server_is_tried_by_one_link_ever_more_seldom_and_all_follow_wh
 
 
 def test_every_way_out_gives_its_room_back():
-    gate = Gate(Pace(per_second=1e6, at_once=3))
+    gate = Gate(OpeningRate(per_second=1e6, at_once=3))
     for round_ in range(50):
         for key in range(3):
             gate.ask((round_, key), urgent=True)

@@ -322,17 +322,17 @@ async def test_a_session_that_ended_is_asked_about_no_more() -> None:
 def test_revoked_is_proven_by_every_answer_of_the_authority_however_old_it_is() -> None:
     old, later = (-3 * HOUR, -HOUR), (HOUR, 2 * HOUR)
 
-    def standing(**answer: Any) -> ocsp.Standing:
+    def standing(**answer: Any) -> ocsp.CertificateStatus:
         data = vouches(ROOT, GOOD, status=REVOKED, **answer)
         return ocsp.answer(data, GOOD.certificate, ROOT.certificate, ocsp.now(), b"mine").standing
 
-    assert standing() is ocsp.Standing.REVOKED
-    assert standing(valid=old) is ocsp.Standing.REVOKED
-    assert standing(valid=later) is ocsp.Standing.REVOKED
-    assert standing(nonce=b"another question") is ocsp.Standing.REVOKED
-    assert standing(valid=old, signer=FOREIGN) is ocsp.Standing.UNPROVEN
-    assert standing(reason=HOLD) is ocsp.Standing.REVOKED
-    assert standing(reason=HOLD, valid=old) is ocsp.Standing.UNPROVEN
+    assert standing() is ocsp.CertificateStatus.REVOKED
+    assert standing(valid=old) is ocsp.CertificateStatus.REVOKED
+    assert standing(valid=later) is ocsp.CertificateStatus.REVOKED
+    assert standing(nonce=b"another question") is ocsp.CertificateStatus.REVOKED
+    assert standing(valid=old, signer=FOREIGN) is ocsp.CertificateStatus.UNPROVEN
+    assert standing(reason=HOLD) is ocsp.CertificateStatus.REVOKED
+    assert standing(reason=HOLD, valid=old) is ocsp.CertificateStatus.UNPROVEN
 
 
 @pytest.mark.parametrize("reason", [None, HOLD], ids=["for good", "on hold"])
@@ -350,8 +350,12 @@ async def test_only_a_certificate_on_hold_becomes_good_again(reason: x509.Reason
         for _ in range(3):
             kept = await responders.standing("http://a.example", GOOD.certificate, ROOT.certificate)
             found.append(kept.answer.standing)
-    later = [ocsp.Standing.REVOKED] * 2 if reason is None else [ocsp.Standing.UNPROVEN, ocsp.Standing.GOOD]
-    assert found == [ocsp.Standing.REVOKED, *later]
+    later = (
+        [ocsp.CertificateStatus.REVOKED] * 2
+        if reason is None
+        else [ocsp.CertificateStatus.UNPROVEN, ocsp.CertificateStatus.GOOD]
+    )
+    assert found == [ocsp.CertificateStatus.REVOKED, *later]
 
 
 class TestKeptAnswers:

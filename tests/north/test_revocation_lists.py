@@ -16,7 +16,7 @@ from bridge.north.combined import CombinedNorth
 from bridge.north.contract import LinkState
 from bridge.north.dtls.transport import DtlsNorth, DtlsServer as DtlsSettings
 from bridge.north.revocation import lists
-from bridge.north.revocation.contract import Checked, Verdict
+from bridge.north.revocation.contract import RevocationCounters, RevocationVerdict
 from bridge.north.revocation.lists import ListRevocation, refusal_of
 from bridge.north.sessions.transport import LinkSettings
 from bridge.north.tcp.transport import StreamNorth, StreamServer as StreamSettings
@@ -82,7 +82,7 @@ async def links(kind: str, file: Path) -> AsyncIterator[tuple[CombinedNorth, Not
     session = security.session(file.parent, "127.0.0.1", stream=stream)
     reads = security.lists(file.parent)
     assert reads is not None
-    checked = Checked()
+    checked = RevocationCounters()
     revocation = ListRevocation(reads, "one", checked, lambda: 0.0)
     secure = {} if stream else {"one": DtlsSettings(OpenSsl(), session, LinkSettings(), revocation)}
     over = {"one": StreamSettings(LinkSettings(), OpenSsl(), session, revocation)} if stream else {}
@@ -144,30 +144,32 @@ async def test_all_sessions_wait_for_one_reading_of_the_file(monkeypatch: pytest
         readings += 1
         return ROOT.revokes()
 
-    revocation = ListRevocation(reads, "one", Checked(), lambda: 0.0)
+    revocation = ListRevocation(reads, "one", RevocationCounters(), lambda: 0.0)
     verdicts = await asyncio.gather(*(revocation.verdict(CHAIN) for _ in range(50)))
     assert readings == 1
-    assert verdicts == [Verdict("", 60.0)] * 50
+    assert verdicts == [RevocationVerdict("", 60.0)] * 50
     await revocation.stop()
 
 
 async def test_what_responders_say_counts_as_well() -> None:
     class Says:
-        checked = Checked()
+        checked = RevocationCounters()
         stopped = False
 
-        def verdict(self, _chain: object, *, is_open: bool = False) -> "asyncio.Future[Verdict]":
-            future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-            future.set_result(Verdict("a responder says no" if is_open else "", 0.05, certain=not is_open))
+        def verdict(self, _chain: object, *, is_open: bool = False) -> "asyncio.Future[RevocationVerdict]":
+            future: asyncio.Future[RevocationVerdict] = asyncio.get_running_loop().create_future()
+            future.set_result(RevocationVerdict("a responder says no" if is_open else "", 0.05, certain=not is_open))
             return future
 
         async def stop(self) -> None:
             self.stopped = True
 
     says = Says()
-    revocation = ListRevocation(ROOT.revokes, "one", Checked(), lambda: 0.0, says)
-    assert await revocation.verdict(CHAIN) == Verdict("", 0.05)
-    assert await revocation.verdict(CHAIN, is_open=True) == Verdict("a responder says no", 0.05, certain=False)
+    revocation = ListRevocation(ROOT.revokes, "one", RevocationCounters(), lambda: 0.0, says)
+    assert await revocation.verdict(CHAIN) == RevocationVerdict("", 0.05)
+    assert await revocation.verdict(CHAIN, is_open=True) == RevocationVerdict(
+        "a responder says no", 0.05, certain=False
+    )
     await revocation.stop()
     assert says.stopped
 

@@ -14,7 +14,7 @@ from bridge.north.combined import CombinedNorth
 from bridge.north.contract import Link, LinkState, Sending
 from bridge.north.dtls import channel as dtls_channel
 from bridge.north.sessions import link as links
-from bridge.north.sessions.gate import Pace
+from bridge.north.sessions.gate import OpeningRate
 from bridge.north.sessions.link import SessionLink
 from bridge.north.sessions.transport import LinkSettings
 from bridge.north.tcp import channel as tcp_channel
@@ -395,7 +395,7 @@ async def test_a_handshake_that_never_ends_is_given_up_and_its_place_is_free(kin
     monkeypatch.setattr(tcp_channel, "OPENING", 0.5)
     async with asyncio.TaskGroup() as tasks:
         port, server = await (endless_datagrams(tasks) if kind == "dtls" else endless_bytes(tasks))
-        north, noted = await combined(kind, {"one": port}, link=LinkSettings(Pace(at_once=1))), Noted()
+        north, noted = await combined(kind, {"one": port}, link=LinkSettings(OpeningRate(at_once=1))), Noted()
         await north.start(noted)
         for source in (SOURCE, SOURCE + 1):
             north.open(source, ("one",))

@@ -11,7 +11,7 @@ from bridge.north.combined import CombinedNorth
 from bridge.north.contract import NorthTransport
 from bridge.north.dtls.transport import DtlsNorth, DtlsServer as DtlsSettings
 from bridge.north.sessions import link as links
-from bridge.north.sessions.gate import Pace
+from bridge.north.sessions.gate import OpeningRate
 from bridge.north.sessions.transport import LinkSettings
 from bridge.north.tcp.channel import StreamChannel
 from bridge.north.tcp.transport import StreamNorth, StreamServer as StreamSettings
@@ -139,4 +139,4 @@ class TestSessions(TransportContract):
     pass
 
 
-assert Pace().at_once > 1
+assert OpeningRate().at_once > 1

@@ -9,12 +9,12 @@ import pytest
 from bridge.config import parse
 from bridge.config.store_keys import store_seal
 from bridge.errors import ConfigurationError
-from bridge.north.identities import DerivedKeys, TokenKeys, Who, read_token_uri
+from bridge.north.identities import DerivedKeys, EndpointNames, TokenKeys, read_token_uri
 from tests.conftest import need_program
 
 MASTER = bytes(range(32))
 LIBRARY = Path("/usr/lib/softhsm/libsofthsm2.so")
-WHO = Who("urn:dev:1", "nidd", "dev@iot")
+WHO = EndpointNames("urn:dev:1", "nidd", "dev@iot")
 
 
 @pytest.fixture(scope="module")

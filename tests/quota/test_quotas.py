@@ -21,7 +21,7 @@ from bridge.quota.periods import Period
 from bridge.quota.shared import SharedQuotas
 from bridge.quota.usage import Amount, Usage, needed_since
 from bridge.relay import events as ev
-from bridge.relay.model import Kept, ServerProfile
+from bridge.relay.model import EndpointRows, ServerProfile
 from bridge.relay.state import EndpointState
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()  # a Monday
@@ -50,7 +50,7 @@ class Sharing(World):
     def loads_again(self):
         """Load the endpoint from its rows while a call is under way, as after a commit that failed."""
         call, now = self.state.deliveries.call, self.wall
-        kept = Kept(downlinks=self.loaded(DOWNLINKS), usage=self.loaded([Usage]), usage_since=needed_since(now))
+        kept = EndpointRows(downlinks=self.loaded(DOWNLINKS), usage=self.loaded([Usage]), usage_since=needed_since(now))
         self.state = EndpointState(self.endpoint, self.policy, kept, 0.9)
         self.state.deliveries.call = call
 

@@ -8,7 +8,7 @@ import pytest
 
 from bindings.contract import Reachable
 from bindings.reachability.settings import Reachability
-from bindings.reachability.watch import Watch
+from bindings.reachability.watch import ReachabilityMonitor
 from bindings.t8.answer import Answer
 from bindings.t8.times import PeerClock
 from tests.bindings.bridge_side import BridgeSide, DictMemory
@@ -45,7 +45,7 @@ async def test_two_sides_at_once_forget_no_subscription(scef):
     """A subscription that is forgotten stays at the SCEF, and its reports are answered 404."""
     memory, side = DictMemory(), BridgeSide()
     kinds = ("LOSS_OF_CONNECTIVITY", "PDN_CONNECTIVITY_STATUS", "UE_REACHABILITY")
-    watch = Watch(Reachability(events=kinds), scef, memory, side)
+    watch = ReachabilityMonitor(Reachability(events=kinds), scef, memory, side)
     scef.hold.clear()
     standing = asyncio.create_task(watch.see_to(UE, {}))
     watch.cannot_be_reached(UE)
@@ -71,7 +71,7 @@ async def test_a_timer_that_no_device_can_have_counts_as_absent(scef, timer, sec
     """A downlink that is certainly refused must not end in doubt because the time of the next try is unknown."""
     memory, side = DictMemory(), BridgeSide()
     memory.notes["s/s1"] = UE.encode()
-    watch = Watch(Reachability(events=("UE_REACHABILITY",)), scef, memory, side)
+    watch = ReachabilityMonitor(Reachability(events=("UE_REACHABILITY",)), scef, memory, side)
     await watch.commit(report(activeTime=0, **{timer: seconds}))
     assert watch.wakes_at(UE) is None
     await watch.commit(report(activeTime=0, periodicAUTimer=3600))
@@ -82,7 +82,7 @@ async def test_a_timer_that_no_device_can_have_counts_as_absent(scef, timer, sec
 async def test_a_report_that_overtakes_the_answer_to_its_subscription_is_not_lost(scef, kind):
     """It names a subscription whose name is not known yet; the SCEF reports once, and deletes the subscription."""
     memory, side = DictMemory(), BridgeSide()
-    watch = Watch(Reachability(events=(kind,)), scef, memory, side)
+    watch = ReachabilityMonitor(Reachability(events=(kind,)), scef, memory, side)
     scef.hold.clear()
     if kind == "UE_REACHABILITY":
         watch.cannot_be_reached(UE)

@@ -25,7 +25,7 @@ from bridge.delivery.knowledge import GROWS_TO, is_certain
 from bridge.delivery.rules import NEVER_DELIVERED
 from bridge.quota.usage import Usage
 from bridge.relay import events as ev
-from bridge.relay.model import Kept
+from bridge.relay.model import EndpointRows
 from bridge.relay.state import EndpointState
 
 READ, EXECUTE, WRITE = (1, "3/0/0"), (2, "3/0/4"), (3, "3/0/14")
@@ -87,7 +87,7 @@ class Watched(World):
 
     def reload(self) -> None:
         """Let the endpoint go from memory and load it again, in the same process."""
-        kept = Kept(
+        kept = EndpointRows(
             downlinks=[row for row in self.loaded(DOWNLINKS) if row.keep_until > self.wall],
             observations=list(self.state.observations.values()),
             reports=list(self.state.deliveries.reports),

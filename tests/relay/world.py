@@ -43,7 +43,7 @@ from bridge.relay.effects import (
     Settled,
     Submit,
 )
-from bridge.relay.model import Endpoint, Kept, Observation, Policy, RelayState, Server, ServerProfile
+from bridge.relay.model import Endpoint, EndpointRows, Observation, Policy, RelayState, Server, ServerProfile
 from bridge.relay.state import EndpointState
 from bridge.relay.step import Result, step
 
@@ -133,7 +133,7 @@ class World:
         self.down: set[str] = set()  # servers for which nothing leaves
         self.most_to_server = 1 << 16  # bytes that may leave for a server now
         self.limits: Limits = NO_LIMITS
-        self.state = EndpointState(self.endpoint, self.policy, Kept(), 0.5)
+        self.state = EndpointState(self.endpoint, self.policy, EndpointRows(), 0.5)
 
     # -- time and events -----------------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class World:
     def restart(self) -> None:
         """Lose the memory, load the committed rows, as after a crash; the monotonic clock starts anew."""
         now = self.wall
-        kept = Kept(
+        kept = EndpointRows(
             downlinks=[row for row in self.loaded(DOWNLINKS) if row.keep_until > now],
             uplinks=[row for row in self.loaded(UPLINKS) if row.keep_until > now],
             observations=self.loaded([Observation]),

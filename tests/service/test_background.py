@@ -9,7 +9,7 @@ import pytest
 
 from bridge import background
 from bridge.background import kept_up, told_to
-from bridge.north.revocation.contract import Verdict
+from bridge.north.revocation.contract import RevocationVerdict
 from bridge.north.revocation.judging import Judging
 from bridge.service import provisioning
 from bridge.service.tasks import Tasks
@@ -104,7 +104,7 @@ async def test_a_bug_while_provisioning_states_are_stored_leaves_none_behind(
 
 
 async def test_a_bug_in_a_check_of_a_certificate_refuses_it_and_proves_nothing(counts: Counter[str]) -> None:
-    async def mistaken() -> Verdict:
+    async def mistaken() -> RevocationVerdict:
         raise RuntimeError("a bug")
 
     verdict = await Judging().begin(mistaken())

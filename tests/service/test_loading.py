@@ -16,13 +16,13 @@ from bridge.directory.keys import ByDevice, ById, BySource, Key, keys_of
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
-from bridge.relay.model import Endpoint, Kept, Policy, Server
+from bridge.relay.model import Endpoint, EndpointRows, Policy, Server
 from bridge.service import waiting
 from bridge.service.clock import RealClock
 from bridge.service.network_calls import NetworkCalls
 from bridge.service.placed import Placed
 from bridge.service.runner import Runner
-from bridge.store.contract import Done, Found, FoundEndpoint
+from bridge.store.contract import Done, FoundEndpoint, StoredEndpoint
 from tests.service.scripted_binding import PROFILE
 
 RECORD = Record(1, 0, "ep", "net", "dev", ("srv",), "", None, None, False, {}, True, 0.0, 0.0, "prefix", 7)
@@ -63,7 +63,7 @@ class Shelf:
         self.ids += 1
         return self.ids
 
-    def answer(self, found: Found | None, error: BridgeError | None = None) -> None:
+    def answer(self, found: StoredEndpoint | None, error: BridgeError | None = None) -> None:
         """End the oldest read."""
         _, done = self.asked.pop(0)
         done(found, error)
@@ -124,7 +124,7 @@ async def side() -> Side:
     made.runner.stop()
 
 
-FOUND = Found(RECORD, Kept())
+FOUND = StoredEndpoint(RECORD, EndpointRows())
 
 
 def told(*events: ev.Event, side: Side, key: ByDevice | BySource = DEVICE) -> list[BaseException | None]:

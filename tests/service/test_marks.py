@@ -2,14 +2,14 @@
 
 from hypothesis import given, strategies as st
 
-from bridge.service.marks import Marks
+from bridge.service.marks import IdSet
 
 IDS = st.integers(0, 200)
 
 
 @given(st.lists(st.tuples(st.booleans(), IDS)))
 def test_it_holds_what_was_added_and_not_taken_back(moves):
-    marks, model = Marks(), set()
+    marks, model = IdSet(), set()
     for add, id_ in moves:
         if add:
             marks.add(id_)

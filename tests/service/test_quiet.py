@@ -2,12 +2,12 @@
 
 from bridge.directory import Draft
 from bridge.relay import events as ev
-from bridge.service.quiet import ENDPOINT, ROW, Quiet
+from bridge.service.quiet import ENDPOINT, ROW, QuietEndpoints
 from tests.service.runner_bench import Bench
 
 
 def test_what_was_used_longest_ago_goes_first():
-    quiet = Quiet(3 * ENDPOINT)
+    quiet = QuietEndpoints(3 * ENDPOINT)
     for endpoint in (1, 2, 3):
         quiet.put(endpoint, 0)
     quiet.put(1, 0)
@@ -17,7 +17,7 @@ def test_what_was_used_longest_ago_goes_first():
 
 
 def test_an_endpoint_that_remembers_much_takes_the_room_of_several():
-    quiet = Quiet(4 * ENDPOINT)
+    quiet = QuietEndpoints(4 * ENDPOINT)
     for endpoint in (1, 2, 3):
         quiet.put(endpoint, 0)
     quiet.put(4, 2 * ENDPOINT // ROW)
@@ -28,7 +28,7 @@ def test_an_endpoint_that_remembers_much_takes_the_room_of_several():
 
 
 def test_what_is_dropped_takes_no_room():
-    quiet = Quiet(ENDPOINT)
+    quiet = QuietEndpoints(ENDPOINT)
     quiet.put(1, 100)
     quiet.drop(1)
     quiet.drop(2)
@@ -37,7 +37,7 @@ def test_what_is_dropped_takes_no_room():
 
 
 def test_the_one_that_is_in_use_stays_however_large_it_is():
-    quiet = Quiet(0)
+    quiet = QuietEndpoints(0)
     quiet.put(1, 10_000)
     assert [*quiet.excess()] == []
     quiet.put(2, 10_000)

@@ -5,7 +5,7 @@ from typing import Any
 from bindings.contract import Refusal
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.downlinks import Answer, OpaqueDownlink, ServerRequest, Trigger
-from bridge.delivery.knowledge import Known
+from bridge.delivery.knowledge import Knowledge
 from bridge.delivery.rows import FOREVER, Delete, Insert, Update
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import DeviceRequest, OpaqueUplink, Response, Verdict
@@ -15,9 +15,9 @@ from bridge.store.sql.prune import LOOK
 from tests.store.asking import rows
 
 ATTEMPTS = [
-    Attempt(1, Known.REFUSED, 100.0, None, Refusal.RATE_LIMITED),
-    Attempt(2, Known.LEFT, 101.0, "h", left_at=101.0),
-    Attempt(3, Known.IN_DOUBT, 102.0, look_up_at=132.0, cancel_failed_at=103.5, released=True),
+    Attempt(1, Knowledge.REFUSED, 100.0, None, Refusal.RATE_LIMITED),
+    Attempt(2, Knowledge.LEFT, 101.0, "h", left_at=101.0),
+    Attempt(3, Knowledge.IN_DOUBT, 102.0, look_up_at=132.0, cancel_failed_at=103.5, released=True),
 ]
 
 
@@ -106,7 +106,7 @@ async def test_updates_and_deletes_reach_the_row_of_their_key(store, downlink):
     two = Observation(1, b"\x02", 0, "leshan", b"b", 1.0)
     await store.committed([Insert.of(row) for row in (first, second, one, two)])
     second.state = DownlinkState.SUBMITTING
-    second.attempts.append(Attempt(1, Known.PENDING, 101.0))
+    second.attempts.append(Attempt(1, Knowledge.PENDING, 101.0))
     two.state = ObservationState.CANCELLED
 
     await store.committed([Update.of(second), Update.of(two), Delete.of(one)])

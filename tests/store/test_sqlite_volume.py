@@ -13,7 +13,7 @@ from bridge.delivery.rows import Insert, Update
 from bridge.delivery.states import DownlinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.sqlite import SqliteStore
-from bridge.store.sqlite.volume import Limits, Volume, measure
+from bridge.store.sqlite.volume import Volume, WalLimits, measure
 from tests.conftest import need_program
 
 HERE = Path(__file__).parent
@@ -51,10 +51,10 @@ def test_a_volume_that_became_full_has_room_again_when_what_is_old_is_removed(tm
 
 
 def test_a_small_volume_has_a_short_wal_and_a_large_one_the_usual():
-    assert Limits.of(Volume(12 * MB, 0)).pages == 91
-    assert Limits.of(Volume(100_000 * MB, 0)).pages == Limits.of(None).pages == 4000
-    assert Limits.of(Volume(12 * MB, 0)).reserve < 1 * MB
-    assert Limits.of(Volume(12 * MB, 0)).kept < 2 * MB
+    assert WalLimits.of(Volume(12 * MB, 0)).pages == 91
+    assert WalLimits.of(Volume(100_000 * MB, 0)).pages == WalLimits.of(None).pages == 4000
+    assert WalLimits.of(Volume(12 * MB, 0)).reserve < 1 * MB
+    assert WalLimits.of(Volume(12 * MB, 0)).kept < 2 * MB
 
 
 def test_the_volume_of_a_directory_is_measured(tmp_path):
@@ -122,7 +122,7 @@ async def gather(futures):
 
 async def test_the_wal_is_emptied_in_time_for_its_volume(small, path, downlink):
     store, _ = small
-    limit = Limits.of(Volume(40 * MB, 0))
+    limit = WalLimits.of(Volume(40 * MB, 0))
     for _ in range(200):
         await store.committed([Insert.of(downlink(store.next_id(), body=b"x" * 10_000))])
     assert path.with_name("bridge.db-wal").stat().st_size <= limit.kept

@@ -6,7 +6,7 @@ import pytest
 
 from bindings.contract import Accepted, Ambiguous, Attempt, Kind, Refusal
 from bindings.nidd import NiddBinding, NiddSettings
-from bindings.t8.roots import Roots
+from bindings.t8.roots import ApiRoots
 from bindings.t8.settings import Callbacks, Credentials, Http
 from bridge.errors import ConfigurationError
 from tests.bindings.bridge_side import BridgeSide, DictMemory
@@ -23,11 +23,11 @@ def urls(roots, now):
 
 
 def test_the_first_is_preferred():
-    assert urls(Roots(URLS), 0) == list(URLS)
+    assert urls(ApiRoots(URLS), 0) == list(URLS)
 
 
 def test_one_that_failed_comes_last_until_its_pause_is_over():
-    roots = Roots(URLS)
+    roots = ApiRoots(URLS)
     a, b, _ = roots.in_order(0)
     roots.failed(a, 0)
     assert urls(roots, 1) == [URLS[1], URLS[2], URLS[0]]
@@ -40,7 +40,7 @@ def test_one_that_failed_comes_last_until_its_pause_is_over():
 
 
 def test_pauses_grow():
-    roots = Roots(URLS)
+    roots = ApiRoots(URLS)
     a = roots.first
     pauses = []
     for _ in range(10):
@@ -51,7 +51,7 @@ def test_pauses_grow():
 
 
 def test_one_unusable_answer_is_chance_three_are_none():
-    roots = Roots(URLS)
+    roots = ApiRoots(URLS)
     a = roots.first
     roots.doubted(a, 0)
     roots.doubted(a, 0)
@@ -65,7 +65,7 @@ def test_one_unusable_answer_is_chance_three_are_none():
 @pytest.mark.parametrize("url", ["scef.example", "https://x/3gpp-nidd/v1", "https://u:p@x", "https://x?y", ""])
 def test_each_is_checked(url):
     with pytest.raises(ConfigurationError, match="api_root"):
-        Roots((URLS[0], url))
+        ApiRoots((URLS[0], url))
 
 
 @pytest.fixture

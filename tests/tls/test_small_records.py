@@ -32,7 +32,7 @@ class SmallNetwork:
     def __init__(self, largest: int, disturb: Wire = list) -> None:
         self._largest, self._disturb = largest, disturb
         self._cut = SmallRecords(largest)
-        self._parts: list[client_hello.Part] = []
+        self._parts: list[client_hello.ClientHelloPart] = []
         self.sent = 0
 
     def down(self, datagrams: list[bytes]) -> list[bytes]:

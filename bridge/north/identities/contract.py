@@ -7,7 +7,7 @@ from bridge.tls.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class EndpointNames:
     """The names of an endpoint that templates can use."""
 
     endpoint: str  # endpoint client name
@@ -18,7 +18,7 @@ class Who:
 class KeySource(Protocol):
     """Finds the credentials of endpoints toward one server."""
 
-    def credentials(self, who: Who) -> Credentials:
+    def credentials(self, who: EndpointNames) -> Credentials:
         """Return an endpoint's credentials. Raises ConfigurationError with the cure. Quick; may read a small file."""
 
     def check(self) -> None:

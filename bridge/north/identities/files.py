@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.errors import ConfigurationError
-from bridge.north.identities.contract import Who
+from bridge.north.identities.contract import EndpointNames
 from bridge.north.identities.psk import check_key, check_template, fill, identity_of
 from bridge.tls.credentials import CertificateKey, PreSharedKey
 
@@ -26,7 +26,7 @@ class KeyTable:
         self._read: tuple[int, int] | None = None  # modification time and size of the file as it was read
         self._rows: dict[str, tuple[str, str]] = {}
 
-    def credentials(self, who: Who) -> PreSharedKey:
+    def credentials(self, who: EndpointNames) -> PreSharedKey:
         """Return the credentials in an endpoint's row."""
         self.check()
         row = self._rows.get(who.endpoint)
@@ -81,9 +81,9 @@ class CertificateFiles:
         self._certificate = check_template(certificate)
         self._key = check_template(private_key)
 
-    def credentials(self, who: Who) -> CertificateKey:
+    def credentials(self, who: EndpointNames) -> CertificateKey:
         """Return the credentials in an endpoint's files."""
-        safe = Who(*(quote(part, safe="") for part in (who.endpoint, who.network, who.device)))
+        safe = EndpointNames(*(quote(part, safe="") for part in (who.endpoint, who.network, who.device)))
         chain, key = (self._of(template, safe) for template in (self._certificate, self._key))
         return CertificateKey(chain.encode(), key.encode())
 
@@ -91,9 +91,9 @@ class CertificateFiles:
         """Read the files, if they are the same for all endpoints."""
         for template in (self._certificate, self._key):
             if "{" not in template:
-                self._of(template, Who("", "", ""))
+                self._of(template, EndpointNames("", "", ""))
 
-    def _of(self, template: str, who: Who) -> str:
+    def _of(self, template: str, who: EndpointNames) -> str:
         setting = "certificate" if template is self._certificate else "private_key"
         return read_pem(self._directory / fill(template, who), setting)
 

@@ -4,7 +4,7 @@ import hmac
 from string import Formatter
 
 from bridge.errors import ConfigurationError
-from bridge.north.identities.contract import Who
+from bridge.north.identities.contract import EndpointNames
 from bridge.tls.credentials import MAX_IDENTITY, MAX_KEY, PreSharedKey
 
 SHORTEST_KEY = 8  # bytes; anything shorter can be guessed
@@ -24,12 +24,12 @@ def check_template(template: str) -> str:
     return template
 
 
-def fill(template: str, who: Who) -> str:
+def fill(template: str, who: EndpointNames) -> str:
     """Return a template with an endpoint's names in it."""
     return template.format_map({"endpoint": who.endpoint, "network": who.network, "device": who.device})
 
 
-def identity_of(template: str, who: Who) -> bytes:
+def identity_of(template: str, who: EndpointNames) -> bytes:
     """Return the PSK identity of an endpoint. Raises ConfigurationError if it cannot be one."""
     identity = fill(template, who).encode()
     if not 0 < len(identity) <= MAX_IDENTITY or b"\0" in identity:
@@ -58,7 +58,7 @@ class SharedKey:
         self._identity = check_template(identity)
         self._key = key
 
-    def credentials(self, who: Who) -> PreSharedKey:
+    def credentials(self, who: EndpointNames) -> PreSharedKey:
         """Return the endpoint's identity, and the key."""
         return PreSharedKey(identity_of(self._identity, who), self._key)
 
@@ -73,7 +73,7 @@ class DerivedKeys:
         self._identity = check_template(identity)
         self._master = master
 
-    def credentials(self, who: Who) -> PreSharedKey:
+    def credentials(self, who: EndpointNames) -> PreSharedKey:
         """Return the endpoint's identity, and its key."""
         identity = identity_of(self._identity, who)
         return PreSharedKey(identity, hmac.digest(self._master, identity, "sha256"))

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote
 
 from bridge.errors import ConfigurationError
 from bridge.extras import cure
-from bridge.north.identities.contract import Who
+from bridge.north.identities.contract import EndpointNames
 from bridge.north.identities.psk import check_template, identity_of
 from bridge.tls.credentials import PreSharedKey
 
@@ -56,7 +56,7 @@ class TokenKeys:
         self._identity = check_template(identity)
         self._key = TokenKey(uri)
 
-    def credentials(self, who: Who) -> PreSharedKey:
+    def credentials(self, who: EndpointNames) -> PreSharedKey:
         """Return the endpoint's identity, and its key. This is one call of the token."""
         identity = identity_of(self._identity, who)
         return PreSharedKey(identity, self._key.sign(identity))

@@ -8,7 +8,7 @@ from cryptography import x509
 
 
 @dataclass(slots=True)
-class Checked:
+class RevocationCounters:
     """Counters of checks of servers' certificates."""
 
     good: int = 0
@@ -21,7 +21,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RevocationVerdict:
     """What was found out about a chain."""
 
     refusal: str
@@ -36,10 +36,10 @@ class Revocation(Protocol):
     """Checks the certificates of one server."""
 
     @property
-    def checked(self) -> Checked:
+    def checked(self) -> RevocationCounters:
         """Return the counters, which checks of several servers may share."""
 
-    def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> "Future[Verdict]":
+    def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> "Future[RevocationVerdict]":
         """Return a future of whether a verified chain is accepted; it never raises.
 
         `is_open`: the session is in use already, and its certificate was accepted before.

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from bridge.errors import ConfigurationError
-from bridge.north.revocation.contract import Checked, Revocation, Verdict
+from bridge.north.revocation.contract import Revocation, RevocationCounters, RevocationVerdict
 from bridge.north.revocation.judging import Judging
 from bridge.tls.verification import revocation_lists
 
@@ -35,7 +35,7 @@ class ListRevocation:
         self,
         read: Callable[[], bytes],
         server: str,
-        checked: Checked,
+        checked: RevocationCounters,
         jitter: Callable[[], float],
         then: Revocation | None = None,
     ) -> None:
@@ -52,11 +52,11 @@ class ListRevocation:
         self._judging = Judging()
 
     @property
-    def checked(self) -> Checked:
+    def checked(self) -> RevocationCounters:
         """Return the counters, shared by all servers."""
         return self._checked
 
-    def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> Future[Verdict]:
+    def verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool = False) -> Future[RevocationVerdict]:
         """Return a future of whether a verified chain is accepted; it never raises. See the contract."""
         return self._judging.begin(self._verdict(chain, is_open=is_open))
 
@@ -69,18 +69,18 @@ class ListRevocation:
         if self._then is not None:
             await self._then.stop()
 
-    async def _verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool) -> Verdict:
+    async def _verdict(self, chain: tuple[x509.Certificate, ...], *, is_open: bool) -> RevocationVerdict:
         await self._renew()
         again = EVERY + SPREAD * self._jitter()
         refusal = refusal_of(chain, self._lists)
         if refusal:
             self._checked.listed += not is_open
             self._checked.listed_open += is_open
-            return Verdict(refusal, again)
+            return RevocationVerdict(refusal, again)
         if self._then is None:
-            return Verdict("", again)
+            return RevocationVerdict("", again)
         other = await self._then.verdict(chain, is_open=is_open)
-        return Verdict(other.refusal, min(other.again, again), other.certain)
+        return RevocationVerdict(other.refusal, min(other.again, again), other.certain)
 
     async def _renew(self) -> None:
         """Read the file, unless that was done a short time ago; all sessions of a server wait for one reading."""

@@ -14,7 +14,7 @@ CATCH_UP = 0.1  # seconds that openings may be late in a busy process, and still
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class OpeningRate:
     """How fast links of one server are opened."""
 
     per_second: float = 200.0
@@ -24,7 +24,7 @@ class Pace:
 class Gate:
     """Keys of links wait here. Times are monotonic seconds."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: OpeningRate) -> None:
         self.change(pace)
         self._urgent: dict[Hashable, None] = {}
         self._others: dict[Hashable, None] = {}
@@ -33,7 +33,7 @@ class Gate:
         self._pause = 0.0  # seconds, while the server is silent
         self.silent = ""  # why; empty: the server is not
 
-    def change(self, pace: Pace) -> None:
+    def change(self, pace: OpeningRate) -> None:
         """Keep to another pace from now on."""
         self._pace = pace
         self._behind = max(CATCH_UP, 1 / pace.per_second)

@@ -19,7 +19,7 @@ DEAF = 40.0  # seconds without a message of the server after which a link is ope
 Key = tuple[int, str]  # source and server
 
 
-class Owner(Protocol):
+class LinkOwner(Protocol):
     """What a link needs of its transport."""
 
     counted: Counters
@@ -57,7 +57,7 @@ class SessionLink:
         "_waiting", "key", "resumption", "wanted",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, key: Key) -> None:
+    def __init__(self, owner: LinkOwner, key: Key) -> None:
         self.key = key
         self.wanted = (
             False  # the server must be able to reach the endpoint at any time: the link opens again automatically

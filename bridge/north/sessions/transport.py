@@ -10,7 +10,7 @@ from bridge.errors import BridgeError
 from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
 from bridge.north.revocation.contract import Revocation
 from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
-from bridge.north.sessions.gate import Gate, Pace
+from bridge.north.sessions.gate import Gate, OpeningRate
 from bridge.north.sessions.link import Key, SessionLink
 from bridge.tls.credentials import Credentials
 
@@ -28,7 +28,7 @@ class LinkSettings:
     0: never. `identified`: links need credentials.
     """
 
-    pace: Pace = field(default_factory=Pace)
+    pace: OpeningRate = field(default_factory=OpeningRate)
     idle_timeout: float = 0.0
     identified: bool = True
 

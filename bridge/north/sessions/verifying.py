@@ -6,7 +6,7 @@ import weakref
 from asyncio import Future
 from collections.abc import Callable
 
-from bridge.north.revocation.contract import Revocation, Verdict
+from bridge.north.revocation.contract import Revocation, RevocationVerdict
 from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
 from bridge.tls.contract import Session
 
@@ -69,7 +69,7 @@ class Verifying:
         if self._channel is not None and self._in_use():
             self._revocation.verdict(self._session.chain, is_open=True).add_done_callback(self._known_again)
 
-    def _known_again(self, future: "Future[Verdict]") -> None:
+    def _known_again(self, future: "Future[RevocationVerdict]") -> None:
         if future.cancelled() or self._channel is None or not self._in_use():
             return
         verdict, now = future.result(), asyncio.get_running_loop().time()
@@ -86,7 +86,7 @@ class Verifying:
         """Ask again after so many seconds; a session that is gone by then is not kept in memory for that."""
         asyncio.get_running_loop().call_later(seconds, _ask_again, weakref.ref(self))
 
-    def _known(self, future: "Future[Verdict]") -> None:
+    def _known(self, future: "Future[RevocationVerdict]") -> None:
         if future.cancelled() or self._channel is None or not self._in_use():
             return  # the link was closed meanwhile
         verdict = future.result()

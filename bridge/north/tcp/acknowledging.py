@@ -18,7 +18,7 @@ REMEMBERED = 1024  # messages of a connection that are remembered until a Pong, 
 _MIDS_PER_SECOND = 265  # message IDs wrap around once in 247 s (EXCHANGE_LIFETIME): none is used twice within that time
 
 
-class Ended(MessageFormatError):
+class EndedByServer(MessageFormatError):
     """The server ended the connection by a message; `hold_off` seconds should pass before the next connection."""
 
     def __init__(self, text: str, hold_off: float = 0.0) -> None:
@@ -124,7 +124,7 @@ class Acknowledging:
             hold_off = next((value for number, value in options if number == stream.HOLD_OFF), b"")
             self.released = float(int.from_bytes(hold_off[:4], "big"))
         elif message.code == Signal.ABORT:
-            raise Ended(f"the server aborted the connection{f': {text[:200]}' if text else ''}")
+            raise EndedByServer(f"the server aborted the connection{f': {text[:200]}' if text else ''}")
         # Other signaling messages are ignored (RFC 8323 §5.1).
 
     def _settings(self, options: tuple[tuple[int, bytes], ...]) -> None:

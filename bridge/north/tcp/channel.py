@@ -8,7 +8,7 @@ from typing import cast
 from bridge.errors import BridgeError, MessageFormatError
 from bridge.north.contract import Sending
 from bridge.north.sessions.channel import ChannelUser, End, Ended
-from bridge.north.tcp.acknowledging import Acknowledging, Ended as EndedByServer
+from bridge.north.tcp.acknowledging import Acknowledging, EndedByServer
 from bridge.tls.contract import Cause, Phase, Session
 
 _log = logging.getLogger("bridge.north")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from bridge.directory.keys import Key
 from bridge.store.access import ApiKey, AuditEntry
-from bridge.store.contract import Found
-from bridge.store.in_memory.records import Records
+from bridge.store.contract import StoredEndpoint
+from bridge.store.in_memory.records import RecordTable
 from bridge.store.in_memory.tables import Tables
 from bridge.store.outbox import DeadLetter, Webhook
 
@@ -15,7 +15,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.tables = Tables()
-        self.records = Records(self.tables)
+        self.records = RecordTable(self.tables)
         self.notes: dict[tuple[str, str], tuple[str, bytes]] = {}  # (network, key) → device, value
         self.keys: list[ApiKey] = []
         self.audit: list[AuditEntry] = []
@@ -27,11 +27,11 @@ class Disk:
         self.tell_of_posts: list[Callable[[frozenset[int]], None]] = []  # called with the shards of new posts
         self.next_id = 1
 
-    def found(self, key: Key, now: float) -> Found | None:
+    def found(self, key: Key, now: float) -> StoredEndpoint | None:
         """Return an endpoint as it is stored."""
         record = self.records.find(key)
         if record is None:
             return None
         owner = record.network, record.device
         notes = {key: value for (network, key), (device, value) in self.notes.items() if (network, device) == owner}
-        return Found(record, self.tables.kept(record.id, now), notes)
+        return StoredEndpoint(record, self.tables.kept(record.id, now), notes)

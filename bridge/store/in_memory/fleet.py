@@ -15,11 +15,11 @@ from bridge.store.fleet import (
     Also,
     EndpointConditions,
     FleetCounts,
+    FleetEntry,
     PageEnd,
     Provisioning,
     ProvisioningChange,
     ProvisioningNote,
-    Standing,
     lapses_at,
     nothing_else,
     page_end_of,
@@ -42,8 +42,8 @@ class InMemoryFleet:
         descending: bool = False,
         after: PageEnd | None = None,
         limit: int,
-    ) -> list[Standing]:
-        def key(one: Standing) -> tuple[str | float, int]:
+    ) -> list[FleetEntry]:
+        def key(one: FleetEntry) -> tuple[str | float, int]:
             page_end = page_end_of(one, order)
             return page_end.value, page_end.id
 
@@ -94,17 +94,17 @@ class InMemoryFleet:
         changed = was is not after.state or after.reason
         return ProvisioningChange(record.id, record.name, was, after) if changed else None
 
-    async def _fulfilling(self, conditions: EndpointConditions) -> list[Standing]:
+    async def _fulfilling(self, conditions: EndpointConditions) -> list[FleetEntry]:
         await self._store.readable()
         return [one for one in self._standings() if all(_conditions(one, conditions))]
 
-    def _standings(self) -> Iterable[Standing]:
+    def _standings(self) -> Iterable[FleetEntry]:
         return [*map(self._standing, self._disk.records.records.values())]
 
-    def _standing(self, record: Record) -> Standing:
+    def _standing(self, record: Record) -> FleetEntry:
         tables = self._disk.tables
         uplinks, downlinks = [*tables.of(Uplink, record.id)], [*tables.of(Downlink, record.id)]
-        return Standing(
+        return FleetEntry(
             record,
             self._disk.records.provisioning.get(record.id, UNKNOWN_PROVISIONING),
             tuple(one for relay in tables.of(RelayState, record.id) for one in relay.registrations),
@@ -114,11 +114,11 @@ class InMemoryFleet:
         )
 
 
-def _is_registered(one: Standing, now: float) -> bool:
+def _is_registered(one: FleetEntry, now: float) -> bool:
     return any(lapses_at(registration) > now for registration in one.registrations)
 
 
-def _conditions(one: Standing, conditions: EndpointConditions) -> Iterable[bool]:
+def _conditions(one: FleetEntry, conditions: EndpointConditions) -> Iterable[bool]:
     record, text = one.record, conditions.text.lower()
     yield conditions.network in (None, record.network)
     yield conditions.server is None or conditions.server in record.servers

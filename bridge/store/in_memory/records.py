@@ -31,7 +31,7 @@ class _Given:
     released_at: float | None = None
 
 
-class Records:
+class RecordTable:
     """All records and sources. Each changing method returns a function that undoes it; a refusal changes nothing."""
 
     def __init__(self, tables: Tables) -> None:

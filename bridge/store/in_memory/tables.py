@@ -8,7 +8,7 @@ from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import FOREVER, Change, Delete, Insert, Row, inserted, updated
 from bridge.delivery.uplinks import Uplink
 from bridge.quota.usage import Usage, needed_since
-from bridge.relay.model import Kept, Observation, RelayState
+from bridge.relay.model import EndpointRows, Observation, RelayState
 from bridge.store.outbox import EventRow
 
 Key = tuple[Any, ...]
@@ -44,11 +44,11 @@ class Tables:
 
         return undo
 
-    def kept(self, endpoint: int, now: float) -> Kept:
+    def kept(self, endpoint: int, now: float) -> EndpointRows:
         """Return the rows of an endpoint that are needed at wall time `now`, each kind in the order of ids."""
         relay = next(self.of(RelayState, endpoint), None)
         since = needed_since(now)
-        return Kept(
+        return EndpointRows(
             downlinks=self._needed(Downlink, endpoint, now),
             uplinks=self._needed(Uplink, endpoint, now),
             observations=[*self.of(Observation, endpoint)],

@@ -7,8 +7,8 @@ from bridge.directory.contract import FoundRecord
 from bridge.directory.keys import ByDevice, Key
 from bridge.directory.record import Record
 from bridge.errors import StoreUnavailable
-from bridge.relay.model import Kept
-from bridge.store.contract import Found, FoundEndpoint, FoundWithNote
+from bridge.relay.model import EndpointRows
+from bridge.store.contract import FoundEndpoint, FoundWithNote, StoredEndpoint
 from bridge.store.notes import FoundNote
 from bridge.store.sealing import Bodies
 from bridge.store.sql.connection import Connection
@@ -22,18 +22,18 @@ class Answer:
     """The result of one read."""
 
     records: dict[Key, Record]
-    kept: dict[int, Kept]
+    kept: dict[int, EndpointRows]
     notes: NotesByKey
     of_devices: dict[tuple[str, str], Notes]  # (network, device) → all its notes
 
-    def found(self, key: Key) -> Found | None:
+    def found(self, key: Key) -> StoredEndpoint | None:
         record = self.records.get(key)
         if record is None or record.id not in self.kept:
             return None
-        return Found(record, self.kept[record.id], self.of_devices.get((record.network, record.device), {}))
+        return StoredEndpoint(record, self.kept[record.id], self.of_devices.get((record.network, record.device), {}))
 
 
-class Asked:
+class ReadRequest:
     """One request, and its callback. `now` is the wall time for which rows are requested; None: no rows."""
 
     now: float | None = None
@@ -53,7 +53,7 @@ class Asked:
         raise NotImplementedError
 
 
-class AskedRecord(Asked):
+class RecordRequest(ReadRequest):
     def __init__(self, key: Key, done: FoundRecord) -> None:
         self.key = key
         self._done = done
@@ -68,7 +68,7 @@ class AskedRecord(Asked):
         self._done(None, error)
 
 
-class AskedEndpoint(Asked):
+class EndpointRequest(ReadRequest):
     def __init__(self, key: Key, now: float, done: FoundEndpoint) -> None:
         self.key = key
         self.now = now
@@ -87,7 +87,7 @@ class AskedEndpoint(Asked):
         self._done(None, error)
 
 
-class AskedNote(Asked):
+class NoteRequest(ReadRequest):
     def __init__(self, network: str, key: str, done: FoundNote) -> None:
         self.note = network, key
         self._done = done
@@ -103,7 +103,7 @@ class AskedNote(Asked):
         self._done(None, error)
 
 
-class AskedNoteWithEndpoint(Asked):
+class NoteWithEndpointRequest(ReadRequest):
     def __init__(self, network: str, key: str, now: float, done: FoundWithNote) -> None:
         self.note = network, key
         self.now = now
@@ -133,11 +133,11 @@ def _concerns(record: Record | None) -> Iterable[Hashable]:
     return () if record is None else (record.id, (record.network, "", record.device))
 
 
-def read(connection: Connection, group: Sequence[Asked], bodies: Bodies) -> Answer:
+def read(connection: Connection, group: Sequence[ReadRequest], bodies: Bodies) -> Answer:
     """Return the answers to a group of requests, as of one moment."""
     connection.execute("BEGIN")
     try:
-        wanted = [one.note for one in group if isinstance(one, AskedNote | AskedNoteWithEndpoint)]
+        wanted = [one.note for one in group if isinstance(one, NoteRequest | NoteWithEndpointRequest)]
         notes = notes_with(connection, wanted) if wanted else {}
         keys = {key: one.now for one in group for key in one.keys(notes)}
         records = records_of(connection, keys) if keys else {}

@@ -10,7 +10,7 @@ from bridge.directory.record import Draft, Record
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.store.sql import directory_rows as rows
-from bridge.store.sql.asked import AskedRecord
+from bridge.store.sql.asked import RecordRequest
 from bridge.store.sql.connection import value_of
 from bridge.store.sql.engine import Engine
 
@@ -23,7 +23,7 @@ class SqlDirectory:
         self.size = size
 
     def find(self, key: Key, done: FoundRecord) -> None:
-        self._store.loads.ask(AskedRecord(key, done))
+        self._store.loads.ask(RecordRequest(key, done))
 
     async def page(
         self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str, after: str, limit: int

@@ -11,7 +11,7 @@ from bridge.delivery.reports import UnattributedReport
 from bridge.delivery.rows import Row
 from bridge.delivery.uplinks import Uplink
 from bridge.quota.usage import Usage, needed_since
-from bridge.relay.model import Kept, Observation, RelayState
+from bridge.relay.model import EndpointRows, Observation, RelayState
 from bridge.store.sealing import NO_BODIES, Bodies
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.statements import FINISHED, LIVE, columns_sql, decoder, decoder_of, sql_type
@@ -67,13 +67,13 @@ _OTHERS += " AND day >= ?"
 
 def rows_of(
     connection: Connection, endpoints: Collection[int], now: float, bodies: Bodies = NO_BODIES
-) -> dict[int, Kept]:
+) -> dict[int, EndpointRows]:
     """Return the rows of each of these endpoints that are needed at wall time `now`, each kind in the order of ids.
 
     An endpoint without rows has an empty Kept. Raises ConfigurationError if a body is sealed under another key.
     """
     since = needed_since(now)
-    found = {endpoint: Kept(usage_since=since) for endpoint in endpoints}
+    found = {endpoint: EndpointRows(usage_since=since) for endpoint in endpoints}
     ids = msgspec.json.encode(list(endpoints)).decode()
     execute = connection.execute
 

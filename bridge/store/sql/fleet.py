@@ -16,12 +16,12 @@ from bridge.store.fleet import (
     Also,
     EndpointConditions,
     FleetCounts,
+    FleetEntry,
     LatestMessage,
     PageEnd,
     Provisioning,
     ProvisioningChange,
     ProvisioningNote,
-    Standing,
     nothing_else,
 )
 from bridge.store.order import Order
@@ -90,7 +90,7 @@ class SqlFleet:
         descending: bool = False,
         after: PageEnd | None = None,
         limit: int,
-    ) -> list[Standing]:
+    ) -> list[FleetEntry]:
         await self._fold_if_many()
         condition, values = _condition(conditions)
         key, way, beyond = _ORDERS[order], "DESC" if descending else "ASC", "<" if descending else ">"
@@ -203,9 +203,9 @@ def _condition(conditions: EndpointConditions) -> tuple[str, dict[str, Any]]:
     return " AND ".join(where), values
 
 
-def _standing(row: tuple[Any, ...]) -> Standing:
+def _standing(row: tuple[Any, ...]) -> FleetEntry:
     state, reason, since, retry_at, registrations, uplink, uplink_at, downlink, downlink_at, waiting = row[-_ADDED:]
-    return Standing(
+    return FleetEntry(
         rows.record_of(row[:-_ADDED]),
         Provisioning(ProvisioningState(state), reason or "", since, retry_at),
         tuple(decode(registrations)),

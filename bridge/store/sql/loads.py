@@ -12,7 +12,7 @@ from queue import SimpleQueue
 
 from bridge.errors import StoreUnavailable
 from bridge.store.sealing import NO_BODIES
-from bridge.store.sql.asked import Answer, Asked, read
+from bridge.store.sql.asked import Answer, ReadRequest, read
 from bridge.store.sql.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class Loads:
         self.bodies = NO_BODIES
         self._connection = connection
         self._loop = loop
-        self._queue: SimpleQueue[list[Asked] | None] = SimpleQueue()
-        self._asked: list[Asked] = []
+        self._queue: SimpleQueue[list[ReadRequest] | None] = SimpleQueue()
+        self._asked: list[ReadRequest] = []
         self._begin_asked = False
         self.is_reading = False
         self._changed: set[Hashable] = set()  # commits reported since the current read began
@@ -42,7 +42,7 @@ class Loads:
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self, asked: Asked) -> None:
+    def ask(self, asked: ReadRequest) -> None:
         """Request a read; the result is passed on in the event loop."""
         self._asked.append(asked)
         if not self.is_reading and not self._begin_asked:
@@ -79,10 +79,10 @@ class Loads:
         for one in asked:
             one.refuse(StoreUnavailable("the store is closed"))
 
-    def _finished(self, answers: list[tuple[list[Asked], Answer | StoreUnavailable]]) -> None:
+    def _finished(self, answers: list[tuple[list[ReadRequest], Answer | StoreUnavailable]]) -> None:
         self.is_reading = False
         self.reads += 1
-        again: list[Asked] = []
+        again: list[ReadRequest] = []
         for group, answer in answers:
             for one in group:
                 if not isinstance(answer, StoreUnavailable) and self._is_old(one, answer):
@@ -93,7 +93,7 @@ class Loads:
         if self._asked:
             self._begin()
 
-    def _is_old(self, one: Asked, answer: Answer) -> bool:
+    def _is_old(self, one: ReadRequest, answer: Answer) -> bool:
         if self._directory_changed:
             return True
         return bool(self._changed) and any(what in self._changed for what in one.concerns(answer))
@@ -104,7 +104,7 @@ class Loads:
         while (group := self._queue.get()) is not None:
             self._loop.call_soon_threadsafe(self._finished, self._read(group))
 
-    def _read(self, group: list[Asked]) -> list[tuple[list[Asked], Answer | StoreUnavailable]]:
+    def _read(self, group: list[ReadRequest]) -> list[tuple[list[ReadRequest], Answer | StoreUnavailable]]:
         """Read a group. If an endpoint cannot be decoded, only that one fails: the others are read one by one."""
         try:
             return [(group, read(self._connection, group, self.bodies))]
@@ -117,7 +117,7 @@ class Loads:
             return [(group, _unreadable(error))]
 
 
-def _tell(one: Asked, answer: Answer | StoreUnavailable) -> None:
+def _tell(one: ReadRequest, answer: Answer | StoreUnavailable) -> None:
     try:
         if isinstance(answer, StoreUnavailable):
             one.refuse(answer)

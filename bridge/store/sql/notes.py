@@ -5,7 +5,7 @@ from typing import Any
 
 from bridge.store.contract import Done
 from bridge.store.notes import FoundNote
-from bridge.store.sql.asked import AskedNote
+from bridge.store.sql.asked import NoteRequest
 from bridge.store.sql.connection import Connection
 from bridge.store.sql.engine import Engine
 from bridge.store.sql.reader import SqlReader
@@ -19,7 +19,7 @@ class SqlNotes:
         self.only: Callable[[], str] = lambda: ""  # a further condition for notes that are read page by page
 
     def find(self, network: str, key: str, done: FoundNote) -> None:
-        self._store.loads.ask(AskedNote(network, key, done))
+        self._store.loads.ask(NoteRequest(network, key, done))
 
     async def page(self, network: str, prefix: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         comparison = ">=" if after is None else ">"

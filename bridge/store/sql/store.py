@@ -21,7 +21,7 @@ from bridge.store.notes import Memories
 from bridge.store.sealing import SEALED, Bodies, Seal
 from bridge.store.sql import prune, resealing, unfinished, usage_rows
 from bridge.store.sql.access import SqlAccess
-from bridge.store.sql.asked import AskedEndpoint, AskedNoteWithEndpoint
+from bridge.store.sql.asked import EndpointRequest, NoteWithEndpointRequest
 from bridge.store.sql.batches import Batch
 from bridge.store.sql.connection import Connection, value_of
 from bridge.store.sql.direct import SqlDirect
@@ -224,11 +224,11 @@ class SqlStore:
 
     def load(self, key: Key, now: float, done: FoundEndpoint) -> None:
         """Call `done` with the endpoint under `key` and its rows that the core needs at wall time `now`."""
-        self.loads.ask(AskedEndpoint(key, now, done))
+        self.loads.ask(EndpointRequest(key, now, done))
 
     def load_with_note(self, network: str, key: str, now: float, done: FoundWithNote) -> None:
         """Call `done` with a note of a network and the endpoint of the device that the note belongs to."""
-        self.loads.ask(AskedNoteWithEndpoint(network, key, now, done))
+        self.loads.ask(NoteWithEndpointRequest(network, key, now, done))
 
     async def unfinished(self, shards: Collection[int] | None = None) -> AsyncIterator[Sequence[int]]:
         """Yield the endpoints with a message that has no outcome yet or needs attention, the uncertain ones first."""

@@ -9,7 +9,7 @@ import apsw
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.sqlite.owner import cure, hand_over
 from bridge.store.sqlite.schema import check_readable, migrations
-from bridge.store.sqlite.volume import Limits, measure
+from bridge.store.sqlite.volume import WalLimits, measure
 
 BUSY_TIMEOUT = 5000  # milliseconds to wait for a lock that another tool (sqlite3, a backup) may hold
 STATEMENTS = 256  # prepared statements that are kept for each connection
@@ -19,7 +19,7 @@ SMALL_TABLES = ("schema_version", "id_mark", "relay", "endpoint", "north_source"
 
 def connect_writer(path: Path) -> apsw.Connection:
     """Open the one connection that writes: WAL, and every commit on the disk before it returns (synchronous=FULL)."""
-    limits = Limits.of(measure(path.absolute().parent))
+    limits = WalLimits.of(measure(path.absolute().parent))
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))  # payloads are private
         hand_over(path)  # SQLite gives the WAL, which it creates, the same owner

@@ -37,7 +37,7 @@ def measure(directory: Path) -> Volume | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WalLimits:
     """How much of a volume a WAL may take.
 
     `pages`: the WAL is checkpointed when it has this many. `kept`: bytes of its file that stay allocated. `reserve`:
@@ -49,7 +49,7 @@ class Limits:
     reserve: int
 
     @classmethod
-    def of(cls, volume: Volume | None) -> "Limits":
+    def of(cls, volume: Volume | None) -> "WalLimits":
         pages = MOST_PAGES if volume is None else min(MOST_PAGES, volume.size // WAL_SHARE // PAGE)
         return cls(pages, KEPT * pages * FRAME, 2 * pages * FRAME)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from bridge.errors import StoreUnavailable
-from bridge.store.sqlite.volume import Limits, Volume
+from bridge.store.sqlite.volume import Volume, WalLimits
 
 UNLIMITED = 0xFFFF_FFFE  # pages: the maximum of SQLite
 CURE = "make room there, or keep messages for a shorter time ([service] retention)"
@@ -36,7 +36,7 @@ class Wal:
         self._connection = connection
         self._directory = database.absolute().parent
         self._measure = measure
-        self._limits = Limits.of(measure(self._directory))
+        self._limits = WalLimits.of(measure(self._directory))
         self._page = int(connection.pragma("page_size"))
         self.pages = self.count()  # pages in the WAL since it last began
         self._emptied = 0  # of them, pages that are in the database, too
