@@ -1,6 +1,6 @@
 """Faults on purpose, drawn from a seeded generator: the same seed and the same traffic give the same faults.
 
-An emulator publishes the kinds that it knows and calls `Faults.take` wherever one of them could happen.
+An emulator publishes the kinds that it knows and calls `Faults.draw` wherever one of them could happen.
 No I/O and no clock in here.
 """
 
@@ -118,7 +118,7 @@ class Faults:
         """Return the armed faults as JSON values."""
         return [{"id": n, **armed.fault.to_json(), "happened": armed.happened} for n, armed in self._armed.items()]
 
-    def take(self, kind: str, /, **context: str) -> Fault | None:
+    def draw(self, kind: str, /, **context: str) -> Fault | None:
         """Return the fault that happens now, if one does; `context` describes the occasion."""
         if self._occasions is not None and context.keys() != self._occasions[kind]:
             raise FaultError(f"an occasion of {kind} is described by {sorted(context)}")

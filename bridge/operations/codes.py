@@ -24,7 +24,7 @@ class Codes:
         self._waiting.put(_digest(code), (key, self._now() + LIFETIME))
         return code
 
-    def take(self, code: str) -> int | None:
+    def redeem(self, code: str) -> int | None:
         """Return the key that a code stands for, and forget the code; None where it is good no longer."""
         found = self._waiting.get(_digest(code))
         self._waiting.drop(_digest(code))

@@ -1,7 +1,7 @@
 """What one node remembers of the quotas that it shares with others: its allotments, and messages that wait for one.
 
 The caller passes what `Allotments.due` returns to the ledger, at once when `wanted` was called and otherwise every
-second, and hands the answer to `take`.
+second, and hands the answer to `apply_grants`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -139,7 +139,7 @@ class Allotment:
             self.before,
         )
 
-    def take(self, asked: Claim, answer: Grant) -> str:
+    def apply_grant(self, asked: Claim, answer: Grant) -> str:
         """Use what the ledger gave; return what to warn of, "" of nothing."""
         before = self.used
         if answer.starts != self._starts:
@@ -232,7 +232,7 @@ class Allotments:
                 read.append(one)
         return [one.ask() for one in (*due, *read[:READ_AT_ONCE])]
 
-    def take(self, asked: Sequence[Claim], answers: Iterable[Grant]) -> tuple[list[tuple[str, str]], list[int]]:
+    def apply_grants(self, asked: Sequence[Claim], answers: Iterable[Grant]) -> tuple[list[tuple[str, str]], list[int]]:
         """Use the ledger's answers.
 
         Return warnings, as the quota's name and a text, and endpoints whose messages can go now.
@@ -240,7 +240,7 @@ class Allotments:
         warnings, woken = [], []
         for one, answer in zip(asked, answers, strict=True):
             allotment = self._known[one.key]
-            text = allotment.take(one, answer)
+            text = allotment.apply_grant(one, answer)
             if text:
                 warnings.append((allotment.quota.name, text))
             woken += allotment.woken()

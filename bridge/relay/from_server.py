@@ -67,7 +67,7 @@ def _response(step: Step, server: str, message: Message) -> None:
         return
     sent = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
     if sent is None or type(sent) is DeviceRequest:
-        server_answers.take(step, server, message)
+        server_answers.process(step, server, message)
     elif message.code == Code.NOT_FOUND:
         _reset(step, server, message.mid)  # the server does not know the observation (R19)
     else:

@@ -13,7 +13,7 @@ from bridge.relay.state import Step
 _ABOUT_REGISTRATION = frozenset({"Register", "Update", "De-register"})
 
 
-def take(step: Step, server: str, message: Message) -> None:
+def process(step: Step, server: str, message: Message) -> None:
     """Process a server's response: piggybacked in its acknowledgement, or separate."""
     for row in step.state.uplinks.values():
         if type(row) is DeviceRequest and row.server == server and row.north_token == message.token:

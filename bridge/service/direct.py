@@ -47,7 +47,7 @@ class DirectResults:
         """Keep the answer to a request that is about to be handed over, until it is taken."""
         self._answers[downlink] = None
 
-    def take(self, downlink: int) -> DirectAnswer | None:
+    def pop_answer(self, downlink: int) -> DirectAnswer | None:
         """Return the answer to a request; None: there was none."""
         return self._answers.pop(downlink, None)
 
@@ -107,7 +107,7 @@ class DirectRequests:
             self._runner.event(endpoint, request, done)
             await committed
         finally:
-            answer = self.watch.take(request.id)
+            answer = self.watch.pop_answer(request.id)
         if answer is None:
             raise NotPossible("the endpoint is down: it is disabled or leaving, or its network is not configured")
         if answer.code:

@@ -178,10 +178,10 @@ class InboxWork:
 
         Raises StoreUnavailable.
         """
-        while await self.look(shards):
+        while await self.begin_posts(shards):
             await self._tried(shards)
 
-    async def look(self, shards: Collection[int] | None = None) -> set[int]:
+    async def begin_posts(self, shards: Collection[int] | None = None) -> set[int]:
         """Begin to take every row of some shards, or all, that can be taken.
 
         Return the shards of which a row is being tried now, or will soon be. Raises StoreUnavailable.

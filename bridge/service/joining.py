@@ -100,7 +100,7 @@ async def node_of(
     def has_looked() -> None:
         looked()
         if node.work.view is not None:
-            lost.look(node.work.view)
+            lost.compare(node.work.view)
 
     for_all = WorkForAllNodes(parts.networks, lambda: node.work.alive, metrics.count)
     node = Node(

@@ -56,7 +56,7 @@ class NetworkEvents:
         The future raises StoreUnavailable, UnknownDevice, or BindingError if `event` is not one.
         """
         if isinstance(event, Provisioned):
-            return self._provisioning.take(self._network, event)
+            return self._provisioning.store_report(self._network, event)
         committed = Commit(loop=self._loop)
         of_inbox = is_of_inbox()
         try:

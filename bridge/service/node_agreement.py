@@ -92,7 +92,7 @@ class NodeAgreement:
     def _tell(self) -> Awaitable[None]:
         return self._ledger.agree(self._mine)
 
-    async def look(self) -> None:
+    async def compare(self) -> None:
         """Compare with the others now, and log what is new. Raises StoreUnavailable; then `unlike` is as it was."""
         found = {name: unlike(self._mine, there) for name, there in (await self._others()).items()}
         before, self.unlike = self.unlike, {name: one for name, one in found.items() if one != ALIKE}
@@ -109,7 +109,7 @@ class NodeAgreement:
         """Compare from time to time, until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.compare()
             except StoreUnavailable as error:
                 extra = {"sample": "configurations of nodes"}
                 log.warning("the configurations of the other nodes cannot be read: %s", error, extra=extra)

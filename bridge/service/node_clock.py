@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 async def keep_the_databases_time(clock: SteadyClock, ledger: ClusterLedger) -> None:
     """Set a node's clock by the database's; call it before anything reads the clock. Raises StoreUnavailable."""
     compared = NodeClock(ledger, clock.machine)
-    await compared.look()
+    await compared.compare()
     clock.set_to(clock.machine() - (compared.ahead or 0.0))
 
 
@@ -39,7 +39,7 @@ class NodeClock:
         self._wall = wall
         self.ahead: float | None = None
 
-    async def look(self) -> None:
+    async def compare(self) -> None:
         """Compare the clocks now. Raises StoreUnavailable; then `ahead` is as it was."""
         before = self._wall()
         there = await self._ledger.clock()
@@ -60,7 +60,7 @@ class NodeClock:
         """Compare the clocks from time to time, until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.compare()
             except StoreUnavailable as error:
                 log.warning("the database's clock cannot be read: %s", error, extra={"sample": "database clock"})
             await asyncio.sleep(EVERY)

@@ -60,7 +60,7 @@ class NodeInbox:
 
     async def _look(self, group: Group[bool]) -> None:
         """Read at once what waits for shards that are taken together, begin to take it, and tell which have some."""
-        found = await self._work.look(_with_posts_of_none(group.left))
+        found = await self._work.begin_posts(_with_posts_of_none(group.left))
         for shard in group.left:
             group.end(shard, bool(_with_posts_of_none([shard]) & found))
 

@@ -54,7 +54,7 @@ class LostNodes:
         self._me = me
         self._alive: dict[str, NodeView] = {}
 
-    def look(self, view: ClusterView) -> None:
+    def compare(self, view: ClusterView) -> None:
         """Compare with how the cluster was at the last look."""
         before, self._alive = self._alive, {name: node for name, node in view.nodes.items() if node.is_alive}
         for name, node in before.items():

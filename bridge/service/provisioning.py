@@ -35,7 +35,7 @@ class ProvisioningNotes:
         self._gathered: dict[tuple[str, str], ProvisioningNote] = {}
         self._futures: list[Future[None]] = []  # completed when the reports collected so far are durable
 
-    def take(self, network: str, event: Provisioned) -> Future[None]:
+    def store_report(self, network: str, event: Provisioned) -> Future[None]:
         """Store a binding's report. The returned future completes when it is durable."""
         return self.note(network, event.device, event.state, event.reason, event.retry_at)
 

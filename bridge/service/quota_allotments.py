@@ -63,7 +63,7 @@ class QuotaAllotments:
             asked = self._allotments.due()
             if not asked:
                 return
-            warnings, woken = self._allotments.take(asked, await self._ledger.allot(asked))
+            warnings, woken = self._allotments.apply_grants(asked, await self._ledger.allot(asked))
         self._count("quota_allotments")
         for quota, text in warnings:
             self._count("quota_warnings", kind=quota)
@@ -79,4 +79,4 @@ class QuotaAllotments:
             async with self._asking:
                 asked = self._allotments.due(leaves=True)
                 if asked:
-                    self._allotments.take(asked, await self._ledger.allot(asked))
+                    self._allotments.apply_grants(asked, await self._ledger.allot(asked))

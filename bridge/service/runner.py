@@ -248,7 +248,7 @@ class Runner:
 
     def _endpoint_read(self, key: Key, found: StoredEndpoint | None, error: BridgeError | None) -> None:
         """Run the waiting events of an endpoint that the store has read."""
-        waiting = self._waiting.take(key)
+        waiting = self._waiting.pop(key)
         if error is not None:
             log.warning("%r cannot be loaded: %s", key, error, extra={"sample": "not loaded"})
             self.count("failed_loads")
@@ -280,7 +280,7 @@ class Runner:
         endpoint = found.record.id
         loaded = self.loaded.get(endpoint)
         if loaded is None and endpoint not in self._draining:
-            waiting += self._waiting.take(ById(endpoint))  # from now on nothing waits behind that key
+            waiting += self._waiting.pop(ById(endpoint))  # from now on nothing waits behind that key
             placed = self.place(found.record)
             if placed is None:
                 _tell(waiting, None)

@@ -51,7 +51,7 @@ class WaitingEvents:
         events.append((event, done))
         return False
 
-    def take(self, key: Key) -> list[Waiting]:
+    def pop(self, key: Key) -> list[Waiting]:
         """Remove and return the events that wait under a key."""
         events = self._lists.pop(key, [])
         self._of_peers -= sum(isinstance(event, OF_PEERS) for event, _ in events)

@@ -89,7 +89,7 @@ class Guard(grpc.aio.ServerInterceptor):
         return guarded
 
     def _taken(self, name: str, method: str, request: Any) -> Fault | None:
-        return self._faults.take(name, dev_eui=_dev_eui_of(request), method=method)
+        return self._faults.draw(name, dev_eui=_dev_eui_of(request), method=method)
 
     async def _before(self, method: str, request: Any, context: Any) -> None:
         slow = self._taken("grpc_slow", method, request)

@@ -141,8 +141,8 @@ class Integrations:
         """Send one event everywhere."""
         for sink in self._sinks:
             where = {"dev_eui": event.dev_eui, "event": event.kind, "via": sink.via}
-            if self._faults.take("event_lost", **where):
+            if self._faults.draw("event_lost", **where):
                 continue
             sink.publish(event)
-            if self._faults.take("event_twice", **where):
+            if self._faults.draw("event_twice", **where):
                 sink.publish(event)

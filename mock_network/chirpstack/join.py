@@ -33,7 +33,7 @@ def random_dev_addr(context: Context) -> int:
 def handle(context: Context, uplink: Uplink) -> None:
     """Take a de-duplicated Join-Request."""
     request = parse_join_request(uplink.phy_payload)
-    if context.faults.take("uplink_lost", dev_eui=request.dev_eui.hex()):
+    if context.faults.draw("uplink_lost", dev_eui=request.dev_eui.hex()):
         return
     device = context.tables.devices.rows.get(request.dev_eui)
     if device is None:

@@ -152,7 +152,7 @@ def requests(context: Context, device: Device, profile: DeviceProfile, session: 
     delay = max(settings.rx1_delay, profile.message.rx1_delay)
     if session.rx1_delay != delay:
         wanted.append(bytes([RX_TIMING_SETUP, delay]))
-    crowd = context.faults.take("crowding", dev_eui=device.eui)
+    crowd = context.faults.draw("crowding", dev_eui=device.eui)
     if crowd:
         wanted.extend(_crowd(context, _size_of(crowd)))
     return wanted

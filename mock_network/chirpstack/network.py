@@ -121,7 +121,7 @@ class NetworkServer:
         """Process a gateway's answer to a downlink."""
         self.advance(now)
         flight = self.context.flights.get(ack.downlink_id)
-        if flight and flight.is_data and self.context.faults.take("tx_ack_lost", **_where(flight)):
+        if flight and flight.is_data and self.context.faults.draw("tx_ack_lost", **_where(flight)):
             return
         tx_ack.handle(self.context, ack)
 
@@ -129,9 +129,9 @@ class NetworkServer:
         """Take an MQTT downlink command; whatever is wrong with it only shows in the log."""
         self.advance(now)
         faults = self.context.faults
-        if faults.take("command_lost", dev_eui=command.dev_eui):
+        if faults.draw("command_lost", dev_eui=command.dev_eui):
             return
-        swap = faults.take("commands_swapped", dev_eui=command.dev_eui) if self._held_command is None else None
+        swap = faults.draw("commands_swapped", dev_eui=command.dev_eui) if self._held_command is None else None
         if swap:
             self._held_command = lambda: self._command(application_id, command)
             self.context.at(now + seconds_of(swap), self._release_command)
@@ -141,7 +141,7 @@ class NetworkServer:
 
     def enqueued(self, dev_eui: bytes) -> None:
         """Record that an item was added to a device's queue: another user may flush it (a fault)."""
-        flush = self.context.faults.take("foreign_flush", dev_eui=dev_eui.hex())
+        flush = self.context.faults.draw("foreign_flush", dev_eui=dev_eui.hex())
         if flush:
             due = self.context.now + seconds_of(flush)
             self.context.at(due, lambda: self._flush(dev_eui))
@@ -266,13 +266,13 @@ class NetworkServer:
         flight = context.flights.get(effect.frame.downlink_id)
         if flight is None or not flight.is_data:
             return [effect]
-        refused = context.faults.take("tx_error", **_where(flight))
+        refused = context.faults.draw("tx_error", **_where(flight))
         if refused:
             name = str(refused.params.get("status"))
             status = dict(gw.TxAckStatus.items()).get(name, gw.TOO_LATE)
             self._answer_for_gateway(effect.frame, status)
             return []
-        if context.faults.take("downlink_lost", **_where(flight)):
+        if context.faults.draw("downlink_lost", **_where(flight)):
             self._answer_for_gateway(effect.frame, gw.OK)
             return []
         return [effect]

@@ -49,7 +49,7 @@ def find(context: Context, dev_addr: int, f_cnt: int, uplink: Uplink) -> Accepte
 def handle(context: Context, uplink: Uplink, parsed: Data) -> None:
     """Take a de-duplicated data uplink; `parsed` is what can be read of it without keys."""
     found = find(context, parsed.dev_addr, parsed.f_cnt, uplink)
-    if context.faults.take("uplink_lost", dev_eui=found.device.eui if found else ""):
+    if context.faults.draw("uplink_lost", dev_eui=found.device.eui if found else ""):
         return
     if found is None:
         known = context.tables.sessions(parsed.dev_addr)
@@ -68,7 +68,7 @@ def handle(context: Context, uplink: Uplink, parsed: Data) -> None:
     elif not session.skip_f_cnt_check:
         _refuse(context, device, uplink, frame.f_cnt)
         return
-    if context.faults.take("ack_lost", dev_eui=device.eui):
+    if context.faults.draw("ack_lost", dev_eui=device.eui):
         frame = replace(frame, ack=False)
     _accept(context, found.device, session, uplink, frame)
 
@@ -95,7 +95,7 @@ def _accept(context: Context, device: Device, session: Session, uplink: Uplink, 
         answers=answers.commands,
     )
     wait = context.settings.get_downlink_data_delay + max(session.rx1_delay - context.settings.rx1_delay, 0)
-    stall = context.faults.take("stall", dev_eui=device.eui)
+    stall = context.faults.draw("stall", dev_eui=device.eui)
     if stall:
         wait += seconds_of(stall)
     context.at(context.now + wait, _respond(context, device, session, opportunity))

@@ -91,7 +91,7 @@ class Client:
         if not self._up:
             return
         loop = asyncio.get_running_loop()
-        for task in self._lifecycle.take(loop.time()):
+        for task in self._lifecycle.due_tasks(loop.time()):
             self._carry_out(task)
         if self._timer is not None:
             self._timer.cancel()

@@ -1,6 +1,6 @@
 """When a client bootstraps, registers, updates and leaves, with all its servers (Core TS 1.1 §6.1, §6.2).
 
-No I/O, no clock: events come in with the time, tasks are taken out. After every event, and at `due`, take the tasks and
+No I/O, no clock: events come in with the time, tasks are fetched. After every event, and at `due`, take the tasks and
 carry them out; tell `answered` what came of each that is a request.
 """
 
@@ -164,7 +164,7 @@ class Lifecycle:
 
     # What is to be done.
 
-    def take(self, now: float) -> list[Task]:
+    def due_tasks(self, now: float) -> list[Task]:
         """Return the tasks that are due, each once."""
         tasks, self._tasks = self._tasks, []
         tasks += self._take_bootstrap(now)
@@ -172,7 +172,7 @@ class Lifecycle:
             self._match()
             self._begin_in_order(now)
             for account, registration in self._pairs():
-                task = registration.take(account, now)
+                task = registration.next_task(account, now)
                 if task is not None:
                     tasks.append(task)
         return tasks

@@ -185,7 +185,7 @@ class Registration:
 
     # What is to be done.
 
-    def take(self, account: Account, now: float) -> Task | None:
+    def next_task(self, account: Account, now: float) -> Task | None:
         """Return the request to send now, once; `answered` must follow."""
         if self._leave and self.registered and self.phase is Phase.REGISTERED:
             self.phase = Phase.LEAVING

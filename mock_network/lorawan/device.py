@@ -205,7 +205,7 @@ class Device:
         for lost in self._outbox.drop_larger(limit):
             detail = f"{len(lost.payload)} bytes; DR{self.settings.data_rate} carries {limit} now"
             self._note(now, AirEventKind.DROPPED, payload=lost.payload, f_port=lost.f_port, detail=detail)
-        load = self._outbox.take(limit)
+        load = self._outbox.next_load(limit)
         if load is None:
             return None
         outgoing, f_opts = load.outgoing, load.f_opts

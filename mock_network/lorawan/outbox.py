@@ -97,7 +97,7 @@ class Outbox:
             dropped.append(self.payloads.popleft())
         return dropped
 
-    def take(self, limit: int) -> Load | None:
+    def next_load(self, limit: int) -> Load | None:
         """Remove and return the content of the next frame, at most `limit` bytes; None if there is nothing.
 
         Answers to repeated commands are sent alone once; after that payloads are first.

@@ -111,7 +111,7 @@ class Notifier:
         if not self._faults.any_armed:
             return lambda _: None
         occasion = {"kind": notice.kind, "scs_as": notice.scs_as, "ue": notice.ue, "status": notice.status}
-        return lambda kind: self._faults.take(kind, **occasion)
+        return lambda kind: self._faults.draw(kind, **occasion)
 
     def _lose(self, job: Job, why: str) -> None:
         self._record(job, 0, lost=why)

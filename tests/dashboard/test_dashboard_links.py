@@ -19,12 +19,12 @@ def test_a_code_is_good_once_and_for_a_while_and_codes_are_bounded(monkeypatch: 
     now = 0.0
     made = Codes(lambda: now)
     one = made.make(7)
-    assert (made.take(one), made.take(one), made.take("anything")) == (7, None, None)
+    assert (made.redeem(one), made.redeem(one), made.redeem("anything")) == (7, None, None)
     many = [made.make(key) for key in range(1, 101)]
-    assert sum(made.take(code) is not None for code in many) <= 10
+    assert sum(made.redeem(code) is not None for code in many) <= 10
     late = made.make(8)
     now = LIFETIME
-    assert made.take(late) is None
+    assert made.redeem(late) is None
 
 
 @in_one_loop

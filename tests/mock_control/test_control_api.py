@@ -65,14 +65,14 @@ async def test_a_body_is_a_json_object_or_nothing(ask, data, status):
 async def test_faults_are_armed_listed_and_disarmed(ask, faults):
     assert await ask("POST", "/faults", b'{"kind": "loss", "count": 2}') == (201, {"id": 1})
     assert (await ask("POST", "/faults", b'{"kind": "loss"}'))[1] == {"id": 2}
-    assert faults.take("loss")
+    assert faults.draw("loss")
     _, listed = await ask("GET", "/faults")
     assert ([one["id"] for one in listed["armed"]], listed["happened"]) == ([1, 2], {"loss": 1})
     assert listed["known"] == {"loss": "a frame is lost"}
     assert (await ask("DELETE", "/faults/1"))[0] == 204
     assert await ask("DELETE", "/faults/1") == (404, {"error": "no such fault"})
     assert (await ask("DELETE", "/faults"))[0] == 204
-    assert faults.take("loss") is None
+    assert faults.draw("loss") is None
     status, answer = await ask("POST", "/faults", b'{"kind": "no such"}')
     assert (status, answer["error"]) == (400, "unknown fault 'no such'; known are loss")
 

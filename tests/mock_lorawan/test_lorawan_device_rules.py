@@ -60,9 +60,9 @@ def test_answers_wait_when_the_payload_they_would_go_with_no_longer_fits() -> No
     outbox.answered(Outcome(answers=[status]))
     outbox.payloads.append(Outgoing(bytes(52), 10, confirmed=False))
     assert outbox.drop_larger(51)
-    assert outbox.take(51) is None  # nothing is to go now
+    assert outbox.next_load(51) is None  # nothing is to go now
     outbox.hurry(0.0)
-    load = outbox.take(51)
+    load = outbox.next_load(51)
     assert load is not None
     assert (load.outgoing.payload, load.f_opts) == (b"", encode([status]))
 

@@ -43,7 +43,7 @@ class Run:
 
     def until(self, end):
         for _ in range(1000):
-            while tasks := self.life.take(self.now):
+            while tasks := self.life.due_tasks(self.now):
                 for task in tasks:
                     self.log.append((self.now, task))
                     answer = self.answers(task)
@@ -212,13 +212,13 @@ def test_a_finish_that_overtakes_the_answer_to_the_request_counts():
     run = Run(life)
     run.until(0)
     life.bootstrap(10, triggered=True)
-    assert life.take(10) == [RequestBootstrap()]
+    assert life.due_tasks(10) == [RequestBootstrap()]
     assert life.in_session
     life.session_continues(10)
     life.finished(None, 10)
     life.answered(RequestBootstrap(), Answer("2.04"), 11)
     assert life.bootstrap_phase is BootstrapPhase.IDLE
-    assert life.take(11) == [Register(1)]
+    assert life.due_tasks(11) == [Register(1)]
 
 
 def test_a_session_that_does_not_end_is_undone_and_tried_again():

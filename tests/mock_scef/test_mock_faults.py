@@ -11,7 +11,7 @@ KINDS = {"cut": "cuts", "slow": "slows"}
 
 def story(seed):
     faults = Faults(random.Random(seed), KINDS, [Fault("cut", probability=0.3), Fault("slow", probability=0.5)])
-    return [(faults.take("cut") is not None, faults.take("slow") is not None) for _ in range(200)]
+    return [(faults.draw("cut") is not None, faults.take("slow") is not None) for _ in range(200)]
 
 
 def test_the_same_seed_gives_the_same_faults_and_another_seed_others():
@@ -22,8 +22,8 @@ def test_the_same_seed_gives_the_same_faults_and_another_seed_others():
 
 def test_a_fault_waits_for_its_turn_happens_as_often_as_told_and_only_where_it_belongs():
     faults = Faults(random.Random(0), KINDS, [Fault("cut", count=2, after=1, where={"method": "POST"})])
-    assert [faults.take("cut", method="GET") for _ in range(3)] == [None] * 3
-    assert [faults.take("cut", method="POST") is not None for _ in range(5)] == [False, True, True, False, False]
+    assert [faults.draw("cut", method="GET") for _ in range(3)] == [None] * 3
+    assert [faults.draw("cut", method="POST") is not None for _ in range(5)] == [False, True, True, False, False]
     assert faults.listing() == []
     assert faults.happened["cut"] == 2
 

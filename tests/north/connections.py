@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
         self._received += data
         while len(self._received) >= 2 and len(self._received) >= 2 + (size := int.from_bytes(self._received[:2])):
             message, self._received = self._received[2 : 2 + size], self._received[2 + size :]
-            self._north.take(self._key, message)
+            self._north.deliver(self._key, message)
 
 
 class ConnectionNorth:
@@ -191,7 +191,7 @@ class ConnectionNorth:
         if self._receiver is not None:
             self._receiver.link_changed(*key, link)
 
-    def take(self, key: Key, message: bytes) -> None:
+    def deliver(self, key: Key, message: bytes) -> None:
         if self._receiver is None:
             return
         source, server = key

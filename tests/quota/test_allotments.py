@@ -63,7 +63,7 @@ class Node:
 
     async def turn(self) -> list[int]:
         asked = self.allotments.due()
-        return self.allotments.take(asked, await self.ledger.allot(asked))[1]
+        return self.allotments.apply_grants(asked, await self.ledger.allot(asked))[1]
 
     async def send_all(self, most: int, **how: int) -> int:
         """Submit messages, and ask whenever one waits, until that brings nothing; return how many went."""
@@ -154,7 +154,7 @@ async def test_a_node_that_stops_gives_everything_back() -> None:
     await a.send_all(4)
     await a.turn()
     asked = a.allotments.due(leaves=True)
-    a.allotments.take(asked, await a.ledger.allot(asked))
+    a.allotments.apply_grants(asked, await a.ledger.allot(asked))
     assert not a.send()
     assert await b.send_all(99) == 16
 
@@ -293,7 +293,7 @@ async def _story(seed: int) -> None:
         elif what < 0.9 and name in on_the_way:
             answered = on_the_way.pop(name)
             if draw.random() < 0.8:  # else the answer is lost
-                node.allotments.take(*answered)
+                node.allotments.apply_grants(*answered)
         elif what < 0.91:
             died += 1
             nodes[name] = Node(world, f"{name}{died}")

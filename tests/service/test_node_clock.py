@@ -41,7 +41,7 @@ async def test_what_is_certain_is_known(offset, way, ahead):
     ledger.offset, ledger.way = offset, way
     clock = NodeClock(ledger, lambda: ledger.time)
     assert clock.ahead is None
-    await clock.look()
+    await clock.compare()
     assert clock.ahead == pytest.approx(ahead)
 
 
@@ -51,10 +51,10 @@ async def test_seconds_are_warned_of_with_the_cure(caplog, offset, words):
     clock = NodeClock(ledger, lambda: ledger.time)
     with caplog.at_level(logging.WARNING):
         ledger.offset = offset / 3
-        await clock.look()
+        await clock.compare()
         assert not caplog.records
         ledger.offset = offset
-        await clock.look()
+        await clock.compare()
     (line,) = [one.getMessage() for one in caplog.records]
     assert all(word in line for word in (words, "NTP"))
 

@@ -59,10 +59,10 @@ def node(name: str, left: float = 5.0, **more: Any) -> NodeView:
 def test_a_node_that_ends_without_handing_over_is_lost(before: NodeView, after: NodeView | None, is_lost: bool) -> None:
     network = Network()
     lost = LostNodes({"net": cast("Any", network), "other": cast("Any", None)}, "a")
-    lost.look(view(a=node("a"), b=before))
+    lost.compare(view(a=node("a"), b=before))
     assert network.lost == []
     for _ in range(2):
-        lost.look(view(a=node("a")) if after is None else view(a=node("a"), b=after))
+        lost.compare(view(a=node("a")) if after is None else view(a=node("a"), b=after))
     assert network.lost == (["b"] if is_lost else [])
 
 

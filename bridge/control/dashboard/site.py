@@ -133,7 +133,7 @@ class Site:
     async def _caller(self, asked: _SignIn, address: str) -> Caller:
         if not asked.code:
             return await self._callers.holder(f"Bearer {asked.key}", address)
-        key = self._bridge.codes.take(asked.code)
+        key = self._bridge.codes.redeem(asked.code)
         if key is None:
             raise UnknownCaller("this link was used, or is too old; lwm2m-bridge dashboard makes a new one")
         return await holder_of(self._bridge, key)

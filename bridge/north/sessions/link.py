@@ -45,7 +45,7 @@ class LinkOwner(Protocol):
     def tell(self, link: "SessionLink", state: Link) -> None:
         """Report a change of state."""
 
-    def take(self, link: "SessionLink", message: bytes) -> None:
+    def deliver(self, link: "SessionLink", message: bytes) -> None:
         """Pass on a message of the server."""
 
 
@@ -199,7 +199,7 @@ class SessionLink:
 
     def arrived(self, message: bytes) -> None:
         self._heard = self._owner.time()
-        self._owner.take(self, message)
+        self._owner.deliver(self, message)
 
     def writable(self) -> None:
         if self._holds:

@@ -250,7 +250,7 @@ class SessionNorth:
             new = self.new_addresses and state.state is LinkState.OPEN
             self._receiver.link_changed(*link.key, replace(state, new_address=new))
 
-    def take(self, link: SessionLink, message: bytes) -> None:
+    def deliver(self, link: SessionLink, message: bytes) -> None:
         """Pass on a message. If the receiver raises, the next message is still processed."""
         if self._receiver is None:
             return

@@ -105,7 +105,7 @@ class NodeStore(PostgresStore):
                 _migrate_alone(asking)
                 check_whole(writing)
                 asked_at = lease_clock()
-                may_act = membership.take()
+                may_act = membership.take_place()
                 alone_at = lease_clock() + span if may_act else asked_at
                 store = cls(where, writing, membership, Lease(span, asked_at, pause), lost, alone_at)
             except psycopg.Error as error:

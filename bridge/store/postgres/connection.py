@@ -89,7 +89,7 @@ class PostgresConnection:
             self._poll.register(made.fileno(), select.POLLIN)
         return self._raw
 
-    def look(self) -> None:
+    def close_if_ended(self) -> None:
         """Close the session if the server has ended it since the last statement, such as by a restart."""
         if self._raw is None or self._raw.closed or self._within:
             return
@@ -105,7 +105,7 @@ class PostgresConnection:
             if not self._within:
                 raise psycopg.OperationalError("there is no transaction any more")
             self._within = False
-        self.look()
+        self.close_if_ended()
         try:
             cursor = self._ask(statement, values)
         except psycopg.OperationalError:

@@ -37,7 +37,7 @@ class Membership(Ownership):
         self.incarnation = self._name
         self._span = span
 
-    def take(self) -> bool:
+    def take_place(self) -> bool:
         """Join the cluster, once the lock is there and the tables are; return whether a former owner may still act.
 
         Raises LedgerInUse if a living node has the name, ConfigurationError if a living one has other settings that

@@ -64,7 +64,7 @@ class Ownership:
                 self._let_go()
                 self._connection.execute("SELECT pg_advisory_unlock_all()")
 
-    def take(self) -> bool:
+    def take_place(self) -> bool:
         """Take the place, once it is locked and has its tables; return whether a former owner may still act.
 
         It may unless it has released the place: its session can be over while its process goes on.

@@ -93,7 +93,7 @@ class PostgresStore(SqlStore):
                 migrate(writing)
                 check_whole(writing)
                 asked_at = lease_clock()
-                may_act = ownership.take()
+                may_act = ownership.take_place()
                 if span is None:
                     store = cls(where, writing, ownership)
                 else:

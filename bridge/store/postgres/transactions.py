@@ -64,7 +64,7 @@ class PostgresTransactions(Transactions):
         self.resolved = 0  # transactions that were found out about, after the answer to COMMIT was lost
 
     def check(self) -> None:
-        self._connection.look()
+        self._connection.close_if_ended()
         if self._ownership.holds:
             return
         try:

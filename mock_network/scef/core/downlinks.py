@@ -111,7 +111,7 @@ class Downlinks:
             self._check_buffer(ue, delivery, action)
         if len(ue.queue) >= self._profile.queue_length:
             raise RefusedError(Refusal.QUEUE_FULL, downlink=True)
-        self._used[configuration.scs_as].take(now, self._profile.quota_window)
+        self._used[configuration.scs_as].count(now, self._profile.quota_window)
         ue.queue.append(delivery)
         self._arm_deadline(delivery)
         if action is Action.TRIGGER:

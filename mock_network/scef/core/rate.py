@@ -20,7 +20,7 @@ class RateWindow:
             return 0.0
         return self.begun + window - now
 
-    def take(self, now: float, window: float) -> None:
+    def count(self, now: float, window: float) -> None:
         """Count one packet."""
         if self.begun is None or now >= self.begun + window:
             self.begun, self.used = now, 0
@@ -51,8 +51,8 @@ class RateControl:
 
     def take_downlink(self, settings: UeSettings, now: float) -> None:
         """Count a downlink."""
-        self.plmn_down.take(now, settings.rate_window)
-        self.apn_down.take(now, APN_UNITS[settings.apn_rate_unit])
+        self.plmn_down.count(now, settings.rate_window)
+        self.apn_down.count(now, APN_UNITS[settings.apn_rate_unit])
 
     def uplink_allowed(self, settings: UeSettings, now: float, *, exception: bool) -> bool:
         """Count an uplink if it is allowed. The serving PLMN does not count exception reports, the APN does."""
@@ -60,11 +60,11 @@ class RateControl:
         if not exception and self.plmn_up.wait(now, settings.uplink_rate, settings.rate_window):
             return False
         if not self.apn_up.wait(now, settings.apn_uplink_rate, unit):
-            self.apn_up.take(now, unit)
+            self.apn_up.count(now, unit)
         elif exception and not self.exceptions.wait(now, settings.apn_exception_reports, unit):
-            self.exceptions.take(now, unit)
+            self.exceptions.count(now, unit)
         else:
             return False
         if not exception:
-            self.plmn_up.take(now, settings.rate_window)
+            self.plmn_up.count(now, settings.rate_window)
         return True

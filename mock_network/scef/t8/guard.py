@@ -98,7 +98,7 @@ class Guard:
         occasion = (await Occasion.of(request, self._service.core))._asdict()
 
         def take(kind: str) -> Fault | None:
-            return self._service.faults.take(kind, **occasion)
+            return self._service.faults.draw(kind, **occasion)
 
         if (early := self._before(request, take, occasion["api"])) is not None:
             return early
@@ -118,7 +118,7 @@ class Guard:
         if not faults.any_armed:
             return None
         occasion = Occasion(api, "POST", resource, scs_as, ue)
-        fault = faults.take("status_before_answer", **occasion._asdict())
+        fault = faults.draw("status_before_answer", **occasion._asdict())
         return None if fault is None else float(fault.params.get("seconds", 5.0))
 
     async def _handled(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

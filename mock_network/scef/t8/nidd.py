@@ -179,7 +179,7 @@ class NiddApi:
         if not self._service.faults.any_armed or configuration.ue is None:
             return
         ue, scs_as = self._core.cell.ues[configuration.ue], configuration.scs_as
-        if self._service.faults.take(
+        if self._service.faults.draw(
             "delivery_race", api="nidd", method=request.method, resource="deliveries", scs_as=scs_as, ue=ue.name
         ):
             self._service.act(lambda now: self._core.move_ue(ue, UeTrigger.WAKE, now))

@@ -24,7 +24,7 @@ class TokenApi:
         if form.get("grant_type") != "client_credentials":
             return self._refused(400, "unsupported_grant_type")
         client = service.authority.asking(request.headers.get("Authorization"), form)
-        fault = service.faults.take("token_refused", client_id="" if client is None else client.id)
+        fault = service.faults.draw("token_refused", client_id="" if client is None else client.id)
         if fault is not None:
             return self._refused(int(fault.params.get("status", 401)), str(fault.params.get("error", "invalid_client")))
         if client is None:
