@@ -606,7 +606,7 @@ MUTATIONS = [
     ),
     Mutation(
         "parts of two ClientHellos are taken for one",
-        "Part.follows",
+        "ClientHelloPart.follows",
         "$is_same and $_",
         "$is_same",
         RELAY + "test_r26_handshake.py",
