@@ -121,7 +121,7 @@ def alternate(
 
 
 def measure_uplinks(rounds: int) -> tuple[list[Rate], list[Rate]]:
-    """Notifications per second of a bare handler and of the bridge."""
+    """Return notifications per second of a bare handler and of the bridge."""
     with bare_handler() as (load, side), bridge() as (bridge_load, bridge_side, directory):
 
         def ours(_round: int) -> Rate:
@@ -133,7 +133,7 @@ def measure_uplinks(rounds: int) -> tuple[list[Rate], list[Rate]]:
 
 
 def measure_exchanges(rounds: int) -> tuple[list[Rate], list[Rate]]:
-    """Exchanges per second of the glue and of the bridge."""
+    """Return exchanges per second of the glue and of the bridge."""
     with glue() as (load, side), bridge() as (bridge_load, bridge_side, directory):
         found = alternate(
             lambda n: exchanges(load, side, 1000 + MIDS_PER_ROUND * n, 2000),

@@ -185,7 +185,7 @@ async def _measure(transport: str, device_class: str, rounds: int, count: int) -
 def measure_lorawan(
     transport: str, device_class: str, rounds: int, count: int = ROUND
 ) -> tuple[list[Rate], list[Rate]]:
-    """Calls per second of a bare client, and exchanges per second of the bridge; the first round is a warm-up.
+    """Return calls per second of a bare client, and exchanges per second of the bridge; the first round is a warm-up.
 
     `transport`: how the bridge speaks to ChirpStack. A device of class C is quick, so that its answer is piggybacked;
     one of class A is not, and its answer a message of its own.

@@ -114,5 +114,5 @@ class BridgeSide:
 
 
 def _is_empty(payload):
-    """Whether a message is an Empty one of CoAP (RFC 7252 §4.1): the ledger has no row of such."""
+    """Return whether a message is an Empty one of CoAP (RFC 7252 §4.1): the ledger has no row of such."""
     return len(payload) == 4 and payload[1] == 0

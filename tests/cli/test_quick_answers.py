@@ -64,7 +64,7 @@ def test_a_configuration_is_read_without_a_client_or_server_of_http() -> None:
 
 
 def test_the_emulated_scef_starts_with_nothing_that_it_does_not_use() -> None:
-    """It is useful alone, and there in about a second: of its start's time nearly all goes into imports."""
+    """The emulator is useful alone, and starts in about a second: nearly all of that time goes into imports."""
     running = subprocess.Popen(
         [sys.executable, "-c", RUN, "mock", "scef", "--ue", "meter-1@iot"],
         stdout=subprocess.PIPE,

@@ -104,7 +104,7 @@ class NodeLoop(asyncio.SelectorEventLoop):
 
     @property
     def next_at(self) -> float:
-        """When its next timer is due; infinity without one."""
+        """Return when the loop's next timer is due; infinity without one."""
         return min((h._when for h in self._scheduled if not h._cancelled), default=float("inf"))  # type: ignore[attr-defined]
 
 
@@ -163,7 +163,7 @@ class SimulatedNode:
     """One process of a node: from its start until it is killed or ends itself."""
 
     def __init__(self, world: "World", name: str) -> None:
-        """Raises LedgerInUse if a living node has the name."""
+        """Raise LedgerInUse if a living node has the name."""
         self.world = world
         self.name = name
         self.ended = False

@@ -57,7 +57,7 @@ def test_addresses_are_given_alike_by_all_nodes(config, changed, setting):
 
 @pytest.mark.parametrize(("section", "waits"), [("networks", "devices of that network"), ("servers", "that server")])
 def test_a_node_that_lacks_what_the_others_have_is_refused_and_one_that_has_more_is_not(config, section, waits):
-    """It would end what waits for it. So networks and servers are added by restarts, and removed by reloads."""
+    """What waits for a network would end at a node without it. Restarts add networks, reloads remove them."""
     less, more = agreement(replace(config, **{section: {}})), agreement(config)
     (what,) = conflicts(less, more)
     assert what.startswith(f"[{section}.{'net' if section == 'networks' else 'lab'}] is there and not here")

@@ -117,7 +117,7 @@ async def test_the_owner_is_killed_before_it_takes_what_another_node_has_committ
 
 
 async def test_the_owner_hangs_while_its_downlinks_are_transmitted(world: LorawanCluster) -> None:
-    """It goes on later, and ends; then it is started again, and both nodes share the shards."""
+    """The owner goes on later, and ends; then it is started again, and both nodes share the shards."""
     for endpoint in ALL:
         await world.cluster.execute(endpoint)
     for endpoint in ALL:

@@ -177,7 +177,7 @@ async def test_a_node_whose_hook_fails_goes_on_with_the_shards_that_it_has(clock
 
 
 async def test_a_shard_for_which_the_hook_always_fails_keeps_no_other_one(clock: list[float]) -> None:
-    """It is the first of those that are free, each time that the node tries one."""
+    """The shard is the first of those that are free, each time that the node tries one."""
     nodes = Nodes()
     nodes.join("a")
     hook = Hook()

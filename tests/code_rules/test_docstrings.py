@@ -1,7 +1,7 @@
 """Docstrings tell a caller what a function does: each begins with a verb, and none with a pronoun."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,13 +84,21 @@ def faults(docstring: Docstring) -> Iterator[str]:
         yield f"begins with {first!r}: begin with a verb that says what the function does, such as one of VERBS"
 
 
-def found(path: Path) -> list[str]:
+def faults_of_a_test(docstring: Docstring) -> Iterator[str]:
+    """Yield what is wrong with a docstring of a test, a fixture or a helper: it may say a rule, or what a thing is."""
+    if docstring.first in PRONOUNS:
+        yield f"begins with the pronoun {docstring.first!r}: name what is meant"
+    elif docstring.first in {"Give", "Gives", "Returns", "Yields"}:
+        yield f"begins with {docstring.first!r}: write `Return …` or `Yield …`"
+
+
+def found(path: Path, check: Callable[[Docstring], Iterator[str]] = faults) -> list[str]:
     """Return the faults in a file, each with its place."""
     where = path.relative_to(ROOT)
     return [
         f"{where}:{one.line}: the docstring of {one.name} {fault}"
         for one in docstrings(path.read_text())
-        for fault in faults(one)
+        for fault in check(one)
     ]
 
 
@@ -99,6 +107,12 @@ def test_every_docstring_of_a_function_begins_with_a_verb_and_none_with_a_pronou
     paths = sorted((ROOT / package).rglob("*.py"))
     assert len(paths) > 50, "the walk finds the modules"
     assert [fault for path in paths for fault in found(path)] == []
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_no_docstring_of_a_test_begins_with_a_pronoun_or_gives_something(folder: str) -> None:
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert [fault for path in paths for fault in found(path, faults_of_a_test)] == []
 
 
 BROKEN = '''

@@ -31,7 +31,7 @@ class Component:
 
     @property
     def folder(self) -> Path:
-        """Where it is built."""
+        """Return where the component is built."""
         return BUILD / self.name
 
     @property

@@ -123,7 +123,7 @@ def test_a_limit_of_all_that_was_proven_stays_proven():
 
 
 def test_a_suspicion_is_not_kept():
-    """It is no knowledge: devices at limits of their own are refused one after the other, too."""
+    """A suspicion is no knowledge: devices at limits of their own are refused one after the other, too."""
     fleet = Fleet(100, every=400.0, limit=FixedWindow(10, 60.0))
     while not fleet.paces._together.is_suspected:
         fleet.live(1.0)

@@ -21,7 +21,7 @@ class Clock:
 
 
 def canonical(network: str, device: str) -> str:
-    """A network of each kind of spelling rule: External Identifiers, and DevEUIs in either letter case."""
+    """Return a network of each kind of spelling rule: External Identifiers, and DevEUIs in either letter case."""
     if network == "nidd":
         if "@" not in device:
             raise ConfigurationError(f"{device!r} is no External Identifier")

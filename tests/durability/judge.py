@@ -77,7 +77,7 @@ class Fault:
 
 
 def digest(data: bytes) -> bytes:
-    """How the ledger names a message of a device."""
+    """Return how the ledger names a message of a device."""
     return blake2b(data, digest_size=12).digest()
 
 

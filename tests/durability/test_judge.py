@@ -39,7 +39,7 @@ def judge(seen: Evidence) -> list[str]:
 
 
 def _evidence(rules=LORAWAN_HTTP) -> Evidence:
-    """A Read and an Execute that were answered, and a Send that was accepted and forwarded."""
+    """Return a Read and an Execute that were answered, and a Send that was accepted and forwarded."""
     return Evidence(
         rules,
         asked={"aa", "bb"},

@@ -172,12 +172,12 @@ class SetUp:
     # The network's side
 
     async def air(self, ue: str, what: str, network: str = "nidd") -> list[dict[str, Any]]:
-        """Lines of the air log: "downlink" is what a UE received, "uplink" what it sent."""
+        """Return lines of the air log: "downlink" is what a UE received, "uplink" what it sent."""
         found: list[dict[str, Any]] = await self.scef(network).get("/air-log", ue=ue, what=what)
         return found
 
     async def notifications(self, ue: str, kind: str = "uplink", network: str = "nidd") -> list[dict[str, Any]]:
-        """Attempts of the SCEF to notify the bridge of something of a UE, with what it was answered."""
+        """Return attempts of the SCEF to notify the bridge of something of a UE, with what it was answered."""
         found = await self.scef(network).get("/notifications")
         return [one for one in found if one["ue"] == ue and one["kind"] == kind]
 

@@ -165,7 +165,7 @@ async def test_a_reporting_mode_says_which_transitions_are_reported(world: SetUp
 
 @pytest.mark.requirement("LightweightM2 M-RMo-002")
 async def test_a_device_that_is_to_report_causes_reports_all_of_them(world: SetUp):
-    """They stand in the vendor object, which is observed with the values by one Observe-Composite."""
+    """The causes stand in the vendor object, which is observed with the values by one Observe-Composite."""
     await world.add_device("causes", endpoint={}, device={"objects": [26250]})
     wanted = {f"{CAUSES}/0/0": f"<{SENSOR}>", f"{CAUSES}/0/2": True}
     assert (await world.ask("causes", "create", CAUSES, values=wanted))["code"] == "2.01"

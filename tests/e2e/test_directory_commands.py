@@ -39,7 +39,7 @@ async def _asleep(world: SetUp, name: str) -> None:
 
 
 async def _sleeper(world: SetUp, name: str, **ask: Any) -> "asyncio.Task[Any]":
-    """A device in PSM, and a request that waits for it."""
+    """Return a device in PSM, and a request that waits for it."""
     await world.add_device(name, endpoint={}, device={}, t3324=2.0, t3412=36000.0, inactivity=5.0)
     await _asleep(world, name)
     asked = asyncio.create_task(world.ask(name, "write", "/3/0/14", value="+01:00", timeout=125))

@@ -356,7 +356,7 @@ async def test_a_scef_that_is_away_is_no_refusal(world: SetUp):
 
 
 async def test_r8_an_outage_of_the_scef_costs_messages_nothing_but_time(world: SetUp):
-    """It answers 500 for a minute and a half; then each request is carried out once, one that came meanwhile, too."""
+    """The SCEF answers 500 for a minute and a half; then each request is carried out once."""
     await _device(world, "outage")
     pauses = await world.count("network_pauses", network="nidd")
     await world.fault("http_error", where=ON_SUBMIT, params={"status": 500})

@@ -1,4 +1,4 @@
-"""That the search for secrets finds one."""
+"""The search for secrets finds one."""
 
 from pathlib import Path
 

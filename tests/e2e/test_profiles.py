@@ -75,7 +75,7 @@ async def test_a_scef_that_keeps_nothing_is_asked_again_when_the_device_is_back(
 async def test_a_scef_whose_clock_is_two_hours_off_is_not_asked_in_a_storm_and_nothing_ends_early(
     quirks: SetUp, skew: float
 ):
-    """It names the time at which its device listens again, by its own clock."""
+    """The SCEF names the time at which its device listens again, by its own clock."""
     name = f"skewed-{skew:.0f}"
     await quirks.scef("no-buffer").ask("PATCH", "/settings", {"clock_skew": skew})
     await quirks.add_device(name, "no-buffer", endpoint={}, device={}, t3324=2.0, t3412=60.0, inactivity=5.0)

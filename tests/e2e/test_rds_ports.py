@@ -149,7 +149,7 @@ async def test_the_modems_acknowledgement_makes_an_answer_delivered_and_its_abse
 
 
 async def test_what_comes_on_ports_of_no_server_reaches_none(world: SetUp):
-    """This SCEF verifies ports: it drops the message itself, and says so."""
+    """The SCEF verifies ports: it drops the message itself, and says so."""
     await add(world, "elsewhere")
     before = {server: len(await world.seen("registered", "elsewhere", server)) for server in PORTS}
     register = next(

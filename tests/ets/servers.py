@@ -118,7 +118,7 @@ class LeshanEnd(ServerEnd):
     _events: list[Json] = field(default_factory=list)
 
     async def ask(self, name: str, operation: str, path: str = "", **body: Any) -> Json:
-        """Raises AssertionError where Leshan got no answer, with the name of its exception."""
+        """Raise AssertionError where Leshan got no answer, with the name of its exception."""
         details = _details(operation, body)
         result = await self.leshan.run(ORDERS.get(operation, operation), name, path or "/", **details)
         assert result["state"] == "response", result

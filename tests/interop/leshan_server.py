@@ -39,7 +39,7 @@ class LeshanProcess:
         self.control_url = f"http://127.0.0.1:{ready['control_port']}"
 
     def log_text(self) -> str:
-        """What the server has logged so far."""
+        """Return what the server has logged so far."""
         return Path(self._log.name).read_text()
 
     def stop(self) -> None:
@@ -155,16 +155,16 @@ class Leshan:
             return answer
 
     async def registrations(self) -> list[Json]:
-        """All registrations: endpoint, registration_id, address, port, lifetime, binding, lwm2m, queue_mode, ..."""
+        """Return all registrations: endpoint, registration_id, address, port, lifetime, binding, queue_mode, …"""
         registrations: list[Json] = await self._call("GET", "/registrations")
         return registrations
 
     async def registration(self, endpoint: str) -> Json | None:
-        """The registration of this endpoint, or None."""
+        """Return the registration of this endpoint, or None."""
         return next((one for one in await self.registrations() if one["endpoint"] == endpoint), None)
 
     async def observations(self, endpoint: str) -> list[Json]:
-        """What the server observes on this endpoint: path and token (hexadecimal)."""
+        """Return what the server observes on this endpoint: path and token (hexadecimal)."""
         observations: list[Json] = await self._call("GET", "/observations", endpoint=endpoint)
         return observations
 
@@ -184,7 +184,7 @@ class Leshan:
         return number
 
     async def result(self, number: int, *, wait: float = 30) -> Json:
-        """The result of an operation; {"state": "pending", ...} if there is none after `wait` seconds."""
+        """Return the result of an operation; {"state": "pending", ...} if there is none after `wait` seconds."""
         result: Json = await self._call("GET", f"/operations/{number}", wait=wait)
         return result
 
@@ -226,7 +226,7 @@ class Leshan:
     async def event(
         self, kind: str, endpoint: str | None = None, *, wait: float = 10, where: Callable[[Json], bool] | None = None
     ) -> Json:
-        """The next event of this kind (and endpoint, and for which `where` holds); AssertionError if none in time.
+        """Return the next event of a kind (and endpoint, for which `where` holds); AssertionError if none in time.
 
         Kinds: registered, updated, unregistered, expired, observing, observation-cancelled, notification,
         notification-error, send, send-error, operation, request (it was sent), awake, sleeping,

@@ -107,13 +107,13 @@ def decode(data: bytes) -> Message:
 
 
 def block(number: int, more: bool, size: int) -> bytes:
-    """The value of a Block1 or Block2 option (RFC 7959 §2.2)."""
+    """Return the value of a Block1 or Block2 option (RFC 7959 §2.2)."""
     value = number << 4 | more << 3 | (size.bit_length() - 5)
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 def unblock(value: bytes) -> tuple[int, bool, int]:
-    """Number, more, size."""
+    """Return number, more, size."""
     raw = int.from_bytes(value, "big")
     return raw >> 4, bool(raw & 8), 16 << (raw & 7)
 
@@ -171,7 +171,7 @@ class RawDevice:
         self._socket.sendto(data, self.server)
 
     async def receive(self, within: float = 5) -> Message:
-        """The next message from the server; TimeoutError if there is none in time.
+        """Return the next message from the server; TimeoutError if there is none in time.
 
         A copy of a message that is answered already gets the same answer again (RFC 7252 §4.2) and is not given out.
         """

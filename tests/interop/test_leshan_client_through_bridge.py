@@ -32,7 +32,7 @@ async def over_nidd(directory: Path) -> AsyncIterator[tuple[Api, str]]:
 
 @contextlib.asynccontextmanager
 async def over_lorawan(directory: Path) -> AsyncIterator[tuple[Api, str]]:
-    """The device is of class C."""
+    """Yield a device of class C."""
     endpoint = {"name": NAME, "network": "lorawan", "address": DEV_EUI}
     async with lorawan_set_up(directory, devices=[device(device_class="C")], endpoints=[endpoint]) as world:
         await world.joined()

@@ -62,12 +62,12 @@ class Stage:
         await until(look, why=f"no downlink waits for {name} in the network")
 
     async def received(self, name: str) -> list[Message]:
-        """Requests that reached the UE over the air."""
+        """Return requests that reached the UE over the air."""
         messages = [decode(bytes.fromhex(one["data"])) for one in await self.world.air(name, "downlink")]
         return [message for message in messages if message.code in REQUEST_CODES]
 
     async def sent(self, name: str, path: str) -> list[Message]:
-        """POSTs to `path` that left the UE, those repeated for want of an answer once."""
+        """Return POSTs to `path` that left the UE, those repeated for want of an answer once."""
         messages = [decode(bytes.fromhex(one["data"])) for one in await self.world.air(name, "uplink")]
         return list({m.mid: m for m in messages if m.code == POST and m.path() == path}.values())
 

@@ -114,7 +114,7 @@ class Emulated:
             await until(lambda: channel.get_state().name != "READY")
 
     def is_at_the_broker(self):
-        """Whether the server has a connection to its broker: without one, events of QoS 0 are lost."""
+        """Return whether the server has a connection to its broker: without one, events of QoS 0 are lost."""
         sinks = self.server._integrations._sinks
         return all(sink._mqtt._client.is_connected() for sink in sinks if sink.via == "mqtt")
 

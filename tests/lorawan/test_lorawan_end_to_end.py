@@ -26,7 +26,7 @@ SECRET = b"CoAP that nobody else shall read"
 async def network(
     *, keks=None, required=False, known=True, session_key_id=False, mac_commands=False, profile=None, heard=1
 ):
-    """A device that has joined by a Join Server outside, and was heard."""
+    """Return a device that has joined by a Join Server outside, and was heard."""
     settings = Settings(mac_commands_disabled=not mac_commands, reorder_within=0.0)
     world = World({"rx1_delay": 1} | (profile or {}), settings)
     outside = JoinServer(LABEL, KEK, session_key_id=session_key_id)
@@ -351,7 +351,7 @@ async def test_where_it_is_not_a_readable_session_is_used_as_ever():
 
 
 async def personalised(keks=None):
-    """An ABP device, whose AppSKey the network server has not."""
+    """Return an ABP device, whose AppSKey the network server has not."""
     world = World(
         {"rx1_delay": 1, "supports_otaa": False, "abp_rx1_delay": 1},
         Settings(mac_commands_disabled=True, reorder_within=0.0),

@@ -527,7 +527,7 @@ async def test_what_was_missed_of_a_former_session_comes_too_and_changes_nothing
 
 
 async def test_a_history_longer_than_what_chirpstack_gives_at_once_is_read_to_its_end(make, chirpstack, side):
-    """It gives ten events, pauses, and gives the next ten."""
+    """ChirpStack sends ten events, pauses, and sends the next ten."""
     first = await make()
     await first.stop()
     for f_cnt in range(25):

@@ -16,7 +16,7 @@ from mock_network.faults import Fault
 
 
 async def network(history=1000, **options):
-    """A device that has joined; its frame counter may begin anew, as far as the server is concerned."""
+    """Return a device that has joined; its frame counter may begin anew, as far as the server is concerned."""
     settings = Settings(mac_commands_disabled=True, reorder_within=0.0, history_per_device=history)
     one = Virtual(World({"rx1_delay": 1} | options.pop("profile", {}), settings), **options)
     one.world.device.message.skip_fcnt_check = True
@@ -481,7 +481,7 @@ async def test_a_history_whose_last_uplink_came_live_is_whole_without_it():
 
 
 async def test_the_history_of_a_busy_device_ends_where_its_events_came_live():
-    """It goes on forever with what happens now, and is never silent for as long as a next event is waited for."""
+    """The history goes on forever with what happens now, and is never silent as long as a next event is waited for."""
     one = await network()
     await sends(one, b"0")
     await while_away(one)

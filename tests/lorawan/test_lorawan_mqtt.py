@@ -33,7 +33,7 @@ async def over_mqtt(broker, side):
 
 
 def caught_up(binding):
-    """The history was read, and is not being read again: what is missed from now on must be asked for."""
+    """Return whether the history was read, and is not read again: from now on, missed events must be asked for."""
     status = binding.status()["catch_up"]
     return status["runs"] and not status["running"]
 

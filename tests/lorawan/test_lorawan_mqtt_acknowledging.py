@@ -20,7 +20,7 @@ def connected(*, session_kept):
 
 
 def published(number, payload):
-    """An event with QoS 1 and a packet identifier, §3.3."""
+    """Return an event with QoS 1 and a packet identifier, §3.3."""
     body = len(TOPIC).to_bytes(2) + TOPIC + number.to_bytes(2) + b"\0" + payload
     return bytes([0x32, len(body)]) + body
 

@@ -43,7 +43,7 @@ async def events(caplog):
 
 @contextlib.asynccontextmanager
 async def answering(*answers, port=0):
-    """A broker that gives each packet its answer, and ends the connection after the last."""
+    """Yield a broker that gives each packet its answer, and ends the connection after the last."""
 
     writers = []
 

@@ -189,7 +189,7 @@ async def test_the_history_of_a_device_that_comes_is_read(node, chirpstack, side
 
 
 async def test_a_late_event_of_another_node_does_not_set_the_clock(node, chirpstack, side):
-    """It waited in the ledger: how long, nobody knows."""
+    """The event waited in the ledger: how long, nobody knows."""
     side.elsewhere.clear()
     ahead = node.status()["clock_ahead"]
     stamped = integration.TxAckEvent(queue_item_id="i", **chirpstack.values(at=time.time() - 600))

@@ -19,7 +19,7 @@ EU_RX2 = 869_525_000
 
 
 async def network(offset=0, *, profile=None, rx2_dr=None, **options):
-    """A device that has joined and was heard, and nothing more."""
+    """Return a device that has joined and was heard, and nothing more."""
     settings = Settings(rx1_dr_offset=offset, rx2_dr=rx2_dr, mac_commands_disabled=True, reorder_within=0.0)
     one = Virtual(World({"rx1_delay": 1} | (profile or {}), settings), **options)
     await one.join()

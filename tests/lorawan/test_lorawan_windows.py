@@ -19,7 +19,7 @@ QUIET = 60.0  # seconds, longer than any receive window
 
 
 async def network(**options):
-    """A device that has joined, was heard, and got a downlink: as after any registration."""
+    """Return a device that has joined, was heard, and got a downlink: as after any registration."""
     settings = options.pop("settings", {})
     profile = {"rx1_delay": 1} | options.pop("profile", {})
     one = Virtual(

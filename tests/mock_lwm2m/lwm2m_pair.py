@@ -51,7 +51,7 @@ def virtual_time(test):
 
 @asynccontextmanager
 async def served(**options):
-    """A running server."""
+    """Yield a running server."""
     server = LwM2mServer(seed=1, **options)
     await server.start(("127.0.0.1", 0))
     try:
@@ -67,7 +67,7 @@ def uri(server):
 
 @asynccontextmanager
 async def pair(*, registered=True, endpoint="urn:dev:os:test-1", **options):
-    """A running server and a device pointed at it."""
+    """Yield a running server and a device pointed at it."""
     async with served() as server:
         device = Device(DeviceOptions(endpoint, uri(server), seed=2, **options))
         await device.start()

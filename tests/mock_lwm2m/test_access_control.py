@@ -18,7 +18,7 @@ OWNER, OTHER = 101, 102
 
 @asynccontextmanager
 async def two_servers(**options):
-    """A device with two servers: the first owns everything but the other's account."""
+    """Yield a device with two servers: the first owns everything but the other's account."""
     async with served() as owner, served() as other:
         more = (ServerOptions(OTHER, uri(other), lifetime=1000),)
         device = Device(DeviceOptions(EP, uri(owner), more_servers=more, seed=3, **options))

@@ -22,7 +22,7 @@ CREATED, SILENCE = Answer("2.01", location=("rd", "x")), Answer(None, "no answer
 
 
 def machine(*servers, bootstrap=False, keep=True, retry=None, **options):
-    """A life cycle of a device with these server accounts."""
+    """Return a life cycle of a device with these server accounts."""
     options = DeviceOptions(
         "d", "", more_servers=tuple(servers), bootstrap_uri="coap://bs" if bootstrap else "", **options
     )

@@ -129,7 +129,7 @@ async def test_a_message_that_is_sent_again_by_an_attacker_is_refused():
 
 
 def _option_of(server):
-    """The OSCORE option of the first request: Partial IV 0 and the server's kid."""
+    """Return the OSCORE option of the first request: Partial IV 0 and the server's kid."""
     return b"\x09\x00" + server.identities.contexts[EP].sender_id
 
 

@@ -18,7 +18,7 @@ EP = "urn:dev:os:mock-1"
 
 @asynccontextmanager
 async def process(module, *arguments):
-    """A running command; return its ready line."""
+    """Yield the ready line of a running command."""
     running = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

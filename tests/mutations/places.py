@@ -170,7 +170,7 @@ def _same(pattern: Any, node: Any, found: Found) -> bool:
 
 
 def _same_arguments(pattern: ast.Call, node: ast.Call, found: Found) -> bool:
-    """Whether the arguments of a call fit; the run takes also the keywords that the pattern does not name."""
+    """Return whether the arguments of a call fit; the run takes also the keywords that the pattern does not name."""
     wanted = {one.arg: one.value for one in pattern.keywords}
     there = {one.arg: one.value for one in node.keywords}
     if not wanted.keys() <= there.keys() or not _same_list(pattern.args, node.args, found):

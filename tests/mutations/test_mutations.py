@@ -46,7 +46,7 @@ def test_no_two_mutations_are_the_same() -> None:
 
 
 def test_each_requirement_of_these_groups_that_is_shown_has_a_mutation_of_its_own_test() -> None:
-    """Those of §6.1.1, and of §6.1.3 those whose tests need no Java."""
+    """The groups are those of §6.1.1, and of §6.1.3 those whose tests need no Java."""
     core = {"MBT", "ENC", "BsR", "MaU", "RMo", "DSE", "IR", "PKI", "TLS", "SCS", "E2Eo"}
     by = {label: removed.mutation for removed in REMOVED for label in removed.labels}
     page = (ROOT / "docs" / "requirements.md").read_text()

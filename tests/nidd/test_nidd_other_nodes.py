@@ -142,7 +142,7 @@ async def test_what_was_reported_to_another_node_is_known_when_the_device_comes(
 
 
 async def test_a_node_compares_the_devices_of_its_first_shards_with_the_scefs_list(make, scef, memory, monkeypatch):
-    """It sees no device's notes when it starts; configurations that the SCEF has lost are found all the same, once."""
+    """The node sees no notes when it starts; configurations that the SCEF has lost are found nevertheless, once."""
     monkeypatch.setattr(provisioning, "TOGETHER", 0.01)
     first = await make()
     await first.provision(DEVICE, {})

@@ -218,7 +218,7 @@ def test_headers_that_would_break_a_request_are_named(headers):
 
 
 async def test_a_proxys_401_does_not_have_a_downlink_sent_again(make, scef):
-    """It proves nothing, so the first one may have been taken."""
+    """A proxy's 401 proves nothing, so the first downlink may have been accepted."""
     binding = await make(credentials=oauth(scef))
     await connected(binding, scef)
     scef.script["submit"].append((401, "<html>log in</html>"))

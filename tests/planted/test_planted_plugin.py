@@ -1,4 +1,4 @@
-"""That the search finds a secret wherever it stands, and nothing else."""
+"""The search finds a secret wherever it stands, and nothing else."""
 
 import shutil
 from collections.abc import Iterator

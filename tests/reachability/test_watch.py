@@ -80,7 +80,7 @@ async def test_a_timer_that_no_device_can_have_counts_as_absent(scef, timer, sec
 
 @pytest.mark.parametrize("kind", ["UE_REACHABILITY", "PDN_CONNECTIVITY_STATUS"])
 async def test_a_report_that_overtakes_the_answer_to_its_subscription_is_not_lost(scef, kind):
-    """It names a subscription whose name is not known yet; the SCEF reports once, and deletes the subscription."""
+    """The report names a subscription that is not known yet; the SCEF reports once, and deletes the subscription."""
     memory, side = DictMemory(), BridgeSide()
     watch = ReachabilityMonitor(Reachability(events=(kind,)), scef, memory, side)
     scef.hold.clear()

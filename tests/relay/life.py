@@ -45,7 +45,7 @@ LARGE = bytes(range(200))  # what a server answers to a request for it, at most
 
 
 def later_block(message: Message, option: int = Opt.BLOCK1) -> bool:
-    """Whether a message is of a transfer that is under way."""
+    """Return whether a message is of a transfer that is under way."""
     return (message.uint(option) or 0) >> 4 > 0
 
 

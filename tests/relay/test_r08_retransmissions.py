@@ -100,7 +100,7 @@ def test_r08_r09_a_nacked_execute_never_goes_again():
 
 
 def test_r08_r09_a_copy_of_which_nobody_knows_counts():
-    """It may have left: with the first one it makes two of the three that NIDD allows."""
+    """The copy may have left: with the first one it makes two of the three that NIDD allows."""
     world = World(NIDD, **LONG)
     world.network = Accepted("h1", NetworkState.SENT)
     world.server_sends(request())
@@ -228,7 +228,7 @@ def test_r08_what_expires_in_the_network_at_its_deadline_is_expired(south):
 
 
 def test_r08_a_message_that_the_network_failed_to_handle_goes_when_the_device_is_heard(south):
-    """It may have failed because the device had no connection; now the device has one."""
+    """The message may have failed because the device had no connection; now the device has one."""
     world = World(south, **LONG)
     world.network = Refused(Refusal.FAILED, "500")
     world.server_sends(request())

@@ -70,7 +70,7 @@ def test_r12_a_second_late_response_changes_nothing_more(south):
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_r12_what_the_network_may_still_send_is_remembered_until_then(restarts):
-    """It is over long before its deadline, but not for the network: the answer is its own, its token nobody else's."""
+    """The request ends long before its deadline, but not for the network: its answer and its token stay its own."""
     world = World()
     world.network = Accepted("h", NetworkState.BUFFERED)
     world.cancel_answer = Cancellation.UNKNOWN

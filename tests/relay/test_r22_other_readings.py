@@ -44,7 +44,7 @@ OTHERS = (("rd", "l0"), ("tenant", "rd", "l0"))
 
 
 def means_another(message: Message) -> bool:
-    """Whether a server behind any reading would do something to the endpoint `n0`."""
+    """Return whether a server behind any reading would do something to the endpoint `n0`."""
     path, query = message.strings(Opt.URI_PATH), message.strings(Opt.URI_QUERY)
     for read in READINGS:
         found, parameters = read(path, query)

@@ -57,7 +57,7 @@ def _when(code: Code, results: Results) -> str:
 
 
 def _is_shown(tests: list[str], state: dict[str, str]) -> bool:
-    """Whether a label is shown: it has tests of the kind that counts, and each of them passed."""
+    """Return whether a label is shown: it has tests of the kind that counts, and each of them passed."""
     counting = [test for test in tests if is_end_to_end(test)]
     return bool(counting) and all(state[test] == PASSED for test in counting)
 

@@ -265,7 +265,7 @@ async def test_what_a_command_has_proved_before_it_hangs_is_served(tmp_path: Pat
 
 
 async def test_a_shard_at_which_the_command_hangs_keeps_the_others_waiting_once(tmp_path: Path) -> None:
-    """They go on without it after `command_silence`; from then on it comes last, by itself."""
+    """The others go on without the shard after `command_silence`; from then on it comes last, by itself."""
     moved = Moved(tmp_path, AT_ONE_IT_HANGS, HASTY)
     assert await moved.take(7, 8, 9, 10) == [7, 9, 10]
     parts = {shard: " ".join(moved.addresses.prefixes(shard)) for shard in range(7, 13)}

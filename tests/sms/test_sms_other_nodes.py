@@ -80,7 +80,7 @@ async def test_an_sms_that_names_both_identities_goes_to_the_node_of_the_one_tha
 
 
 async def test_what_a_bridge_that_stands_by_keeps_counts_at_the_one_that_serves(binding, centre, side, url):
-    """It is answered as the API has it, too, whatever it turns out to be."""
+    """A kept notification is answered as the API has it, too, whatever it turns out to be."""
     await submitted(binding)
     keeping = binding.listener.keep = Passing()
     side.elsewhere.clear()
@@ -112,7 +112,7 @@ async def test_what_no_node_knows_is_refused_and_not_passed_on(binding, centre, 
 
 
 async def test_a_node_that_comes_to_serve_a_device_needs_nothing_of_the_former_one(make, centre, side, binding):
-    """It finds and recalls the former node's trigger, and takes its report."""
+    """The node finds and recalls the former node's trigger, and takes its report."""
     await submitted(binding)
     side.elsewhere.clear()
     following = await make()

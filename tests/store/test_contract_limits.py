@@ -190,7 +190,7 @@ async def test_what_a_node_learned_of_a_device_is_known_to_the_node_that_takes_i
 
 
 async def test_a_node_that_has_left_the_cluster_is_asked_for_what_it_has_learned_too(stores, clock):
-    """It takes its row away when its last shard is handed over, and the next holder reads a moment later."""
+    """The node removes its row when its last shard is handed over, and the next holder reads a moment later."""
     store = await stores.open()
     one, two = await two_nodes(store, clock)
     one.refused(7, wish=3600.0)

@@ -47,7 +47,7 @@ def where():
 
 @pytest.fixture
 async def join(where):
-    """Returns a function that makes a node join; what it has lost is in `join.lost`."""
+    """Return a function that makes a node join; what it has lost is in `join.lost`."""
     nodes, lost = [], []
 
     def made(name, span=SPAN, wait=0.0, agreement=NOTHING_SAID):
@@ -259,7 +259,7 @@ async def test_a_read_that_began_before_a_shard_was_taken_is_repeated(join, down
 
 @pytest.fixture
 def next_release(monkeypatch):
-    """Returns a function that makes nodes, from then on, of a release that adds a column."""
+    """Return a function that makes nodes, from then on, of a release that adds a column."""
 
     def begin():
         known = schema.migrations()
@@ -292,7 +292,7 @@ async def test_nodes_of_the_release_before_go_on_after_an_upgrade_of_the_schema(
 
 @pytest.fixture
 def releases(monkeypatch):
-    """Returns a function that makes nodes, from then on, of the release with so many of two more steps.
+    """Return a function that makes nodes, from then on, of the release with so many of two more steps.
 
     The first one expands the schema, the second one contracts it: nodes before the first one cannot write then.
     """
@@ -433,7 +433,7 @@ async def test_a_hung_transaction_of_a_node_that_is_over_is_ended(join, downlink
 
 
 async def test_a_node_that_hangs_while_it_takes_shards_is_replaced_as_any_other(join):
-    """It has locked them, and its own row, in a session that no other node knows of."""
+    """The node has locked the shards, and its own row, in a session that no other node knows of."""
     a, b = join("a"), join("b")
     await a.take([7])
 
@@ -709,7 +709,7 @@ KEY = key_of(QUOTA, "")
 
 
 def asks(starts, used=0, waiting=0, further=0, kept=0, **more):
-    """A request of a node whose messages have 10 bytes."""
+    """Return a request of a node whose messages have 10 bytes."""
     kept = kept, 10 * kept
     return Claim(
         KEY, QUOTA, starts, (used, 10 * used), NONE, kept, kept, (waiting, 10 * waiting), 10 if waiting else None,

@@ -81,7 +81,7 @@ async def on_disk(store: Store) -> bytes:
 
 
 async def is_whole(store: Store) -> bool:
-    """Whether both ways to read give the bodies in the clear."""
+    """Return whether both ways to read give the bodies in the clear."""
     kept = await rows(store, 1, 100.0)
     (down,), (up,) = kept.downlinks, kept.uplinks
     asked_down, asked_up = await store.reads.downlink(down.id), await store.reads.uplink(up.id)

@@ -167,7 +167,7 @@ async def test_the_first_start_finds_each_endpoints_shard_and_moves_no_address(p
 
 
 def world_of(path, kept):
-    """A world in which an endpoint of the old database goes on."""
+    """Return a world in which an endpoint of the old database goes on."""
     world = World(id=kept.downlinks[0].endpoint)
     for row in (*kept.downlinks, *kept.uplinks, *kept.observations, *kept.reports, *filter(None, [kept.relay])):
         insert = Insert.of(row)

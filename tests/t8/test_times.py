@@ -46,7 +46,7 @@ def test_without_a_date_the_clocks_count_as_equal():
 
 @pytest.mark.parametrize("wait", [-7200, -600, 0, 0.5])
 def test_a_time_that_is_over_is_no_time(wait):
-    """It says nothing about when to try again: believed, it would be worse than none."""
+    """Such a time says nothing about when to try again: believed, it would be worse than none."""
     clock = clock_of(0)
     assert clock.wait_until(format_time(NOW + wait)) is None
     assert clock.wait_for(formatdate(NOW + wait, usegmt=True)) is None

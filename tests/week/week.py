@@ -302,7 +302,7 @@ def _kind(number: int) -> dict[str, Any]:
 
 
 def _sends_in_bursts(number: int) -> bool:
-    """Whether a device sends all of a day at once: the answers of some kinds then wait for each other."""
+    """Return whether a device sends all of a day at once: the answers of some kinds then wait for each other."""
     return _kind(number).get("t3324") == 0.0 or "apn_downlink_rate" in _kind(number)
 
 
