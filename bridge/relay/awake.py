@@ -35,7 +35,7 @@ def forwarded(step: Step, row: CoapUplink) -> None:
                 step.relay_row()
 
 
-def heard(step: Step, server: str) -> None:
+def record_accepted_update(step: Step, server: str) -> None:
     """Record that a server accepted an Update of the bridge, or was answered by the bridge at once."""
     for one in step.state.registrations:
         if one.queue_mode and one.server == server:

@@ -40,7 +40,7 @@ def part_of(datagram: bytes) -> ClientHelloPart | None:
     return ClientHelloPart(records[0], fragment) if is_part else None
 
 
-def whole(last: ClientHelloPart, earlier: Iterable[ClientHelloPart]) -> bytes | None:
+def assembled(last: ClientHelloPart, earlier: Iterable[ClientHelloPart]) -> bytes | None:
     """Return the datagram with the whole ClientHello; None if something is missing, or the parts contradict each other.
 
     `earlier` are the parts that came before `last`, the newest first: they count as far as each follows the one before.

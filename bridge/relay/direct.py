@@ -31,7 +31,7 @@ _GETS = (Code.GET, Code.FETCH)
 _BLOCKS = (OptionNumber.BLOCK1, OptionNumber.BLOCK2)
 
 
-def asked(step: Step, event: DirectRequest) -> None:
+def accept_request(step: Step, event: DirectRequest) -> None:
     """Accept a request, or refuse it with the reason."""
     body = encode_body(event.options, event.payload)
     message = parse(event.code, body)

@@ -63,7 +63,7 @@ def datagram(step: Step, event: ServerDatagram) -> None:
 
 def _response(step: Step, server: str, message: Message) -> None:
     """Process an answer to the device's request, or a response in the acknowledgement of another message."""
-    if message.token == awake.TOKEN and new_link.answered(step, server, message):
+    if message.token == awake.TOKEN and new_link.process_update_answer(step, server, message):
         return
     sent = toward_server.awaiting(step, server, message.mid) if message.type is ACK else None
     if sent is None or type(sent) is DeviceRequest:
@@ -197,7 +197,7 @@ def _repeat_refusal(step: Step, key: Key, message: Message) -> bool:
 def _refuse(step: Step, server: str, message: Message, observe: int | None) -> Refused | None:
     """Refuse a request that certainly cannot be accepted (R3). No row is written."""
     refused = refusal_of(step, message)
-    full_for = observations.full_for(step, server, message) if refused is None and observe == 0 else None
+    full_for = observations.seconds_until_room(step, server, message) if refused is None and observe == 0 else None
     if full_for is not None:
         return Code.SERVICE_UNAVAILABLE, [(OptionNumber.MAX_AGE, uint_value(full_for))], "too many observations"
     return refused
@@ -218,7 +218,7 @@ def _answer_at_once(step: Step, server: str, message: Message, code: int, option
         step.relay_row().north_mid = mid  # a refusal has no row: its message ID is stored here (R2)
         told = frame(NON, code, mid, message.token, body)
     step.effect(SendToServer(server, told))
-    awake.heard(step, server)
+    awake.record_accepted_update(step, server)
     step.state.exchanges.refuse((server, message.mid, message.token), step.wall, told)
 
 

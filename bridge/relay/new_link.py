@@ -17,7 +17,7 @@ from bridge.relay.events import LinkOpened
 from bridge.relay.state import Step
 
 
-def opened(step: Step, event: LinkOpened) -> None:
+def process_open_link(step: Step, event: LinkOpened) -> None:
     """Process an open link."""
     state = step.state
     toward_server.repeat_now(step, event.server)
@@ -28,7 +28,7 @@ def opened(step: Step, event: LinkOpened) -> None:
         awake.send_update(step, registration, NON, first=True)
 
 
-def answered(step: Step, server: str, message: Message) -> bool:
+def process_update_answer(step: Step, server: str, message: Message) -> bool:
     """Process a response to an Update of the bridge; return False if a request of the device has its token."""
     if any(type(row) is DeviceRequest and row.north_token == TOKEN for row in step.state.uplinks.values()):
         return False
@@ -37,7 +37,7 @@ def answered(step: Step, server: str, message: Message) -> bool:
     if message.code == Code.NOT_FOUND:
         server_answers.is_forgotten(step, server)  # the device registers anew with its next Update
     elif message.code == Code.CHANGED:
-        awake.heard(step, server)
+        awake.record_accepted_update(step, server)
     else:
         code = f"{message.code >> 5}.{message.code & 31:02}"
         text = f"server {server} answered {code} to the Update that the bridge sent for the device"

@@ -25,7 +25,7 @@ def follow(step: Step, row: ServerRequest, message: Message) -> None:
     begins = row.observe == 0 and message.code >> 5 == 2 and message.option(OptionNumber.OBSERVE) is not None  # noqa: PLR2004
     there = state.observations.get(row.south_token)
     if not begins:
-        drop(step, row.south_token)
+        drop_observation(step, row.south_token)
     elif there is None:
         _begin(step, row, _O.ACTIVE)
     else:
@@ -70,7 +70,7 @@ def begun_too_late(step: Step, row: ServerRequest, south_token: bytes) -> None:
     _begin(step, row, _O.CANCELLED)
 
 
-def heard(step: Step, observation: Observation) -> None:
+def record_notification(step: Step, observation: Observation) -> None:
     """Record that a notification came."""
     if step.wall - observation.heard_at > _HEARD_EVERY:
         observation.heard_at = step.wall
@@ -94,7 +94,7 @@ def cancel(step: Step, observation: Observation) -> None:
         step.work.update(observation)
 
 
-def full_for(step: Step, server: str, request: Message) -> int | None:
+def seconds_until_room(step: Step, server: str, request: Message) -> int | None:
     """Return the seconds until there is room for one more observation; None: now (R30)."""
     state = step.state
     if state.observation_of(server, request.token) is not None:
@@ -131,12 +131,12 @@ def _has_room(step: Step, pending: int) -> bool:
         return True
     for observation in observations.values():
         if observation.state is _O.CANCELLED:
-            drop(step, observation.south_token)
+            drop_observation(step, observation.south_token)
             return True
     unheard = min(observations.values(), key=_heard_at, default=None)
     if unheard is None or step.wall - unheard.heard_at < state.policy.observation_idle:
         return False
-    drop(step, unheard.south_token)
+    drop_observation(step, unheard.south_token)
     verdict.observation_ended(step, unheard)
     return True
 
@@ -145,7 +145,7 @@ def _heard_at(observation: Observation) -> float:
     return observation.heard_at
 
 
-def drop(step: Step, south_token: bytes) -> None:
+def drop_observation(step: Step, south_token: bytes) -> None:
     observation = step.state.observations.pop(south_token, None)
     if observation is not None:
         step.state.retire(south_token)

@@ -51,7 +51,7 @@ def from_device(
     state.remember(row)
     step.work.insert(row)
     part = client_hello.part_of(data)
-    to_send = data if part is None else client_hello.whole(part, _earlier_parts(step, server))
+    to_send = data if part is None else client_hello.assembled(part, _earlier_parts(step, server))
     if to_send is None:
         row.move(_U.REPLACED, step.wall, _PART)
         step.effect(Count("hello_parts"))

@@ -198,13 +198,13 @@ def _notification(
     )
     toward_server.add(step, up)
     toward_server.originate(step, up)
-    observations.heard(step, observation)
+    observations.record_notification(step, observation)
     if up.confirmable and server.profile.acknowledges_notifications:
         state.hold_due[up.id] = step.mono + state.policy.notify_hold
     elif up.confirmable:
         toward_device.acknowledge(step, up, up.south_mid)
     if message.code >> 5 != 2 or not continues:  # noqa: PLR2004
-        observations.drop(step, observation.south_token)  # the device ended it (RFC 7641 §4.2)
+        observations.drop_observation(step, observation.south_token)  # the device ended it (RFC 7641 §4.2)
 
 
 def make_room(step: Step) -> bool:

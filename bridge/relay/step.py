@@ -88,21 +88,21 @@ def step(
     _HANDLERS[type(event)](at, event)
     _time_passes(at)
     if deliveries.ended:
-        verdict.ended(at)
+        verdict.answer_ended_requests(at)
     if deliveries.live:
         too_large = deliveries.pump(work, south, network)
         while too_large is not None:
             transfers.fit(at, too_large)
             too_large = deliveries.pump(work, south, network)
         if deliveries.ended:
-            verdict.ended(at)
+            verdict.answer_ended_requests(at)
     if state.uplinks:
         toward_server.pump(at)
     if state.empty_ack_due:
         from_server.send_due_empty_acks(at)
     state.sweep(now.wall)
     if deliveries.live and state.endpoint.wake is not None:
-        at.look_again_at = waking.consider(at)
+        at.look_again_at = waking.wake_if_needed(at)
     wake = _next_wake(at) if state.uplinks or deliveries.live else None
     deliveries.touched.clear()
     return Result(
@@ -289,14 +289,14 @@ def _removed(at: Step, event: ev.EndpointRemoved) -> None:
         if up.state is _U.RECEIVED:
             toward_server.settle(at, up, _U.EXPIRED, event.why)
     for token in list(at.state.observations):
-        observations.drop(at, token)
+        observations.drop_observation(at, token)
 
 
 _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each function accepts its own event
     ev.Started: _started,
     ev.Tick: _tick,
     ev.ServerDatagram: from_server.datagram,
-    ev.DirectRequest: direct.asked,
+    ev.DirectRequest: direct.accept_request,
     ev.DeviceMessage: from_device.message,
     ev.Submitted: _submitted,
     ev.Reported: _reported,
@@ -306,12 +306,12 @@ _HANDLERS: dict[type[ev.Event], Callable[[Step, Any], None]] = {  # each functio
     ev.DeviceReachable: _reachable,
     ev.DeviceJoined: _joined,
     ev.NetworkFlushed: _flushed,
-    ev.LeftForServer: toward_server.left,
+    ev.LeftForServer: toward_server.end_sent_notification,
     ev.AddressCame: toward_server.send_what_waits,
-    ev.LinkOpened: new_link.opened,
+    ev.LinkOpened: new_link.process_open_link,
     ev.NorthChanged: _north_changed,
     ev.ServersChanged: _servers_changed,
     ev.NetworkRemoved: _network_removed,
     ev.EndpointRemoved: _removed,
-    ev.TriggerAsked: waking.asked,
+    ev.TriggerAsked: waking.queue_trigger,
 }

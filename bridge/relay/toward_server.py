@@ -142,7 +142,8 @@ def _is_never_acknowledged(step: Step, row: CoapUplink) -> bool:
 def _send(step: Step, row: CoapUplink) -> None:
     """Send a message: as CON, or as NON, which is all that can be done where the server acknowledges no notification.
 
-    `left` says that a NON was sent. While the link is down it stays, and is sent again under its message ID.
+    `end_sent_notification` ends a NON that was sent. While the link is down, the NON stays, and is sent again under its
+    message ID.
     """
     unconfirmed = _is_never_acknowledged(step, row)
     if unconfirmed is not (row.coap_type == NON):  # also if the server's profile was changed meanwhile
@@ -151,7 +152,7 @@ def _send(step: Step, row: CoapUplink) -> None:
     step.effect(SendToServer(row.server, to_server(row), row=row.id if unconfirmed else None))
 
 
-def left(step: Step, event: LeftForServer) -> None:
+def end_sent_notification(step: Step, event: LeftForServer) -> None:
     """End a notification that was sent as NON: no more will be known of it, except by a Reset."""
     row = step.state.uplinks.get(event.row)
     if row is not None and row.coap_type == NON:

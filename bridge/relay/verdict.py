@@ -39,7 +39,7 @@ def profile_of(step: Step, server: str) -> ServerProfile:
     return known.profile if known is not None else ServerProfile()
 
 
-def ended(step: Step) -> None:
+def answer_ended_requests(step: Step) -> None:
     """Answer servers' requests that reached their outcome without an answer from the device."""
     d = step.state.deliveries
     while d.ended:

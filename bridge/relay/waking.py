@@ -23,7 +23,7 @@ _DEPTH = 3  # object, instance, resource
 _LINK = re.compile(rb"</1/(\d{1,5})>")
 
 
-def consider(step: Step) -> float | None:
+def wake_if_needed(step: Step) -> float | None:
     """Wake the device up if a request waits for it; return the wall time at which to check again, None: never."""
     state = step.state
     wake = state.endpoint.wake
@@ -75,7 +75,7 @@ def note_register(step: Step, body: bytes) -> None:
     step.relay_row().server_instance = int(found.pop()) if len(found) == 1 else None
 
 
-def asked(step: Step, event: TriggerAsked) -> None:
+def queue_trigger(step: Step, event: TriggerAsked) -> None:
     """Queue a trigger for this endpoint's device, unless one is on its way."""
     state = step.state
     if any(type(row) is Trigger for row in state.deliveries.live.values()):

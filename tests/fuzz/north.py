@@ -79,7 +79,7 @@ def handshake(data: bytes) -> None:
         wanted |= _bytes_of(datagram)
         part = client_hello.part_of(datagram)
         if part is not None:
-            client_hello.whole(part, reversed(parts))
+            client_hello.assembled(part, reversed(parts))
             parts.append(part)
     assert all(len(one) <= int.from_bytes(size[:2], "big") % 1280 for one in fitting.datagrams)
     made = {one for datagram in fitting.datagrams for one in _bytes_of(datagram)}

@@ -550,7 +550,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a verdict is sent twice",
-        "ended",
+        "answer_ended_requests",
         "... and not $row.answered and $last",
         "... and $last",
         RELAY + "test_r10_deadlines.py",

@@ -156,7 +156,7 @@ MUTATIONS = [
     ),
     Mutation(
         "observations have no bound",
-        "full_for",
+        "seconds_until_room",
         "_has_room(step, pending)",
         "True",
         RELAY + "test_r30_bounds.py",

@@ -51,7 +51,7 @@ class SmallNetwork:
         part = client_hello.part_of(datagram)
         if part is None:
             return [datagram]
-        whole = client_hello.whole(part, reversed(self._parts))
+        whole = client_hello.assembled(part, reversed(self._parts))
         self._parts = [*self._parts, part] if whole is None else []
         return [] if whole is None else [whole]
 

@@ -36,7 +36,7 @@ class LinkOwner(Protocol):
     def silent(self, server: str) -> tuple[str, float] | None:
         """Return why a server counts as silent, and seconds until it is tried again; None if it does not."""
 
-    def later(self, seconds: float, link: "SessionLink") -> TimerHandle:
+    def call_later(self, seconds: float, link: "SessionLink") -> TimerHandle:
         """Call the link's `retry` after some seconds."""
 
     def time(self) -> float:
@@ -136,7 +136,7 @@ class SessionLink:
         """Set the channel that begins to open."""
         self._channel = channel
 
-    def deaf(self) -> None:
+    def reopen_if_unheard(self) -> None:
         """Open the link anew if the server was not heard for long: it may have forgotten the session."""
         if self._state is LinkState.OPEN and self._owner.time() - self._heard >= DEAF:
             self._drop_channel(in_order=False)
@@ -264,7 +264,7 @@ class SessionLink:
 
     def _retry_later(self, at_least: float = 0.0) -> None:
         pause = max(min(FIRST_RETRY * 2 ** max(0, self._failures - 1), LONGEST_RETRY), min(at_least, LONGEST_HOLD_OFF))
-        self._retry = self._owner.later(pause * random.uniform(1.0, 1.25), self)  # noqa: S311  # spreads, hides nothing
+        self._retry = self._owner.call_later(pause * random.uniform(1.0, 1.25), self)  # noqa: S311  # spreads, hides nothing
 
     def _retry_when_allowed(self) -> None:
         """Try again after the server's hold-off (RFC 8323 §5.5), unless that is planned already."""

@@ -200,7 +200,7 @@ class SessionNorth:
             self._maker.moved(server)
             found = self.links.get((source, server))
             if found is not None and self._receiver is not None:
-                found.deaf()
+                found.reopen_if_unheard()
 
     def counters(self) -> Counters:
         """Return the current counters."""
@@ -236,7 +236,7 @@ class SessionNorth:
         gate = self._gates[server]
         return (gate.silent, gate.retry_in(self.time())) if gate.silent else None
 
-    def later(self, seconds: float, link: SessionLink) -> asyncio.TimerHandle:
+    def call_later(self, seconds: float, link: SessionLink) -> asyncio.TimerHandle:
         """Call the link's `retry` after some seconds."""
         return asyncio.get_running_loop().call_later(seconds, link.retry)
 

@@ -118,7 +118,7 @@ def add(connection: Connection, drafts: Sequence[Draft], sources: Sources | None
             (id_, shard, *_columns(draft), now, now),
         )
         if not connection.changes():
-            raise taken(connection, draft)
+            raise collision_of(connection, draft)
         _shard_notes(connection, record)
         made.append(record)
     note_id(connection, "endpoint", next_id + len(made) - 1)
@@ -137,7 +137,7 @@ def _change(connection: Connection, before: Record, draft: Draft, now: float) ->
         (before.id, draft.name, draft.network, draft.device),
     )
     if others:
-        raise taken(connection, draft)
+        raise collision_of(connection, draft)
     connection.execute(
         "UPDATE endpoint SET name = ?, network = ?, device = ?, servers = ?, profile = ?, default_ttl = ?,"
         " object_list = ?, confirmed = ?, options = ?, enabled = ?, changed_at = ? WHERE id = ?",
@@ -240,7 +240,7 @@ def _row(connection: Connection, id_: int) -> tuple[Any, ...]:
     return row
 
 
-def taken(connection: Connection, draft: Draft) -> DirectoryError:
+def collision_of(connection: Connection, draft: Draft) -> DirectoryError:
     """Return an error that names the endpoint with which a draft collides."""
     row = connection.execute(
         "SELECT name FROM endpoint WHERE network = ? AND device = ?", (draft.network, draft.device)
