@@ -100,9 +100,9 @@ MUTATIONS = [
     ),
     Mutation(
         "an uplink whose commit failed counts as seen",
-        "Inbound._committed",
-        "not $committed.cancelled() and $committed.exception() is None",
-        "True",
+        "_of_ours.done",
+        "$then is not None and $error is None and not $committed.cancelled()",
+        "$then is not None",
         LORAWAN + "test_lorawan_events.py::test_an_uplink_that_the_store_did_not_take_is_not_taken_for_seen",
     ),
     Mutation(
@@ -277,7 +277,7 @@ MUTATIONS = [
     Mutation(
         "a notification that the bridge has taken is answered 204 before its commit",
         "CallbackListener._await",
-        "$work.then = partial($self._done, $request, $reply)",
+        "$work.then = partial($self._committed, $request, $reply)",
         "$self._succeed($reply, None)\n$work.then = print",
         "tests/http/test_callbacks.py::test_a_post_is_answered_when_its_commit_is_known_and_not_before",
     ),
@@ -627,9 +627,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a LoRaWAN event is answered 200 before the commit",
-        "HttpEvents._commit",
+        "HttpEvents._event",
         "return $self.commit_event(...)",
-        '__import__("asyncio").ensure_future($self.commit_event(...))\nreturn None',
+        '__import__("asyncio").ensure_future($self.commit_event(...))\nreturn $self._prove("")',
         LORAWAN + "test_lorawan_events.py::test_200_only_after_the_commit",
     ),
     Mutation(
@@ -774,9 +774,9 @@ MUTATIONS = [
     ),
     Mutation(
         "an uplink whose commit failed counts as taken",
-        "Inbound._committed",
-        "if not $committed.cancelled() and $committed.exception() is None:\n    ...",
-        "if True:\n    ...",
+        "_of_ours.done",
+        "if $then is not None and $error is None and not $committed.cancelled():\n    ...",
+        "if $then is not None:\n    ...",
         LORAWAN + "test_lorawan_history.py::test_an_uplink_whose_commit_failed_comes_out_of_the_history",
     ),
     Mutation(
