@@ -7,6 +7,7 @@ from bindings.contract import Accepted, Cancellation, NetworkState
 from bridge.coap.message import Type, uint_value
 from bridge.coap.numbers import Code
 from bridge.relay import events as ev
+from bridge.relay.model import Policy
 
 TTL = 65052
 HOUR = 3600
@@ -98,7 +99,7 @@ def test_r12_r30_a_request_that_was_transmitted_is_kept_no_longer_for_a_long_ttl
 
 
 def test_r12_r30_a_request_that_the_network_may_still_transmit_is_kept_for_a_month_at_most(south):
-    world = World(south)
+    world = World(south, policy=Policy(max_ttl=366 * 24 * HOUR))
     world.network = Accepted("h", NetworkState.BUFFERED)
     world.server_sends(request(options=[(TTL, uint_value(2**31))]))
     world.event(ev.EndpointRemoved("the endpoint was removed"))
