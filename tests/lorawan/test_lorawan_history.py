@@ -556,7 +556,7 @@ async def test_a_device_whose_history_meets_a_bug_is_read_again_and_so_are_the_o
     await sends(one, b"1")
     await one.restart(kept=True)
     monkeypatch.setattr(catch_up, "FIRST_RETRY", 0.01)
-    read, bugs = one.provider.sight, 2
+    read, bugs = one.provider.snapshot, 2
 
     async def mistaken(device):
         nonlocal bugs
@@ -565,7 +565,7 @@ async def test_a_device_whose_history_meets_a_bug_is_read_again_and_so_are_the_o
             raise RuntimeError("a bug")
         return await read(device)
 
-    one.provider.sight = mistaken
+    one.provider.snapshot = mistaken
     one.catch_up.all_devices()
     await one.catch_up._run
     assert taken(one) == [b"0", b"1"]

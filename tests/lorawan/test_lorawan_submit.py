@@ -414,7 +414,7 @@ async def test_calls_under_way_when_the_client_is_closed_fail_and_later_ones_are
 async def test_a_lack_of_connections_of_our_own_is_no_outage(make, side):
     binding = await make(transport="grpc-web", api_settings={"connections": 1, "timeout": 0.5})
     async with binding.provider.client._transport._free:
-        assert await binding._watch.ping()
+        assert await binding._pinger.ping()
         told = await binding.submit(attempt())
         assert told.retry_at - side.now() < 2  # those that are served meanwhile take no longer
     assert binding.status()["up"]
