@@ -109,3 +109,9 @@ def test_a_token_computes_the_key_of_secrets_in_the_database_as_well(token: str,
     assert store_seal(config).open(stored, "webhook:a") == b"a secret"
     with pytest.raises(ConfigurationError, match=r"\[service\] store_key: .*cannot be used"):
         store_seal(parse(f'[service]\nstore_key = "{token.replace("master", "absent")}"\n', "x", tmp_path))
+
+
+def test_a_plus_sign_in_a_token_uri_is_itself_and_percent_signs_are_decoded() -> None:
+    """Only forms of web pages write a space as a plus sign (RFC 7512 §2.3). Some wrong PINs lock a token."""
+    uri = read_token_uri("pkcs11:token=a+b;object=c%20d?module-path=/lib/c%2B%2B.so&pin-value=12+34%26")
+    assert (uri.token, uri.label, uri.module, uri.pin) == ("a+b", "c d", "/lib/c++.so", "12+34&")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from bridge.errors import ConfigurationError
 from bridge.extras import cure
@@ -31,12 +31,17 @@ class TokenUri:
 def read_token_uri(text: str) -> TokenUri:
     """Return a parsed PKCS #11 URI. Raises ConfigurationError, which never shows a PIN."""
     path, _, query = text.removeprefix(_SCHEME).partition("?")
-    names = dict(part.partition("=")[::2] for part in path.split(";"))
-    options = dict(parse_qsl(query))
-    token, label, module = (*(unquote(names.get(name, "")) for name in ("token", "object")), options.get("module-path"))
+    names, options = _attributes(path, ";"), _attributes(query, "&")
+    token, label, module = names.get("token"), names.get("object"), options.get("module-path")
     if not (text.startswith(_SCHEME) and token and label and module):
         raise ConfigurationError(f"key is not a PKCS #11 URI (RFC 7512); write {_FORM}")
     return TokenUri(token, label, module, _pin(options))
+
+
+def _attributes(text: str, separator: str) -> dict[str, str]:
+    """Return the attributes of a part of a URI. A plus sign is itself (RFC 7512 §2.3)."""
+    parts = (part.partition("=")[::2] for part in text.split(separator))
+    return {name: unquote(value) for name, value in parts}
 
 
 def _pin(options: dict[str, str]) -> str:
