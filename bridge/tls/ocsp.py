@@ -18,7 +18,14 @@ _binding = Binding()
 _ffi: Any = _binding.ffi
 _lib: Any = _binding.lib
 
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 """The exceptions of cryptography for unreadable certificates, lists, keys and responses."""
 
 SKEW = 300  # seconds that the clocks of a responder and of this host may differ by

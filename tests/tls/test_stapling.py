@@ -1,8 +1,12 @@
 """An OCSP response that the server brings along: only one that shows that its certificate is good opens the session."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.ocsp import OCSPCertStatus
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
@@ -77,3 +81,15 @@ def test_no_response_that_was_changed_shows_anything(at: int, bit: int, cut: int
     changed[at] ^= 1 << bit
     data = bytes(changed[: len(changed) - cut])
     assert stapling.refusal(data, SERVER.certificate, ROOT.certificate, ocsp.now())
+
+
+def test_a_certificate_with_an_extension_that_is_there_twice_names_no_responders() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 1, now, now + HOUR)
+    for last in 5, 6:
+        one = x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.4.{last}"), b"x")
+        builder = builder.add_extension(one, critical=False)
+    der = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    twice = x509.load_der_x509_certificate(der.replace(bytes([0x2A, 3, 4, 6]), bytes([0x2A, 3, 4, 5])))
+    assert ocsp.responders(twice) == []
