@@ -34,7 +34,7 @@ PROFILES = MappingProxyType(
             asleep_after_timeout=True,
         ),
         # ThingsBoard dfe65d5, on Leshan 2.0.0-M15: LwM2M timeout 120 s; a downlink to a client that
-        # that it thinks asleep is dropped with a trace log, so it must not think so. It sends to a client with PSM or
+        # it thinks asleep is dropped with a trace log, so it must not think so. It sends to a client with PSM or
         # eDRX for 10 s after each of its messages (psm_activity_timer, paging_transmission_window).
         "thingsboard": ServerProfile(
             patience=120.0,

@@ -111,7 +111,7 @@ class Exchanges:
             self.replies.pop(row.id, None)
 
     def _fade(self, count: int) -> list[ServerRequest]:
-        """Drop at most `number` rows of which the IDs are enough; return them."""
+        """Drop at most `count` answered rows that may be repeated; return them. Up to FADED bytes of IDs are kept."""
         rows = self._kept.make_room(len(self._kept) - count, may_fade)
         for row in rows:
             if self.requests.get(_key(row)) is row:  # else it is an earlier part of a block

@@ -1,7 +1,7 @@
 """Making downlinks: which gateway and window, which queue item, which MAC commands, and the frame for each window.
 
-One transmission per item: its result is the gateway's acknowledgement (`tx_ack`) and, for a
-confirmed one, by the device's next uplink or the class B/C timeout. The order of the checks on an item and their log
+Each item is transmitted once. Its result is the gateway's acknowledgement (`tx_ack`); that of a confirmed item is also
+the device's next uplink, or the timeout of class B or C. The order of the checks on an item and their log
 events are ChirpStack's (downlink/data.rs).
 """
 
