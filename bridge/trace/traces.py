@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MOST = 16  # traces at once
 MOST_OF_CALLER = 8  # of these by one caller, so that none takes them all
 ENTRIES = 4096  # in a ring, at most
-BYTES = 4 << 20  # of messages in a ring, at most
+BYTES = 4 << 20  # of messages and notes in a ring, at most
 IDLE = 30.0  # seconds without a reader after which a trace ends
 
 
@@ -61,15 +61,15 @@ class Trace:
     caller: str = ""  # who began it, as the audit log names callers
     entries: deque[Entry] = field(default_factory=deque)
     last: int = 0  # number of the newest entry
-    size: int = 0  # bytes of messages in `entries`
+    size: int = 0  # bytes of messages and notes in `entries`
     newer: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
         self.last += 1
-        self.size += len(entry.data)
+        self.size += _size(entry)
         while len(self.entries) > ENTRIES or self.size > BYTES:
-            self.size -= len(self.entries.popleft().data)
+            self.size -= _size(self.entries.popleft())
         self.newer.set()
 
     @property
@@ -82,6 +82,10 @@ class Trace:
         first = max(number + 1, self.oldest)
         begin = first - self.oldest
         return first, list(islice(self.entries, begin, begin + limit))
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.data) + len(entry.note)
 
 
 class Traces:
