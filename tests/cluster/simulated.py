@@ -172,17 +172,20 @@ class SimulatedNode:
         self.loop = NodeLoop(lambda: world.now)
         self.faults = Faults()
         self._calls: dict[int, tuple[int, int]] = {}
-        asyncio._set_running_loop(self.loop)
+        asyncio._set_running_loop(self.loop)  # in which all parts of the node are made
         try:
-            self.store = InMemoryNode(world.disk, world.rows, name, SPAN, self.end, self.faults, fenced=world.fenced)
+            self._make(world)
         except LedgerInUse:
             self.loop.close()
             raise
         finally:
             asyncio._set_running_loop(None)
+
+    def _make(self, world: "World") -> None:
+        self.store = InMemoryNode(world.disk, world.rows, self.name, SPAN, self.end, self.faults, fenced=world.fenced)
         self.quotas = SharedQuotas(QUOTAS, Allotments(self.monotonic) if world.shares else None)
         self.calls = NetworkCalls("net", 32, world.random.random, lambda *_, **__: None)
-        self.shards = NodeShards(name)
+        self.shards = NodeShards(self.name)
         self.work = ClusterWork(self.store, self.shards, 1.0, lambda *_, **__: None)
         self.runner = Runner(
             self.store,
