@@ -86,7 +86,7 @@ UES: tuple[dict[str, Any], ...] = (
     {"downlink_rate": 10, "loss_down": 0.6, "paging_loss": 0.2},
     {"apn_downlink_rate": 1, "apn_rate_unit": "day"},
     {"rds_enabled": True},
-    {"buffering": False, "paging_loss": 0.6, "inactivity": 5.0, "t3324": 7000.0, "t3412": 7200.0},
+    {"buffering": False, "paging_loss": 0.8, "inactivity": 5.0, "t3324": 7000.0, "t3412": 7200.0},
 )
 """Kinds of UEs, one after the other."""
 
