@@ -117,6 +117,10 @@ class CombinedNorth:
         """Record that a server acknowledged nothing."""
         self._of(server).unanswered(source, server)
 
+    def unrecorded(self, source: int, server: str) -> None:
+        """Record that a message of a server could not be recorded."""
+        self._of(server).unrecorded(source, server)
+
     def counters(self) -> Counters:
         """Return the sums. Messages of DTLS count once as messages, and once as datagrams."""
         parts = [one.counters() for one in self._all]

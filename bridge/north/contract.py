@@ -68,6 +68,7 @@ class Counters:
     resumed: int = 0  # of these, sessions resumed from earlier ones
     open_failed: int = 0  # failed attempts to open a link
     ended_by_server: int = 0  # open links that the server closed, or that broke
+    closed_unrecorded: int = 0  # connections closed because what came over them could not be recorded
     ocsp_asked: int = 0  # questions to OCSP responders
     ocsp_refused: int = 0  # openings refused because a responder says that the certificate is revoked, or unknown
     ocsp_closed: int = 0  # open sessions that were closed for that
@@ -167,6 +168,14 @@ class NorthTransport(Protocol):
         """Record that a server did not acknowledge a message of this endpoint through all retransmissions.
 
         The server may have another address now, or have forgotten the endpoint's session.
+        """
+
+    def unrecorded(self, source: int, server: str) -> None:
+        """Record that a message of a server, or a link that opened, could not be recorded by the receiver.
+
+        Over UDP and DTLS the server repeats its message. Over a connection nobody does (RFC 8323 §3.1): the connection
+        is closed, by which the server knows that the message may be lost, and opened again after a pause if it is
+        wanted.
         """
 
     def counters(self) -> Counters:

@@ -7,7 +7,7 @@ from functools import partial
 
 from bridge.directory import Directory, Record
 from bridge.directory.keys import BySource
-from bridge.errors import UnknownDevice
+from bridge.errors import StoreUnavailable, UnknownDevice
 from bridge.north.contract import Link, LinkState, NorthTransport
 from bridge.relay import events as ev
 from bridge.service.runner import Runner
@@ -32,7 +32,8 @@ class FromServers:
         """Run a step of an endpoint with a server's message."""
         key = BySource(self._scheme, source)
         if len(servers) == 1:
-            self._runner.arrive(key, ev.ServerDatagram(servers[0], message), self._taken)
+            server = servers[0]
+            self._runner.arrive(key, ev.ServerDatagram(server, message), partial(self._taken, source, server))
         else:
             self._of_several(key, servers, message)
 
@@ -50,12 +51,14 @@ class FromServers:
 
         Else a message that waited for a connection would leave before the Update by which the server knows whose it is.
         """
-        done = _ignored
         if new_address:
             self._north.hold(source, server)
 
-            def done(_error: BaseException | None) -> None:
-                self._north.proceed(source, server)  # what failed is done by the next link, or the next timer
+        def done(error: BaseException | None) -> None:
+            if isinstance(error, StoreUnavailable):
+                self._north.unrecorded(source, server)
+            if new_address:
+                self._north.proceed(source, server)
 
         self._runner.arrive(BySource(self._scheme, source), ev.LinkOpened(server, new_address), done)
 
@@ -65,18 +68,18 @@ class FromServers:
         def found(endpoint: Future[Record | None]) -> None:
             record = None if endpoint.cancelled() or endpoint.exception() is not None else endpoint.result()
             own = () if record is None else [server for server in record.servers if server in servers]
-            self._runner.arrive(key, ev.ServerDatagram(own[0] if own else servers[0], message), self._taken)
+            server = own[0] if own else servers[0]
+            self._runner.arrive(key, ev.ServerDatagram(server, message), partial(self._taken, key.source, server))
 
         self._directory.find(key).add_done_callback(found)
 
-    def _taken(self, error: BaseException | None) -> None:
+    def _taken(self, source: int, server: str, error: BaseException | None) -> None:
+        if error is None:
+            return
+        self._north.unrecorded(source, server)
         if isinstance(error, UnknownDevice):
             self._count("north_without_endpoint")
             log.info("a message to an address that no endpoint has is dropped", extra={"sample": "nobody"})
-
-
-def _ignored(_error: BaseException | None) -> None:
-    """Do nothing: the next link, or the next timer, does what failed now."""
 
 
 def _log_link(server: str | None, link: Link, endpoint: Future[Record | None]) -> None:

@@ -81,6 +81,10 @@ _NORTH = {
         "ended_by_server",
         "Open sessions and connections that the server closed, or that broke off.",
     ),
+    "north_links_closed_unrecorded": (
+        "closed_unrecorded",
+        "Connections that were closed because what came over them could not be recorded: the store is unavailable.",
+    ),
     "north_ocsp_questions": ("ocsp_asked", "Questions to OCSP responders about servers' certificates."),
     "north_ocsp_refusals": (
         "ocsp_refused",

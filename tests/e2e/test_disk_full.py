@@ -14,12 +14,17 @@ WRITTEN = 32 * 1024  # bytes that the log has at least, and that no file may gro
 
 async def _fill(found: SetUp) -> None:
     """Let the write-ahead log grow, so that it cannot be written below the limit."""
-    wal = found.lab.directory / "bridge.db-wal"
-    while wal.stat().st_size < 2 * WRITTEN:
+    while not is_long(found):
         assert (await found.ask("full", "read", "/3/0/0"))["code"] == "2.05"
 
 
-def _limit(found: SetUp, size: int) -> None:
+def is_long(found: SetUp) -> bool:
+    """Return whether the write-ahead log cannot be written below the limit any more."""
+    wal = found.lab.directory / "bridge.db-wal"
+    return wal.stat().st_size >= 2 * WRITTEN
+
+
+def limit(found: SetUp, size: int) -> None:
     pid = found.bridge.process.pid
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
@@ -32,7 +37,7 @@ async def test_without_room_no_ack_and_no_204_leaves_and_with_room_all_goes_on(t
         acknowledged = len(await found.seen("acknowledged", "full"))
         accepted = len([n for n in await found.notifications("full") if n["accepted"]])
         heard = len(await found.air("full", "downlink"))
-        _limit(found, WRITTEN)
+        limit(found, WRITTEN)
         asked = asyncio.create_task(found.ask("full", "write", "/3/0/14", value="+01:00", timeout=125))
         sent = asyncio.create_task(found.act("full", "send", paths=["/3303/0/5700"]))
 
@@ -49,7 +54,7 @@ async def test_without_room_no_ack_and_no_204_leaves_and_with_room_all_goes_on(t
         assert await found.count("failed_commits") >= 1
         await found.logged("commit failed", "full")
         assert (await found.bridge.ask("status"))["ready"]
-        _limit(found, resource.RLIM_INFINITY)
+        limit(found, resource.RLIM_INFINITY)
         for _ in range(40):
             done, _ = await asyncio.wait({asked, sent}, timeout=0.3)
             if len(done) == 2:

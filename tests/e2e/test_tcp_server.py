@@ -1,6 +1,7 @@
 """A server that takes CoAP over TCP: a device is managed over a connection, and over the next one when it breaks."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bridge.coap import stream
 from bridge.coap.message import encode_body
 from bridge.coap.numbers import Code, OptionNumber as Opt
 from tests.e2e.kit import SetUp, set_up
+from tests.e2e.test_disk_full import WRITTEN, is_long, limit
 from tests.north.session_servers import Connection, StreamServer
 from tests.waiting import until
 
@@ -113,3 +115,25 @@ async def test_a_new_connection_begins_with_the_update_whatever_waits_for_it(wor
     for frame in (update, sent):
         second.write(stream.frame(Code.CHANGED, frame.token, b""))
     assert (await send)["code"] == "2.04"
+
+
+async def test_a_request_that_cannot_be_recorded_ends_its_connection(world: SetUp, server: Server):
+    """Nobody repeats it over a connection: without a sign the server would wait for an answer for ever."""
+    known = len(server.requests())
+    await world.add_device("full", endpoint={}, device={}, registered="")
+    first, register = await asked(server, known + 1)
+    first.write(stream.frame(Code.CREATED, register.token, CREATED))
+    number = 0
+    while number == 0 or not is_long(world):
+        number += 1
+        await reads(server, first, b"\x05" + number.to_bytes(2))
+    limit(world, WRITTEN)
+    first.write(stream.frame(Code.GET, b"\x06", ZONE))
+    await until(first.writer.transport.is_closing, 20.0, why="the connection stays")
+    assert not [frame for frame in server.responses() if frame.token == b"\x06"]
+    limit(world, resource.RLIM_INFINITY)
+    await world.lab.step(10.0)  # the pause before the next connection
+    second, update = await asked(server, known + 2)
+    second.write(stream.frame(Code.CHANGED, update.token, b""))
+    assert b"+00:00" in await reads(server, second, b"\x07")
+    assert await world.count("north_links_closed_unrecorded") >= 1

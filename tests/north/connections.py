@@ -181,6 +181,9 @@ class ConnectionNorth:
     def proceed(self, source: int, server: str) -> None:
         pass
 
+    def unrecorded(self, source: int, server: str) -> None:
+        pass
+
     def unanswered(self, source: int, server: str) -> None:
         pass
 

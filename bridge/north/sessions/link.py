@@ -155,6 +155,17 @@ class SessionLink:
         self._lose_waiting()
         self._state, self._reason = LinkState.CLOSED, ""
 
+    def end_after_loss(self, reason: str) -> None:
+        """Close the link because a message was lost on it; open it again after a pause if it is wanted."""
+        if self._state is not LinkState.OPEN:
+            return
+        self._failures = 0 if self._owner.time() - self._since >= SETTLED else self._failures + 1
+        self._owner.counted.closed_unrecorded += 1
+        self._drop_channel(in_order=False)
+        self._becomes(LinkState.CLOSED, reason)
+        if self.wanted or self._waiting:
+            self._retry_later()
+
     def close_idle(self) -> None:
         """Close the link regularly until a message has to be sent."""
         if self._state is LinkState.OPEN and not self._waiting:

@@ -61,6 +61,7 @@ class SessionNorth:
 
     descriptor_each = False
     new_addresses = False  # whether a link that is opened again has another address
+    repeats = True  # whether messages that are lost are sent again by their senders (RFC 7252 §4.2)
 
     def __init__(self, maker: ChannelMaker, servers: Mapping[str, LinkSettings], identify: Identify) -> None:
         self.counted = Counters()
@@ -201,6 +202,12 @@ class SessionNorth:
             found = self.links.get((source, server))
             if found is not None and self._receiver is not None:
                 found.reopen_if_unheard()
+
+    def unrecorded(self, source: int, server: str) -> None:
+        """Close a connection on which a message of the server was lost; a session stays: its server repeats it."""
+        found = self.links.get((source, server))
+        if not self.repeats and found is not None and self._receiver is not None:
+            found.end_after_loss("what the server sent, or the new connection, could not be recorded; see the log")
 
     def counters(self) -> Counters:
         """Return the current counters."""

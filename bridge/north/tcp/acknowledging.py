@@ -9,8 +9,8 @@ No I/O: after every call `outgoing` has the bytes to write, and `arrived` the me
 """
 
 from bridge.coap import stream, udp
-from bridge.coap.message import ACK, CON, NON, RST
-from bridge.coap.numbers import Code
+from bridge.coap.message import ACK, CON, NON, RST, decode_body, encode_body
+from bridge.coap.numbers import Code, OptionNumber as Opt
 from bridge.coap.stream import CUSTODY, Frame, Reader, Signal
 from bridge.errors import MessageFormatError
 
@@ -36,6 +36,7 @@ class Acknowledging:
             None  # the server asked to end the connection; seconds in which it wants no further one
         )
         self.pinged = False  # a Ping is not answered yet
+        self.too_large = 0  # messages that the server does not accept
         self.arrived: list[bytes] = []  # messages for the bridge, framed as over UDP
         self._out = bytearray(stream.csm())
         self._reader = Reader()
@@ -46,14 +47,20 @@ class Acknowledging:
         self._requests: dict[int, bytes] = {}  # message ID of a server's request → its token
 
     def send(self, message: bytes) -> bool:
-        """Write one message, framed as over UDP. False: it is too large for this server."""
+        """Write one message, framed as over UDP. False: it is too large for this server.
+
+        For an answer that is too large the server gets 5.00: it would wait for ever, for nothing is sent again here.
+        """
         mtype, code, mid, token, body = udp.take_apart(message)
         if code == Code.EMPTY:
             return self._empty(mtype, mid)
         if mid in self._unread and mtype is CON:
             return True  # it was sent on this connection already
         if stream.size(token, body) > self._largest:
-            return False
+            self.too_large += 1
+            if not _is_answer(code, body):
+                return False
+            code, body = Code.INTERNAL_SERVER_ERROR, encode_body([], _TOO_LARGE)
         self._out += stream.frame(code, token, body)
         if mtype is ACK:
             self._requests.pop(mid, None)
@@ -155,6 +162,15 @@ class Acknowledging:
 
 
 _FIRST_RESPONSE = 64
+_TOO_LARGE = b"the answer is larger than the Max-Message-Size of this connection"
+
+
+def _is_answer(code: int, body: bytes) -> bool:
+    """Return whether a message ends an exchange: a notification does not, for the next one may fit."""
+    if code < _FIRST_RESPONSE:
+        return False
+    options, _ = decode_body(body)
+    return all(number != Opt.OBSERVE for number, _ in options)
 
 
 def _remember(table: dict, key: object, value: object) -> None:  # type: ignore[type-arg]

@@ -51,13 +51,14 @@ class StreamChannel(asyncio.Protocol):
 
     def send(self, message: bytes) -> Sending:
         """Write a message."""
-        if not self._messages.send(message):
+        too_large = self._messages.too_large
+        left = self._messages.send(message)
+        if self._messages.too_large != too_large:
             _log.warning(
                 "a message is larger than the server accepts", extra={"server": self._server, "sample": self._server}
             )
-            return Sending.DROPPED
         self._write()
-        return Sending.LEFT
+        return Sending.LEFT if left else Sending.DROPPED
 
     def close(self, *, in_order: bool) -> None:
         """End the connection; only the server is notified."""

@@ -197,6 +197,9 @@ class UdpNorth:
     def proceed(self, source: int, server: str) -> None:
         """Do nothing."""
 
+    def unrecorded(self, source: int, server: str) -> None:
+        """Do nothing: the server repeats its message."""
+
     def unanswered(self, source: int, server: str) -> None:  # noqa: ARG002  # there is no session to doubt
         """Resolve the server's name again soon."""
         self.servers.resolve_again(server)
