@@ -8,7 +8,7 @@ from bridge.delivery.uplinks import Response, Verdict
 from bridge.enums import members
 
 REFUSED = 32  # refusals that are remembered, for retransmissions of their requests
-FADED = 64 << 10  # bytes for answered requests that are remembered by their IDs alone
+FADED = 1 << 20  # bytes for answered requests that are remembered by their IDs alone: about 4 000, 16 a second
 _ENTRY = 160  # bytes of one of them in memory, without its token and the answer that its server got
 
 _S = members(DownlinkState)
@@ -21,7 +21,8 @@ class Exchanges:
     """The requests of one endpoint's servers: unfinished, finished and kept, and refused ones.
 
     If more than `most` came within EXCHANGE_LIFETIME, answered requests that may be repeated are dropped, the oldest
-    first (RFC 7252 §4.5). Of these only IDs and the short acknowledgement are remembered, up to FADED bytes.
+    first (RFC 7252 §4.5). Of these only IDs and the short acknowledgement are remembered, in FADED bytes; what finds
+    no room there is not dropped, and `free_in` says when a further request can be accepted.
     """
 
     __slots__ = ("_faded_bytes", "_kept", "faded", "most", "refused", "replies", "requests")
@@ -69,11 +70,17 @@ class Exchanges:
 
     def free_in(self, now: float) -> float | None:
         """Return the seconds until one more request can be remembered; None: now."""
-        if len(self.requests) < self.most or any(map(self._makes_room, self._kept.values())):
+        if len(self.requests) < self.most:
             return None
-        rows = self.requests.values()
-        began = [row.accepted_at for row in rows if now - row.accepted_at < EXCHANGE_LIFETIME]
-        return min(began) + EXCHANGE_LIFETIME - now if len(began) >= self.most else None
+        answered = next(filter(self._makes_room, self._kept.values()), None)
+        if answered is not None and self._size(answered) <= self._room(now):
+            return None
+        began = [row.accepted_at for row in self.requests.values() if now - row.accepted_at < EXCHANGE_LIFETIME]
+        if len(began) < self.most:
+            return None
+        if answered is not None and self.faded:
+            began.append(next(iter(self.faded.values()))[0])
+        return min(began) + EXCHANGE_LIFETIME - now
 
     def forget(self, now: float) -> list[ServerRequest]:
         """Forget requests that are no longer needed, and beyond the bound those that may be dropped; return them.
@@ -91,11 +98,11 @@ class Exchanges:
                 return row.accepted_at <= before or self.requests.get(_key(row)) is not row
 
             rows += kept.make_room(self.most, lambda row: row.state is _S.RESPONDED and may_go(row))
-            rows += self._fade(len(kept) - self.most)
+            rows += self._fade(len(kept) - self.most, now)
             rows += kept.make_room(self.most, may_go)
         self._drop(rows)
         if len(self.requests) > self.most:  # unfinished requests count, too
-            faded = self._fade(len(self.requests) - self.most)
+            faded = self._fade(len(self.requests) - self.most, now)
             self._drop(faded)
             rows += faded
         return rows
@@ -110,26 +117,49 @@ class Exchanges:
                 del self.requests[_key(row)]
             self.replies.pop(row.id, None)
 
-    def _fade(self, count: int) -> list[ServerRequest]:
-        """Drop at most `count` answered rows that may be repeated; return them. Up to FADED bytes of IDs are kept."""
-        rows = self._kept.make_room(len(self._kept) - count, may_fade)
+    def _fade(self, count: int, now: float) -> list[ServerRequest]:
+        """Drop at most `count` answered rows that may be repeated, and of which the IDs find room; return them."""
+        room = self._room(now)
+
+        def may_go(row: ServerRequest) -> bool:
+            nonlocal room
+            if not may_fade(row):
+                return False
+            if self.requests.get(_key(row)) is row:  # else it is an earlier part of a block, found by the last one
+                size = self._size(row)
+                if size > room:
+                    return False
+                room -= size
+            return True
+
+        rows = self._kept.make_room(len(self._kept) - count, may_go)
         for row in rows:
-            if self.requests.get(_key(row)) is row:  # else it is an earlier part of a block
+            if self.requests.get(_key(row)) is row:
                 self._remember(row)
         return rows
 
     def _remember(self, row: ServerRequest) -> None:
-        key, reply = _key(row), self.replies.get(row.id, b"")
+        key = _key(row)
         if key in self.faded:
             self._forget_faded(key)
-        self.faded[key] = row.accepted_at, reply
-        self._faded_bytes += _size(key, reply)
-        while self._faded_bytes > FADED:
-            self._forget_faded(next(iter(self.faded)))
+        self.faded[key] = row.accepted_at, self.replies.get(row.id, b"")
+        self._faded_bytes += self._size(row)
+
+    def _room(self, now: float) -> int:
+        """Return the bytes that are left for IDs, without those of which no retransmission can come any more."""
+        while self.faded:
+            key = next(iter(self.faded))
+            if now - self.faded[key][0] < EXCHANGE_LIFETIME:
+                break  # the others were accepted later
+            self._forget_faded(key)
+        return FADED - self._faded_bytes
 
     def _forget_faded(self, key: Key) -> None:
         _, reply = self.faded.pop(key)
         self._faded_bytes -= _size(key, reply)
+
+    def _size(self, row: ServerRequest) -> int:
+        return _size(_key(row), self.replies.get(row.id, b""))
 
 
 def may_fade(row: ServerRequest) -> bool:

@@ -138,7 +138,8 @@ MUTATIONS = [
         "may_fade",
         "... and $row.repeatable",
         "... and True",
-        RELAY + "test_r03_r04_accepting.py::test_r04_an_execute_among_them_is_never_forgotten",
+        RELAY + "test_r03_r04_accepting.py::"
+        "test_r04_what_was_done_within_247_seconds_is_never_forgotten_a_further_request_is_refused",
     ),
     Mutation(
         "a path that servers read differently is passed on",
@@ -355,8 +356,15 @@ MUTATIONS = [
     Mutation(
         "requests are accepted that cannot be remembered",
         "Exchanges.free_in",
-        "return min($began) + EXCHANGE_LIFETIME - $now if len($began) >= $self.most else None",
-        "return None if $began else $now",
+        "return min($began) + EXCHANGE_LIFETIME - $now",
+        "return None",
+        RELAY + "test_r03_r04_accepting.py",
+    ),
+    Mutation(
+        "requests are accepted although not even their IDs can be remembered",
+        "Exchanges.free_in",
+        "$self._size($answered) <= $self._room($now)",
+        "True",
         RELAY + "test_r03_r04_accepting.py",
     ),
     Mutation(

@@ -1,6 +1,7 @@
 """R3: accepted when committed, refused at once. R4: retransmissions never reach the radio."""
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 from world import LORAWAN, NIDD, World, ack, observe, request, response, rst
@@ -8,6 +9,7 @@ from world import LORAWAN, NIDD, World, ack, observe, request, response, rst
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
 from bridge.coap.message import Type, uint_value
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from bridge.relay import exchanges
 from bridge.relay.model import Policy
 
 
@@ -174,13 +176,14 @@ def test_r04_what_was_done_within_247_seconds_is_never_forgotten_a_further_reque
 
 
 def pushed(world: World, count: int, pause: float) -> list[bytes]:
-    """Let a server write so many blocks, one every `pause` seconds; return the requests."""
+    """Let a server write so many blocks, one every `pause` seconds, until one is refused; return those accepted."""
     asked = []
     for n in range(count):
         options = [(int(Opt.BLOCK1), uint_value(n << 4 | 8))]
-        asked.append(request(3, "5/0/0", n, n.to_bytes(2, "big"), bytes(16), options))
-        world.server_sends(asked[-1])
-        assert world.last_south().payload == bytes(16), f"request {n} was refused"
+        block = request(3, "5/0/0", n, n.to_bytes(2, "big"), bytes(16), options)
+        if world.server_sends(block):
+            break
+        asked.append(block)
         world.device_sends(response(world.last_south(), 95, b"", options))
         assert world.last_north().code == 95
         world.passes(pause)
@@ -205,22 +208,45 @@ def test_r04_what_may_be_repeated_is_remembered_less_strictly_so_that_a_push_goe
 def test_r04_an_execute_among_them_is_never_forgotten():
     world = World(NIDD, policy=Policy(max_exchanges=8))
     (execute,) = executed(world, 1)
-    pushed(world, 500, 0.06)  # more than IDs are remembered of
+    pushed(world, 500, 0.06)
     north = len(world.submitted)
     world.server_sends(execute)
     assert len(world.submitted) == north
 
 
-def test_r04_what_is_remembered_less_strictly_is_bounded_by_bytes_and_by_age():
+def test_r04_a_push_of_1500_blocks_at_60_ms_is_remembered_whole():
+    world = World(NIDD, policy=Policy(max_exchanges=64))
+    asked = pushed(world, 1500, 0.06)
+    north = len(world.submitted)
+    for again in asked[::50]:
+        world.server_sends(again)
+    assert len(world.submitted) == north
+    assert world.counted("requests_refused") == 0
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_r04_what_finds_no_room_is_not_forgotten_a_further_request_is_refused(monkeypatch, restarts):
+    """What is remembered less strictly is bounded by bytes and by age."""
+    monkeypatch.setattr(exchanges, "FADED", 16 << 10)
     world = World(NIDD, policy=Policy(max_exchanges=16))
-    asked = pushed(world, 1025, 0.06)
-    exchanges = world.state.exchanges
-    assert 200 < len(exchanges.faded) < 400
-    assert len(exchanges.requests) <= 17
+    taken = pushed(world, 200, 0.5)
+    assert 80 < len(taken) < 120
+    if restarts:
+        world.restart()
+    (refused,) = world.server_sends(request(3, "5/0/0", 999, b"more", bytes(16)))
+    free_in = 247 - len(taken) / 2  # the oldest is forgotten then
+    assert refused.code == Code.SERVICE_UNAVAILABLE
+    assert refused.uint(Opt.MAX_AGE) == ceil(free_in)
+    north = len(world.submitted)
+    for again in taken:
+        world.server_sends(again)
+    assert len(world.submitted) == north
+    world.passes(free_in)
+    world.server_sends(request(3, "5/0/0", 1000, b"late", bytes(16)))
+    assert len(world.submitted) == north + 1
     world.passes(250)
-    before = len(world.downlinks())
-    world.server_sends(asked[-20])  # its IDs may be used anew
-    assert len(world.downlinks()) == before + 1
+    world.server_sends(taken[-1])  # its IDs may be used anew
+    assert len(world.submitted) == north + 2
 
 
 def test_r04_what_is_under_way_counts():
