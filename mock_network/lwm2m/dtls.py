@@ -26,6 +26,7 @@ _MTU = 1200  # bytes of a datagram
 _WAITING = 16  # messages that wait for a session, at most
 _KEPT = 10  # failures
 _READ = 20_000
+_VERSION_AND_RANDOM = 34  # bytes with which a ClientHello begins
 _CHANGE_CIPHER_SPEC, _HANDSHAKE, _CLIENT_HELLO = 20, 22, 1  # RFC 5246 §6.2.1, §7.4
 
 Peer = tuple[str, int]
@@ -87,9 +88,13 @@ class DtlsSessions(ABC):
     def receive(self, datagram: bytes, peer: Peer) -> None:
         """Take a datagram of records."""
         session = self._sessions.get(peer)
-        if self._is_server and _is_client_hello(datagram) and (session is None or session.open):
-            self._end(session)
-            session = self._begin(peer)
+        if self._is_server and _is_client_hello(datagram):
+            random = _random_of(datagram)
+            if session is None or session.open or (random and session.hello not in (None, random)):
+                self._end(session)
+                session = self._begin(peer)
+            if session is not None:
+                session.hello = random or session.hello
         if session is None:
             return  # of a session that has ended
         session.connection.bio_write(datagram)
@@ -275,6 +280,8 @@ class _Session:
     proven: Proven | None = None
     open: bool = False
     opened_at: float = 0.0
+    hello: bytes | None = None
+    """The random bytes of the client's ClientHello: with other ones, another client is there, or it has restarted."""
     timer: asyncio.TimerHandle | None = None
     waiting: deque[bytes] = field(default_factory=lambda: deque(maxlen=_WAITING))
     sent_at: dict[bytes, float] = field(default_factory=dict)
@@ -307,3 +314,10 @@ def _reason(error: SSL.Error) -> str:
 def _is_client_hello(datagram: bytes) -> bool:
     plain_handshake = len(datagram) > HEADER and datagram[0] == _HANDSHAKE and datagram[3:5] == b"\0\0"
     return plain_handshake and datagram[HEADER] == _CLIENT_HELLO
+
+
+def _random_of(hello: bytes) -> bytes | None:
+    """Return the random bytes of a ClientHello, which its repeats have, too; None: they are not in this part of it."""
+    part = hello[HEADER + 6 : HEADER + 12]  # where it begins, and its length (RFC 6347 §4.2.2)
+    is_there = part[:3] == bytes(3) and int.from_bytes(part[3:]) >= _VERSION_AND_RANDOM
+    return hello[HEADER + 14 : HEADER + 46] if is_there else None

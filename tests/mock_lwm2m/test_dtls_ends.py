@@ -1,6 +1,7 @@
 """DTLS between the emulated device and the emulated server, by pre-shared keys, over real sockets."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,6 +10,7 @@ from lwm2m_pair import served, uri
 from mock_network.device.device import Device
 from mock_network.device.options import DeviceOptions
 from mock_network.lwm2m.credentials import PreSharedKey, key_from
+from mock_network.lwm2m.dtls import ClientSessions, ServerSessions
 from mock_network.lwm2m.messages import GET, NoAnswer, Request
 
 EP = "urn:dev:os:test-1"
@@ -50,6 +52,41 @@ async def test_a_device_that_restarts_begins_another_session():
                 break
         assert (await server.read(EP, "/3/0/9")).value == 100
         assert any(float(one["opened_at"]) > float(first["opened_at"]) for one in server.identities.sessions())
+
+
+async def test_a_client_that_vanished_in_the_middle_of_its_handshake_keeps_no_other_one_out():
+    """A node that dies begins a handshake; the next holder of its address begins another one."""
+    peer = ("192.0.2.1", 5683)
+    to_server, to_client, arrived = [], [], []
+    server = ServerSessions(
+        lambda data, _: to_client.append(data), lambda data, _: arrived.append(data), {KEY.identity: KEY.key}, time.time
+    )
+
+    def begun():
+        made = ClientSessions(
+            lambda data, _: to_server.append(data), lambda *_: None, lambda _: None, time.time, strict=True
+        )
+        made.use(peer, KEY)
+        made.send(b"here", peer)
+        return made
+
+    begun().close()
+    (hello,) = to_server
+    server.receive(hello, peer)
+    first = [*to_client]
+    server.receive(hello, peer)
+    assert to_client == first, "a repeat begins nothing"
+    to_server.clear()
+    to_client.clear()
+    client = begun()
+    while to_server or to_client:
+        while to_server:
+            server.receive(to_server.pop(0), peer)
+        while to_client:
+            client.receive(to_client.pop(0), peer)
+    assert arrived == [b"here"]
+    client.close()
+    server.close()
 
 
 @pytest.mark.parametrize("other", [PreSharedKey("identity-1", bytes(16)), PreSharedKey("another", KEY.key)])
