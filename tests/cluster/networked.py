@@ -15,6 +15,7 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -585,7 +586,9 @@ def database() -> Any:
             server.stop()
 
 
-async def _live(seconds: float, devices: int, seed: int, kinds: list[str], program: str, lease: float) -> None:
+async def _live(
+    seconds: float, devices: int, seed: int, kinds: list[str], program: str, lease: float, kept: str
+) -> None:
     from tests.cluster.networked_faults import EVERY, noticed, suffer
 
     with made(Machines(*NUMBERS.values())) as machines, tempfile.TemporaryDirectory() as name, database() as servers:
@@ -598,6 +601,8 @@ async def _live(seconds: float, devices: int, seed: int, kinds: list[str], progr
             for node in NODES:
                 log = folder / node / "log"
                 if log.exists():
+                    if kept:
+                        shutil.copy(log, Path(kept) / f"{node}.log")
                     print(f"--- the end of the log of {node}", log.read_text()[-3000:], sep="\n")
             raise
 
@@ -611,6 +616,7 @@ if __name__ == "__main__":
         "--lease", type=float, default=LEASE, help="seconds; more of them on a machine that does much else"
     )
     parser.add_argument("--faults", nargs="*", default=[], help="only these, in a random order; else every kind")
+    parser.add_argument("--keep", default="", help="a folder for the logs of the nodes if the run fails")
     parser.add_argument("--unfenced", action="store_true", help="the control: nodes that are not fenced")
     arguments = parser.parse_args()
     print(f"load of the machine at the start: {os.getloadavg()[0]:.1f}, on {os.cpu_count()} cores")
@@ -622,5 +628,6 @@ if __name__ == "__main__":
             arguments.faults,
             "tests.cluster.unfenced" if arguments.unfenced else "",
             arguments.lease,
+            arguments.keep,
         )
     )
