@@ -44,6 +44,11 @@ class Where:
     token: str
     prefix: str = "eu868"
 
+    @property
+    def auth(self) -> tuple[tuple[str, str]]:
+        """Return the metadata of a call."""
+        return (("authorization", f"Bearer {self.token}"),)
+
 
 def from_environment() -> Where | None:
     """Return where a real server is, by the variables of `tests/mock_chirpstack/scenario_runner.py`; else None."""
@@ -60,6 +65,7 @@ class GatewayWorld:
     cluster: Cluster
     radio: Api
     heard: MqttClient  # everything that the broker has passed on
+    where: Where
     euis: list[str]
     said: list[str] = field(default_factory=list)  # payloads of the devices' Sends
 
@@ -131,6 +137,22 @@ class GatewayWorld:
         arguments = [one.argument for one in self.cluster.accepted]
         return Counter({text: sum(text.encode() in payload for payload in payloads) for text in arguments})
 
+    async def queue_again(self) -> None:
+        """Let somebody else queue a downlink that a device has received."""
+        air = await self.radio.get("/air")
+        one = next(one for one in air if one["what"] == "received" and one["payload"])
+        item = api.DeviceQueueItem(dev_eui=one["dev_eui"], f_port=one["f_port"], data=bytes.fromhex(one["payload"]))
+        async with grpc.aio.insecure_channel(self.where.grpc) as channel:
+            await api.DeviceServiceStub(channel).Enqueue(
+                api.EnqueueDeviceQueueItemRequest(queue_item=item), metadata=self.where.auth
+            )
+
+        async def is_received() -> bool:
+            await self._act(one["dev_eui"], "poll")
+            return sum(same["payload"] == one["payload"] for same in await self.radio.get("/air")) > 1
+
+        await until(is_received, 60, why="it is not received again", every=WINDOWS)
+
     async def node_took(self, node: str) -> int:
         """Return how many events a node took from the broker since it was started."""
         return int((await self.cluster.ask(node, "status"))["networks"]["lorawan"]["events"]["taken"])
@@ -157,7 +179,7 @@ class GatewayWorld:
 @contextlib.asynccontextmanager
 async def _application(where: Where, keys: dict[str, str]) -> AsyncIterator[str]:
     """Make devices by DevEUI and AppKey, with all that they need, and remove them at the end; yield the application."""
-    auth = (("authorization", f"Bearer {where.token}"),)
+    auth = where.auth
     async with grpc.aio.insecure_channel(where.grpc) as channel:
         tenants = api.TenantServiceStub(channel)
         made = api.CreateTenantRequest(tenant=api.Tenant(name="nodes", can_have_gateways=True))
@@ -225,7 +247,7 @@ downlinks = {{ response_timeout = 2.0, max_retransmit = 0 }}
         try:
             radio = Api((await process.ready_line())["control"])
             try:
-                world = GatewayWorld(cluster, radio, heard, list(keys))
+                world = GatewayWorld(cluster, radio, heard, where, list(keys))
                 await world.subscribed(*nodes)
                 await world.joined()
                 yield world

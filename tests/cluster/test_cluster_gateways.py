@@ -76,6 +76,9 @@ async def test_a_node_is_killed_on_an_emulated_server(tmp_path: Path, broker: Br
         where = Where(part.ready["grpc"], broker.address, TOKEN)
         async with gateway_world(tmp_path, where) as world:
             await story(world)
+            await world.queue_again()  # the control
+            with pytest.raises(AssertionError, match="an Execute was received twice"):
+                await judged(world)
 
 
 async def test_a_node_is_killed_on_a_real_server(tmp_path: Path) -> None:
