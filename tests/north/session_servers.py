@@ -19,6 +19,7 @@ class DtlsServer(Server):
         self.muted = False  # takes everything, says nothing
         self.handshakes = 0
         self.peers: dict[tuple[str, int], OpenSslPeer] = {}
+        self._randoms: dict[tuple[str, int], bytes] = {}
         self._arrived: asyncio.Queue[tuple[Any, bytes]] = asyncio.Queue()
         self._at = port
 
@@ -46,8 +47,11 @@ class DtlsServer(Server):
         if self.muted:
             return
         peer = self.peers.get(who)
-        if data[0] == 22 and data[3:5] == b"\0\0" and data[13] == 1 and (peer is None or peer.opened):
-            peer = self.peers[who] = OpenSslPeer(self.wants)
+        if data[0] == 22 and data[3:5] == b"\0\0" and data[13] == 1:
+            random = data[27:59]  # which a repeat has, too
+            if peer is None or peer.opened or self._randoms.get(who) != random:
+                peer = self.peers[who] = OpenSslPeer(self.wants)
+            self._randoms[who] = random
         if peer is None:
             return
         before = peer.opened
