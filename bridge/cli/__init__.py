@@ -33,7 +33,7 @@ COMMANDS = {
     "audit": CommandPlace("bridge.cli.key:audit", "List who asked for which change, newest first."),
     "cluster": CommandPlace(
         "bridge.cli.cluster:cluster_group",
-        "Show the nodes that share the ledger, and let one hand over what it serves.",
+        "Show the nodes that share the ledger, what moves between them, and let one hand over what it serves.",
     ),
     "usage": CommandPlace(
         "bridge.cli.quotas:usage", "Show what was used of networks, day by day, as a table or as CSV."

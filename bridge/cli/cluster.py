@@ -2,12 +2,14 @@
 
 import sys
 import time
+from pathlib import Path
 
 import click
 
 from bridge.cli.access import Target, target_options
-from bridge.cli.common import SPAN, errors_shown, json_option, moment, print_json
+from bridge.cli.common import SPAN, config_option, errors_shown, json_option, moment, print_json, read_config
 from bridge.cli.tables import print_table
+from bridge.errors import ConfigurationError
 from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards, ShardList
 
 _PAUSE = 0.5  # seconds between two looks at a node that hands over
@@ -15,7 +17,7 @@ _PAUSE = 0.5  # seconds between two looks at a node that hands over
 
 @click.group("cluster")
 def cluster_group() -> None:
-    """Show the nodes that share the ledger, and let one hand over what it serves."""
+    """Show the nodes that share the ledger, what moves between them, and let one hand over what it serves."""
 
 
 @cluster_group.command("status")
@@ -53,6 +55,31 @@ def drain(target: Target, node: str, off: bool, wait: float | None, as_json: boo
     _show(found, as_json=as_json)
     if wait is not None and not off and _hands_over(found, asked):
         sys.exit(1)
+
+
+@cluster_group.command("prefixes")
+@click.option("--shard", "shards", type=click.IntRange(0, 255), multiple=True, help="Only this shard; may be repeated.")
+@json_option
+@config_option
+@errors_shown
+def prefixes(config_path: Path, shards: tuple[int, ...], as_json: bool) -> None:
+    """Print which networks move with each shard, by [north] prefixes of the configuration: a line for each shard.
+
+    They are what take_command and release_command get as arguments. No service needs to run.
+    """
+    from bridge.north.udp.prefixes import SHARDS, networks_of_shard, pools
+
+    config = read_config(config_path, secrets=False)
+    found = pools(config.north.prefixes)
+    if not found:
+        where = config.where("[north] prefixes")
+        raise ConfigurationError(f"{where}: there are none, so that nothing moves with a shard; set them")
+    parts = {shard: [str(one) for one in networks_of_shard(found, shard)] for shard in shards or range(SHARDS)}
+    if as_json:
+        print_json([{"shard": shard, "networks": networks} for shard, networks in parts.items()])
+        return
+    for shard, networks in parts.items():
+        click.echo(f"{shard:3} {' '.join(networks)}")
 
 
 def _hands_over(found: Cluster, node: str) -> bool:

@@ -22,6 +22,7 @@ from bridge.directory import Catalogue, Draft, Sources
 from bridge.directory.record import binding_options
 from bridge.errors import ConfigurationError, DirectoryError
 from bridge.north.udp.addresses import SocketAddress
+from bridge.north.udp.prefixes import indivisible, pools
 from bridge.north.udp.scheme import Scheme
 
 _ANY = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, not listened on)
@@ -124,6 +125,9 @@ def _check_cluster(config: Config, networks: Mapping[str, Binding]) -> None:
         )
     if not isinstance(config.database, str):
         raise ConfigurationError(f"{where}: needs a ledger in PostgreSQL; set [service] database to its URI")
+    found = pools(config.north.prefixes)
+    if found and (why := indivisible(found)):
+        raise ConfigurationError(f"{config.where('[north]')} {why}")
     if config.standby.enabled:
         raise ConfigurationError(f"{where}: nodes take over from each other; set [standby] enabled = false")
     if config.north.scheme is Scheme.PORTS:

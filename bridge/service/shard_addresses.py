@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from bridge.config import Config
 from bridge.errors import ConfigurationError
 from bridge.metrics import Metrics
-from bridge.north.udp.prefixes import SHARDS, Pool, pools
+from bridge.north.udp.prefixes import SHARDS, Pool, networks_of_shard, pools
 from bridge.service.actor import CountFunction
 from bridge.service.address_commands import AddressCommand, CommandLimits, Ending
 from bridge.service.command_turns import Call, CommandTurns, Purpose
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class ShardAddresses:
     """`bridge.cluster.contract.ShardFollower`; the last one, so that servers reach a shard when it can be served.
 
-    A command gets the parts that all shards of the moment have of each prefix as further arguments. What it does not
+    A command gets the networks of all shards of the moment as further arguments. What it does not
     prove (`bridge.service.address_commands`) it is asked for once more, shard by shard. One that fails then, or is
     silent for too long, makes `taken` fail: the shard is given back. Addresses that cannot be released are tried
     again by `run`.
@@ -42,7 +42,7 @@ class ShardAddresses:
 
     def __init__(
         self,
-        pools: Sequence[Pool],
+        pools: Mapping[int, Pool],
         take: Sequence[str],
         release: Sequence[str],
         count: CountFunction,
@@ -62,8 +62,8 @@ class ShardAddresses:
         self.stuck: set[int] = set()  # released shards whose addresses are here still, as far as is known
 
     def prefixes(self, shard: int) -> list[str]:
-        """Return a shard's part of each prefix."""
-        return [str(network) for pool in self._pools for network in pool.networks(shard)]
+        """Return the networks that have the addresses of a shard's endpoints."""
+        return [str(network) for network in networks_of_shard(self._pools, shard)]
 
     async def taken(self, shard: int, _epoch: int) -> None:
         """Move the addresses to this node. Raises ConfigurationError if the command fails."""
@@ -295,9 +295,9 @@ class _Work:
 def shard_addresses(config: Config, metrics: Metrics) -> ShardAddresses:
     """Return what moves the addresses of shards; it does nothing where no command is configured."""
     settings = config.cluster
-    prefixes = [*pools(config.north.prefixes).values()]
     limits = CommandLimits(settings.command_silence, settings.command_limit, settings.command_kill_wait)
-    addresses = ShardAddresses(prefixes, settings.take_command, settings.release_command, metrics.count, limits)
+    found = pools(config.north.prefixes)
+    addresses = ShardAddresses(found, settings.take_command, settings.release_command, metrics.count, limits)
     metrics.describe("cluster_addresses_stuck", "Shards whose addresses could not be released yet.")
     metrics.watch("cluster_addresses_stuck", lambda: float(len(addresses.stuck)))
     return addresses

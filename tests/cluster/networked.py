@@ -31,7 +31,7 @@ from typing import Any
 
 from bridge.cluster.balance import wanted
 from bridge.delivery.attempts import decode
-from bridge.north.udp.prefixes import SHARDS, Prefix, pools
+from bridge.north.udp.prefixes import SHARDS, Prefix, networks_of_shard, pools
 from mock_network.lab import Api, ApiError, PartLocation
 from mock_network.lab.api import Dialler
 from tests.cluster.announcements import Announcements
@@ -110,9 +110,7 @@ class Network(OneMachine):
 
     async def withdraw(self, node: str) -> None:
         """Release all addresses of a node that has ended, as `ExecStopPost=` of its unit does."""
-        everything = [
-            str(part) for pool in pools([self.prefix]).values() for n in range(SHARDS) for part in pool.networks(n)
-        ]
+        everything = [str(part) for shard in range(SHARDS) for part in networks_of_shard(pools([self.prefix]), shard)]
         command = [*self.within(node), LAYER2, "release", "eth0", *everything]
         await asyncio.to_thread(partial(subprocess.run, command, check=True, stdout=subprocess.DEVNULL))
 

@@ -1,10 +1,13 @@
 """[cluster]: what several nodes cannot do is refused, with the reason."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from bindings.lorawan import LorawanBinding
+from bridge.cli import main
 from bridge.config import checked
 from bridge.config.reading import parse
 from bridge.errors import ConfigurationError, LedgerInUse
@@ -53,6 +56,11 @@ def test_a_node_may_have_its_name_from_its_environment(tmp_path: Path, monkeypat
         (POSTGRES + CLUSTER + '[north]\nscheme = "ports"\n' + SERVER + NIDD, "a port cannot move to another node"),
         (POSTGRES + CLUSTER + "lease = 2.0\n" + SERVER + NIDD, "renew 1 is more than a quarter of lease 2"),
         (POSTGRES + CLUSTER + 'node = "a b"\n' + SERVER + NIDD, "node"),
+        (POSTGRES + CLUSTER + '[north]\nprefixes = ["10.9.0.0/17"]\n' + SERVER + NIDD, r"10.9.0.0/17 .* use a /16"),
+        (
+            POSTGRES + CLUSTER + '[north]\nprefixes = ["10.0.0.0/8", "2001:db8::/113"]\n' + SERVER + NIDD,
+            r"2001:db8::/113 has too few addresses to be divided among 256 shards; use a /112",
+        ),
     ],
 )
 def test_what_nodes_cannot_do_is_refused_with_the_reason(text: str, why: str, tmp_path: Path) -> None:
@@ -98,3 +106,26 @@ async def test_a_command_where_the_node_is_down_says_where_to_type_it(
         async with at_rest.BridgeAtRest(config, lambda: config, changes=True) as bridge:  # noqa: B023
             with pytest.raises(LedgerInUse, match=why):
                 await bridge.directory.count()
+
+
+def shown(tmp_path: Path, north: str, *arguments: str) -> Result:
+    """Return what `cluster prefixes` prints."""
+    file = tmp_path / "bridge.toml"
+    file.write_text(POSTGRES + CLUSTER + north + SERVER + NIDD)
+    return CliRunner().invoke(main, ["cluster", "prefixes", "--config", str(file), *arguments])
+
+
+def test_the_networks_of_shards_are_printed_without_a_service(tmp_path: Path) -> None:
+    north = '[north]\nprefixes = ["10.64.0.0/16", "2001:db8::/64"]\n'
+    lines = shown(tmp_path, north).output.splitlines()
+    assert len(lines) == 256
+    assert lines[7].split()[:2] == ["7", "10.64.7.0/24"]
+    found = json.loads(shown(tmp_path, north, "--shard", "1", "--json").output)
+    assert found[0]["shard"] == 1
+    assert found[0]["networks"][:3] == ["10.64.1.0/24", "2001:db8::ff/128", "2001:db8::100/121"]
+
+
+def test_without_prefixes_it_is_said_that_nothing_moves(tmp_path: Path) -> None:
+    result = shown(tmp_path, "")
+    assert result.exit_code == 1
+    assert "nothing moves with a shard" in result.output

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -10,10 +11,10 @@ from bridge.delivery.rows import Insert
 from bridge.directory import Draft, Sources
 from bridge.directory.allocation import Allocator, shard_of_new
 from bridge.directory.keys import ById
-from bridge.errors import DirectoryError
+from bridge.errors import ConfigurationError, DirectoryError
 from bridge.north.udp.ports import PortsScheme
 from bridge.north.udp.prefix import PrefixScheme
-from bridge.north.udp.prefixes import SHARDS, Prefix, pools
+from bridge.north.udp.prefixes import SHARDS, Prefix, division, networks_of_shard, pools
 from bridge.relay.model import Observation, RelayState
 from tests.store.asking import load, rows
 from tests.store.conftest import make_downlink, make_uplink
@@ -160,3 +161,39 @@ async def test_a_device_that_moves_takes_the_shard_of_its_endpoint(opened, draft
     await memory.put("d/new", b"", "new@x.org")
     await directory.update("other", device="new@x.org")
     assert (await load(directory.store, ById(2))).notes == {"d/new": b""}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("10.64.0.0/16", "2001:db8::/64"),
+        ("10.0.0.0/8", "2001:db8::/112"),  # IPv6 has fewer addresses, so that its parts are those of shards
+        ("10.0.0.0/16", "10.7.0.0/16", "2001:db8::/111", "2001:db8:7::/64"),
+    ],
+)
+def test_each_address_of_an_endpoint_moves_with_its_shard_in_both_families(texts):
+    """One number has an address in each family: the parts of the second family's prefixes have other numbers."""
+    found = pools(texts)
+    dividing = division(found)
+    networks = {shard: networks_of_shard(found, shard) for shard in range(SHARDS)}
+    for shard in (0, 1, 7, 128, 255):
+        for part in dividing.part(shard):
+            for number in (part[0], part[len(part) // 2], part[-1]):
+                for pool in found.values():
+                    address = ipaddress.ip_address(pool.packed(number))
+                    assert [one for one, its in networks.items() if any(address in network for network in its)] == [
+                        shard
+                    ]
+
+
+def test_no_two_shards_have_an_address_in_common():
+    found = pools(("10.64.0.0/16", "2001:db8::/64"))
+    every = [one for shard in range(SHARDS) for one in networks_of_shard(found, shard)]
+    for version in (4, 6):
+        its = sorted((one for one in every if one.version == version), key=lambda one: one.network_address)
+        assert not [(one, two) for one, two in pairwise(its) if one.overlaps(two)]
+
+
+def test_numbers_that_cannot_be_divided_have_no_networks_of_shards():
+    with pytest.raises(ConfigurationError, match=r"10.0.0.0/17 has too few addresses .* use a /16, or a larger prefix"):
+        networks_of_shard(pools(("10.0.0.0/17", "2001:db8::/64")), 7)

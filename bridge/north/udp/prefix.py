@@ -14,7 +14,7 @@ from bridge.errors import NorthUnavailable
 from bridge.north.contract import Counters, Sending
 from bridge.north.udp.addresses import DatagramReceiver, SocketAddress
 from bridge.north.udp.datagrams import Ancillary, DatagramSocket
-from bridge.north.udp.prefixes import Pool, Prefix
+from bridge.north.udp.prefixes import Pool, Prefix, division
 from bridge.north.udp.system import (
     IP_FREEBIND,
     IP_PKTINFO,
@@ -62,7 +62,7 @@ class PrefixScheme:
         self._ipv4: DatagramSocket | None = None
         self._ipv6: DatagramSocket | None = None
         self.sources = range(min(pool.capacity for pool in self._pools.values()))
-        self.division = _division(self._pools)
+        self.division = division(self._pools)
         self.families = frozenset(self._pools)
         self._ipv4_sender: Callable[[int], Ancillary] = lru_cache(ADDRESSES)(self._ipv4_ancillary)
         self._ipv6_sender: Callable[[int], Ancillary] = lru_cache(ADDRESSES)(self._ipv6_ancillary)
@@ -193,12 +193,6 @@ class PrefixScheme:
             self._counters.foreign += 1
         elif self._receiver is not None:
             self._receiver(source, remote, data)
-
-
-def _division(pools: Mapping[int, Pool]) -> Pool | None:
-    """Return the pool that divides numbers among shards: of two families the smaller one, which limits the numbers."""
-    smallest = min(pools.values(), key=lambda pool: pool.capacity)
-    return smallest if smallest.is_divisible else None
 
 
 def _check_local(prefix: Prefix) -> None:

@@ -5,9 +5,11 @@ A number keeps its address when its prefix is made larger at the end, and when a
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bridge.errors import ConfigurationError, NorthUnavailable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOOPBACK_PREFIX = "127.64.0.0/10"
 """Local on every Linux without a route or a privilege, and far from 127.0.0.1 where servers listen."""
@@ -81,7 +83,7 @@ class Prefix:
         span = self._span // SHARDS
         return range(self._before(shard * span), min(self._before((shard + 1) * span), self.capacity))
 
-    def network_of(self, shard: int) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    def network_of(self, shard: int) -> Network:
         """Return the part of a shard as a prefix of its own."""
         size = self._span // SHARDS
         return type(self.network)((self._base + shard * size, self.network.max_prefixlen - size.bit_length() + 1))
@@ -160,9 +162,17 @@ class Pool:
             for part in (prefix.part(shard),)
         ]
 
-    def networks(self, shard: int) -> Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    def networks(self, shard: int) -> Sequence[Network]:
         """Return the parts of a shard as prefixes of their own: one of each prefix."""
         return [prefix.network_of(shard) for prefix in self.prefixes]
+
+    def networks_of(self, numbers: range) -> Iterator[Network]:
+        """Yield the largest networks that together have the addresses of these numbers, and no other number's."""
+        for start, prefix in self._starts:
+            first, last = max(numbers.start - start, 0), min(numbers.stop - start, prefix.capacity) - 1
+            if first <= last:
+                ends = (ipaddress.ip_address(prefix.packed(number)) for number in (first, last))
+                yield from ipaddress.summarize_address_range(*ends)
 
     def shard_of(self, source: int) -> int:
         """Return the shard whose part has this number."""
@@ -179,6 +189,44 @@ def pools(texts: Iterable[str]) -> dict[int, Pool]:
         prefix = Prefix(text)
         families.setdefault(prefix.family, []).append(prefix)
     return {family: Pool(prefixes) for family, prefixes in families.items()}
+
+
+def division(pools: Mapping[int, Pool]) -> Pool | None:
+    """Return the pool that divides numbers among shards: of two families the smaller one, which limits the numbers.
+
+    None: one of its prefixes has too few addresses.
+    """
+    smallest = min(pools.values(), key=lambda pool: pool.capacity)
+    return smallest if smallest.is_divisible else None
+
+
+def networks_of_shard(pools: Mapping[int, Pool], shard: int) -> list[Network]:
+    """Return the networks that have the addresses of a shard's endpoints: of each family those of the same numbers.
+
+    In the family that divides the numbers they are one part of each prefix; in the other one, whose parts would have
+    other numbers, usually several networks. Raises ConfigurationError if the numbers cannot be divided.
+    """
+    dividing = division(pools)
+    if dividing is None:
+        raise ConfigurationError(indivisible(pools))
+    found = list(dividing.networks(shard))
+    for pool in pools.values():
+        if pool is not dividing:
+            found += [network for part in dividing.part(shard) for network in pool.networks_of(part)]
+    return found
+
+
+def indivisible(pools: Mapping[int, Pool]) -> str:
+    """Return which prefix cannot be divided among shards, with the cure; empty: all can be that need to be."""
+    smallest = min(pools.values(), key=lambda pool: pool.capacity)
+    for prefix in smallest.prefixes:
+        if not prefix.is_divisible:
+            shortest = prefix.network.max_prefixlen - _DIVISIBLE.bit_length() + 1
+            return (
+                f"prefixes: {prefix} has too few addresses to be divided among {SHARDS} shards; use a /{shortest}, "
+                "or a larger prefix"
+            )
+    return ""
 
 
 def check_server(prefixes: Iterable[Prefix], host: str) -> None:
