@@ -13,7 +13,7 @@ from bridge.cluster.requests import OwnerAnswer, OwnerRequest, OwnerRequests
 from bridge.errors import BridgeError, NotServedHere, RequestError, ServiceFailed, StoreUnavailable
 from bridge.service.actor import CountFunction
 
-BEGUN_WITHIN = 12.0  # seconds: a lease, the time of a take-over, and some more
+TAKEN_OVER = 7.0  # seconds after the end of a lease in which another node begins with the requests of a dead one
 ANSWERED_WITHIN = 30.0  # seconds after that, in addition to the time that the request itself wants to wait
 ASKED_EVERY = 1.0  # seconds after which this node asks whether there are answers although nobody told of one
 POLL = 1.0  # seconds after which the holder of shards looks for requests although nobody told of one
@@ -34,8 +34,10 @@ log = logging.getLogger(__name__)
 class AskOwners:
     """The side of the node that was asked."""
 
-    def __init__(self, requests: OwnerRequests, count: CountFunction) -> None:
+    def __init__(self, requests: OwnerRequests, lease: float, count: CountFunction) -> None:
+        """`lease`: seconds after which a dead node's shards are taken by others."""
         self._requests = requests
+        self._begun_within = lease + TAKEN_OVER
         self._count = count
         self._open: dict[int, asyncio.Future[OwnerAnswer]] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -52,7 +54,7 @@ class AskOwners:
         wait by itself. Raises the error of the operation; NotServedHere if no node has begun in time, and none will;
         StoreUnavailable if it is not known what became of it.
         """
-        id_ = await self._requests.ask(OwnerRequest(shard, operation, body, who), BEGUN_WITHIN)
+        id_ = await self._requests.ask(OwnerRequest(shard, operation, body, who), self._begun_within)
         answered = self._open[id_] = asyncio.get_running_loop().create_future()
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(kept_up("asking for answers of other nodes", self._ask))
@@ -71,7 +73,7 @@ class AskOwners:
         return answer.body
 
     async def _answer(self, id_: int, shard: int, answered: "asyncio.Future[OwnerAnswer]", wait: float) -> OwnerAnswer:
-        done, _ = await asyncio.wait([answered], timeout=BEGUN_WITHIN)
+        done, _ = await asyncio.wait([answered], timeout=self._begun_within)
         if not done and await self._requests.withdraw(id_):
             raise NotServedHere(f"no node serves shard {shard}, the endpoint's: nothing was done; ask again", shard)
         done, _ = await asyncio.wait([answered], timeout=ANSWERED_WITHIN + wait)

@@ -167,7 +167,7 @@ class Service:
             # Other nodes store events, too: readers are woken after each look.
             looked = (lambda: None) if self._announcer is None else self._announcer.committed
             requests = SealedOwnerRequests(store.owner_requests, store_seal(self.config))
-            owners = AskOwners(requests, self.metrics.count)
+            owners = AskOwners(requests, self.config.cluster.lease, self.metrics.count)
             self._node = await node_of(
                 self.config, store, parts, chores, self._progress, self._tasks, self.metrics, looked, self._carry_out,
                 requests, self.clock.machine, owners.tell,

@@ -16,6 +16,7 @@ from bridge.store.sealing import KEY_BYTES, Seal, SealedOwnerRequests
 from tests.waiting import until
 
 SHARD = 7
+LEASE = 5.0  # seconds
 
 
 class Shards:
@@ -77,7 +78,7 @@ class Cluster:
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.counted: Counter[str] = Counter()
-        self.asker = AskOwners(self.ledger.requests(), self._count)
+        self.asker = AskOwners(self.ledger.requests(), LEASE, self._count)
         self.running: list[asyncio.Task[None]] = []
 
     def _count(self, _name: str, *, operation: str, result: str) -> None:
@@ -157,13 +158,22 @@ async def test_a_bug_there_is_one_here_and_no_silence(cluster: Cluster) -> None:
 async def test_where_no_node_serves_the_shard_nothing_is_done_and_that_is_said(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owner_requests, "BEGUN_WITHIN", 0.01)
+    monkeypatch.setattr(cluster.asker, "_begun_within", 0.01)
     with pytest.raises(NotServedHere, match="nothing was done; ask again"):
         await cluster.ask()
     owner = cluster.owner(SHARD)
     await owner.work.turn()
     assert (owner.asked, cluster.ledger.rows.rows) == ([], {}), "a late owner does not do what was given up"
     assert cluster.counted == {"endpoint.enable withdrawn": 1}
+
+
+async def test_a_request_waits_for_the_take_over_however_long_leases_are(cluster: Cluster) -> None:
+    cluster.asker = AskOwners(cluster.ledger.requests(), 60.0, cluster._count)
+    asked = asyncio.create_task(cluster.ask())
+    await until(lambda: bool(cluster.ledger.rows.rows))
+    cluster.ledger.now = 61.0
+    cluster.owner(SHARD)
+    assert await asked == b"done 1"
 
 
 async def test_a_request_of_a_node_that_died_is_not_begun_after_its_time(cluster: Cluster) -> None:
@@ -189,7 +199,7 @@ async def test_what_was_begun_and_not_answered_is_called_unknown(
     owner.carry_out = hang
     asked = asyncio.create_task(cluster.ask())
     await begun.wait()
-    monkeypatch.setattr(owner_requests, "BEGUN_WITHIN", 0.01)
+    monkeypatch.setattr(cluster.asker, "_begun_within", 0.01)
     again = asyncio.create_task(cluster.ask(b"2"))
     with pytest.raises(StoreUnavailable, match="has begun with the request and does not answer"):
         await again
