@@ -13,11 +13,13 @@ from bridge.cli import cluster as commands, endpoint as endpoint_commands
 from bridge.cluster.balance import misplaced, wanted
 from bridge.cluster.requests import OwnerAnswer
 from bridge.cluster.view import ClusterView, NodeView, ShardView
+from bridge.delivery.rows import Insert
 from bridge.errors import NotFound, NotServedHere
 from bridge.north.udp.prefixes import SHARDS
+from bridge.operations import waiting
 from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards
 from bridge.operations.types.direct import DirectView, SendDownlink
-from bridge.operations.types.endpoints import ExplainEndpoint, GetEndpointState, ListEndpoints
+from bridge.operations.types.endpoints import ExplainEndpoint, GetEndpointState, ListEndpoints, ListWaiting
 from bridge.operations.types.request import Request
 from bridge.operations.types.state import GetMetrics, GetStatus
 from bridge.store.sealing import KEY_BYTES, Seal, SealedOwnerRequests
@@ -27,6 +29,7 @@ pytest.importorskip("psycopg")
 from bridge.directory import Draft
 from bridge.lwm2m.requests import Operation
 from tests.cluster.two import ENDPOINTS, RIGHT, TwoNodes, two_nodes
+from tests.store.conftest import make_downlink
 from tests.waiting import until
 
 KEY = bytes(range(KEY_BYTES))
@@ -238,3 +241,34 @@ async def test_what_is_asked_of_another_node_is_encrypted_while_it_is_in_the_dat
         await opened.answer(request.id, OwnerAnswer(error="NotFound", text="it is gone"))
         with pytest.raises(NotFound, match="it is gone"):
             await asked
+
+
+async def test_why_a_message_waits_is_said_by_the_node_that_serves_the_endpoint(
+    both: TwoNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pauses, limits and quotas of the asked node say nothing of it."""
+    monkeypatch.setattr(waiting, "OWNER_ANSWERS", 0.5)
+    theirs = next(one for one in (await both.ask(ListEndpoints())).items if one.node == "b")
+    record = await both.service.directory.by_name(theirs.name)
+    assert record is not None
+    row = make_downlink(both.b.next_id(), record.id, shard=record.shard, deliver_by=2e9, answer_by=2e9, server="lab")
+    await both.b.committed([Insert.of(row)])
+    (page,) = (await both.ask(ListWaiting())).items
+    assert page.endpoint == theirs.name
+    assert page.messages[0].why.startswith("node b serves the endpoint and knows why")
+    assert page.messages[0].next_at is None
+
+    ours = next(one for one in (await both.ask(ListEndpoints())).items if one.node == "a")
+    said = msgspec.structs.replace(page.messages[0], why="the network is paused there")
+    answer = msgspec.structs.replace(await both.ask(ExplainEndpoint(ours.name)), waiting=(said,))
+    monkeypatch.setattr(waiting, "OWNER_ANSWERS", 20.0)
+    asked = asyncio.create_task(both.ask(ListWaiting()))
+
+    async def answered() -> bool:
+        for request in await both.b.owner_requests.waiting([theirs.shard]):
+            await both.b.owner_requests.answer(request.id, OwnerAnswer(msgspec.json.encode(answer)))
+        return asked.done()
+
+    await until(answered, 20, why="the other node is not asked")
+    (page,) = (await asked).items
+    assert page.messages == (said,)
