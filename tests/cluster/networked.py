@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -182,6 +183,7 @@ class Networked:
     lorawan: LorawanCluster = field(init=False)
     servers: Servers = field(init=False)
     _relay: Relay = field(init=False)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _reviving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _began: float = field(default_factory=time.monotonic)
 
@@ -365,10 +367,9 @@ class Networked:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _executes(self, pause: float) -> None:
-        number = 0
         while True:
             for endpoint in self.draw.sample(range(self.cluster.devices), self.cluster.devices):
-                number += 1
+                number = next(self._numbers)  # for all stretches of traffic: no value is written twice
                 await self.cluster.execute(f"e{endpoint}", PATIENCE)
                 await self._write(f"e{endpoint}", number)
                 if number % 10 == 0:
