@@ -14,7 +14,7 @@ from bridge.config import reading
 from bridge.control.client import DirectClient
 from bridge.north.udp.prefixes import SHARDS
 from bridge.operations.types.request import Request
-from bridge.service import gauges
+from bridge.service import gauges, owner_requests
 from bridge.service.service import Service
 from bridge.store.postgres.cluster import NodeStore
 from tests.api.kit import with_events
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 ENDPOINTS = 30
 RIGHT = [wanted(shard, ("a", "b")) for shard in range(SHARDS)]
+UNSERVED = 10.0  # seconds after which it is said that no node serves an endpoint
 LEASE = 60.0  # seconds: longer than any pause of a busy machine
 
 
@@ -58,6 +59,7 @@ async def two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_key: 
     """
     monkeypatch.setattr(reading, "binding_class", lambda _name: OnNodes)
     monkeypatch.setattr(gauges, "FRESH", 0.0)
+    monkeypatch.setattr(owner_requests, "TAKEN_OVER", UNSERVED - LEASE)  # nobody answers as node b
     where = postgres_server().uri()
     kit = with_events(Kit(tmp_path, where))
     kit.have_endpoints(ENDPOINTS)
