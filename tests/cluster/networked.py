@@ -163,7 +163,6 @@ class Story:
     sent: list[str] = field(default_factory=list)  # serial numbers that devices sent
     radio: list[str] = field(default_factory=list)  # what devices sent over LoRaWAN
     written: list[str] = field(default_factory=list)  # values of Writes that a node has accepted
-    writes: int = 0  # that nodes were asked for
     posts: int = 0  # that nodes acknowledged
     moved: set[str] = field(default_factory=set)  # endpoints that were served by another node later
 
@@ -372,7 +371,7 @@ class Networked:
             for endpoint in self.draw.sample(range(self.cluster.devices), self.cluster.devices):
                 number = next(self._numbers)  # for all stretches of traffic: no value is written twice
                 await self.cluster.execute(f"e{endpoint}", PATIENCE)
-                await self._write(f"e{endpoint}")
+                await self._write(f"e{endpoint}", number)
                 if number % 10 == 0:
                     await self.cluster.execute(f"l{number // 10 % self.lorawan.devices}", PATIENCE)
                 await asyncio.sleep(pause)
@@ -383,13 +382,11 @@ class Networked:
             self.servers.ask(f"e{self.draw.randrange(self.cluster.devices)}")
             await asyncio.sleep(pause)
 
-    async def _write(self, endpoint: str) -> None:
+    async def _write(self, endpoint: str, number: int) -> None:
         """Have one node accept a Write, which may be submitted twice where its first submission is in doubt (R9).
 
         No other Write of the run has its value: by it copies are counted.
         """
-        self.story.writes += 1
-        number = self.story.writes
         node = self.cluster.nodes[NODES[number % len(NODES)]]
         value = f"w.{endpoint}.{number}."
         request = {"endpoint": endpoint, "operation": "write", "path": ZONE, "value": value, "ttl": self.cluster.ttl}
