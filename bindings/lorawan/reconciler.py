@@ -98,10 +98,10 @@ class Reconciler:
                 if item_id in present:
                     item.uplinks = 0  # another message was sent first
                 elif item_id in waiting:
-                    self._outstanding.drop(device, item_id)
-                    self._events.count("lorawan_downlinks_without_report")
                     text = "it left the network server's queue, and no event says why"
                     await self._events.deliver(Report(device, item_id, None, text))
+                    self._events.count("lorawan_downlinks_without_report")
+                    self._outstanding.drop(device, item_id)  # not before the commit: else it is never reported again
         except NotServedHere:
             return
         except BridgeError as error:

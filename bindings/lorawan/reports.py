@@ -32,12 +32,12 @@ class Reports:
 
     async def acknowledged(self, event: net.Ack) -> None:
         """Report that the device acknowledged a confirmed downlink, or did not."""
-        self._outstanding.drop(event.device, event.item)
         if event.acknowledged:
-            await self._events.deliver(Report(event.device, event.item, NetworkState.DELIVERED))
-            return
-        detail = "the device did not acknowledge the frame"
-        await self._events.deliver(Report(event.device, event.item, None, detail, nack=True))
+            report = Report(event.device, event.item, NetworkState.DELIVERED)
+        else:
+            detail = "the device did not acknowledge the frame"
+            report = Report(event.device, event.item, None, detail, nack=True)
+        await self._deliver(report)
 
     async def discarded(self, event: net.Discarded) -> None:
         """Report that the network server discarded an item.
@@ -45,7 +45,7 @@ class Reports:
         This does not prove that it was not transmitted before.
         """
         certain = await self._fates.of_discarded(event)
-        noted = self._outstanding.drop(event.device, event.item)
+        noted = self._outstanding.of(event.device).get(event.item)
         if certain and event.why is net.DiscardReason.EXPIRED and noted is not None and self._is_early(noted):
             self._events.count("lorawan_expired_early")
             text = "the message expired at the network server before its deadline: its clock and ours are apart"
@@ -56,7 +56,19 @@ class Reports:
             self._events.count("lorawan_discarded_in_doubt")
             text = f"{event.text}; it may have been transmitted before"
             report = Report(event.device, event.item, None, text[:_DETAIL])
+        await self._deliver(report)
+
+    async def _deliver(self, report: Report) -> None:
+        """Report that a downlink left the queue; forget it when the report is committed.
+
+        If that fails, its queue is still looked at, and the report made again.
+        """
+        is_noted = report.handle in self._outstanding.of(report.device)
+        if not is_noted:
+            self._outstanding.drop(report.device, report.handle)  # the call that queued it may not have returned yet
         await self._events.deliver(report)
+        if is_noted:
+            self._outstanding.drop(report.device, report.handle)
 
     def _is_early(self, noted: Queued) -> bool:
         return noted.deadline is not None and self._events.now() < noted.deadline - _TOLERATED
