@@ -17,6 +17,12 @@ STOP_PATIENCE = 10.0  # seconds that a stop waits for running calls
 AGAIN = 10.0  # seconds from a bug in background work until that work begins again
 
 
+def ends_its_task(error: BaseException) -> bool:
+    """Return whether an error is the cancellation of the running task, and not of something that it waited for."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 class GuardedCalls:
     """The calls into one network instance; `mistakes` is the counter of unhandled exceptions."""
 
@@ -34,7 +40,9 @@ class GuardedCalls:
         self._under_way += 1
         try:
             return await work
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if ends_its_task(error):
+                raise
             log.exception("network %s: a bug in the bridge", self._network)
             self._count(self._mistakes)
             return otherwise

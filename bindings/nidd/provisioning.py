@@ -186,7 +186,10 @@ class Provisioning:
         record = await self.noted(device)
         if record is None or record.state is State.REMOVING or record.due > self._events.now() or self.is_resting:
             return None
-        await asyncio.shield(self._begin(device))
+        job = self._begin(device)
+        await asyncio.wait([job])  # not cancelled with its caller; if a stop cancels it, there is no configuration
+        if not job.cancelled():
+            job.result()
         record = await self._records.get(device)
         return record if record is not None and record.state is State.ACTIVE else None
 

@@ -18,6 +18,7 @@ from bindings.contract import (
     Refused,
     SubmitResult,
 )
+from bindings.guarded_calls import ends_its_task
 from bridge.north.contract import NorthTransport, Sending
 from bridge.relay import events as ev
 from bridge.relay.effects import (
@@ -256,7 +257,9 @@ async def _safely(call: Callable[[], Awaitable[Any]], kind: Any, otherwise: Any)
     """
     try:
         result = await call()
-    except Exception:
+    except (Exception, asyncio.CancelledError) as error:  # a binding may have cancelled what its call waited for
+        if ends_its_task(error):
+            raise
         log.exception("a binding raised an exception in a network call", extra={"sample": "binding raised"})
         return otherwise
     if not isinstance(result, kind):

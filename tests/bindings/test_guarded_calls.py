@@ -96,3 +96,25 @@ async def test_background_work_that_a_bug_ended_begins_again(calls, counts, monk
     assert begun == 3
     assert counts == {"net_internal_errors": 2}
     assert "the background work that it ended begins again" in caplog.text
+
+
+async def test_a_call_whose_own_work_was_cancelled_has_a_result_all_the_same(calls, counts):
+    job = asyncio.create_task(asyncio.sleep(1000))
+
+    async def waits_for_it():
+        await asyncio.shield(job)
+
+    asyncio.get_running_loop().call_soon(job.cancel)
+    call = asyncio.create_task(calls.run(waits_for_it(), "otherwise"))
+    await asyncio.wait([call])
+    assert call.result() == "otherwise"
+    assert counts == {"net_internal_errors": 1}
+
+
+async def test_a_call_that_is_cancelled_itself_ends(calls, counts):
+    call = asyncio.create_task(calls.run(asyncio.sleep(1000), "otherwise"))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert not counts

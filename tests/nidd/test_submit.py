@@ -23,6 +23,7 @@ from bindings.contract import (
     Refusal,
     Refused,
 )
+from bindings.nidd.provisioning import Provisioning
 from bindings.t8.times import format_time
 from tests.waiting import until
 
@@ -470,6 +471,19 @@ async def test_stop_lets_a_submit_finish(make, scef):
     assert isinstance(await submit, Accepted)
     await stop
     assert (await one.submit(attempt())).why is Refusal.NETWORK_UNAVAILABLE
+
+
+async def test_a_stop_that_ends_the_wait_for_a_configuration_refuses_the_submit(make, scef, monkeypatch):
+    """A reload stops an instance while calls are under way: nothing was submitted, and the call has to end."""
+    monkeypatch.setattr(Provisioning.stop, "__defaults__", (0.0,))
+    one = await make()
+    scef.script["create"].append(SILENCE)
+    await one.provision(DEVICE, {})
+    await until(lambda: scef.made("create"))
+    submit = asyncio.create_task(one.submit(attempt()))
+    await asyncio.sleep(0)
+    await one.stop()
+    assert (await submit).why is Refusal.UNREACHABLE
 
 
 async def test_a_refusal_of_a_few_bytes_as_too_large_does_not_end_all_traffic(binding, scef):

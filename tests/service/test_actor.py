@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from bindings.contract import Attempt, SubmitResult
+from bridge.delivery.states import DownlinkState
 from bridge.north.contract import Link, LinkState, Sending
 from bridge.relay import events as ev
 from bridge.relay.effects import Count, SendToServer, ServerSilent
 from bridge.relay.model import Endpoint
 from bridge.service.actor import NetworkActor
+from tests.service.kit import Kit
+from tests.waiting import until
 
 
 def test_the_name_of_a_silent_server_is_looked_up_again_and_counted() -> None:
@@ -44,3 +48,18 @@ async def test_a_message_that_no_server_acknowledges_has_left_only_when_the_link
     assert told == ([ev.LeftForServer(5)] if sending is Sending.LEFT else [])
     assert asked == [{"may_wait": False}]
     assert counted == []  # it is not lost
+
+
+async def test_r7_a_network_call_of_which_a_part_was_cancelled_has_a_result(kit: Kit) -> None:
+    """A binding that is stopped by a reload cancels its work: the device's one call would be under way forever."""
+    async with kit.running() as service:
+
+        def is_cancelled(_attempt: Attempt) -> SubmitResult:
+            raise asyncio.CancelledError
+
+        kit.network.answer = is_cancelled
+        kit.ask(1)
+        await until(lambda: len(kit.network.attempts) == 2)  # a Read may go once more
+        await until(lambda: not service.parts.calls["net"].under_way)
+        assert service.parts.actor.call_in_flight(1) is None
+        assert await kit.states() == [DownlinkState.UNKNOWN]
