@@ -19,6 +19,7 @@ from bridge.quota.allotment import Claim, key_of
 from bridge.quota.limits import Per, Quota
 from bridge.quota.pairs import NONE
 from bridge.quota.periods import Period
+from bridge.store.access import ApiKey, Role
 from bridge.store.outbox import EventRow
 from bridge.store.sql import directory_rows as rows, loads
 from bridge.store.sql.connection import value_of
@@ -61,6 +62,18 @@ async def join(where):
     yield made
     for node in nodes:
         await node.close()
+
+
+async def test_a_key_that_is_made_or_revoked_at_one_node_counts_at_all_of_them(join):
+    a, b = join("a"), join("b")
+    key = await a.access.add_key(ApiKey(0, "night shift", Role.OPERATE, b"digest", 100.0))
+    assert await b.access.key(key.id) == key
+    assert await b.access.keys() == [key]
+    await a.access.revoke(key.id, 200.0)
+    assert await b.access.key(key.id) == replace(key, revoked_at=200.0)
+    another = await a.access.add_key(replace(key, id=0))
+    assert await b.access.key(another.id) == another
+    assert await b.access.key(another.id + 1) is None
 
 
 def end_session(node):

@@ -70,6 +70,7 @@ class NodeStore(PostgresStore):
         self.owner_requests = PostgresOwnerRequests(self._asking, self._ask)
         self._allotted = 0  # requests for allotments
         self.fleet.settled = _SETTLED
+        self.access.is_shared = True
         self._notes.only = self._of_held
 
     @classmethod

@@ -11,11 +11,16 @@ _KEY = "SELECT id, name, role, digest, created_at, expires_at, revoked_at FROM a
 
 
 class SqlAccess:
-    """Keys are few and needed with every request, so they stay in memory after they were read."""
+    """Keys are few and needed with every request, so they stay in memory after they were read.
+
+    `is_shared`: other nodes change keys, too. Then one is read each time: one that was revoked there ends here.
+    """
 
     def __init__(self, store: Engine) -> None:
         self._store = store
+        self.is_shared = False
         self._keys: dict[int, ApiKey] | None = None
+        self._changes = 0  # how often a key was changed here
 
     async def add_key(self, key: ApiKey) -> ApiKey:
         def work(connection: Connection) -> int:
@@ -30,13 +35,15 @@ class SqlAccess:
             return id_
 
         id_ = await self._store.run(work)
-        self._keys = None
+        self._changed()
         return replace(key, id=id_)
 
     async def keys(self) -> list[ApiKey]:
         return [*(await self._known()).values()]
 
     async def key(self, id_: int) -> ApiKey | None:
+        if self.is_shared:
+            return next(iter(await self._read(" WHERE id = ?", (id_,))), None)
         return (await self._known()).get(id_)
 
     async def revoke(self, id_: int, now: float) -> ApiKey | None:
@@ -44,7 +51,7 @@ class SqlAccess:
             connection.execute("UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (now, id_))
 
         await self._store.run(work)
-        self._keys = None
+        self._changed()
         return await self.key(id_)
 
     async def note(self, entry: AuditEntry) -> None:
@@ -73,12 +80,21 @@ class SqlAccess:
 
         return await self._store.run(work)
 
+    def _changed(self) -> None:
+        self._keys = None
+        self._changes += 1
+
     async def _known(self) -> dict[int, ApiKey]:
-        known = self._keys
-        if known is None:
-            rows: list[Any] = await self._store.reads.ask(
-                lambda reader: reader.connection.execute(f"{_KEY} ORDER BY id").fetchall()
-            )
-            known = {row[0]: ApiKey(row[0], row[1], Role(row[2]), *row[3:]) for row in rows}
+        if self._keys is not None:
+            return self._keys
+        changes = self._changes
+        known = {key.id: key for key in await self._read(" ORDER BY id")}
+        if not self.is_shared and changes == self._changes:  # else it may have been read before a change
             self._keys = known
         return known
+
+    async def _read(self, which: str, values: tuple[int, ...] = ()) -> list[ApiKey]:
+        rows: list[Any] = await self._store.reads.ask(
+            lambda reader: reader.connection.execute(f"{_KEY}{which}", values).fetchall()
+        )
+        return [ApiKey(row[0], row[1], Role(row[2]), *row[3:]) for row in rows]
