@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 
 from bridge.delivery.rows import Insert, Update
 from bridge.delivery.states import DownlinkState
 from bridge.errors import ConfigurationError, StoreUnavailable
 from bridge.store.sqlite import SqliteStore
+from bridge.store.sqlite.connection import connect_writer
 from bridge.store.sqlite.volume import Volume, WalLimits, measure
 from tests.conftest import need_program
 
@@ -127,3 +129,39 @@ async def test_the_wal_is_emptied_in_time_for_its_volume(small, path, downlink):
         await store.committed([Insert.of(downlink(store.next_id(), body=b"x" * 10_000))])
     assert path.with_name("bridge.db-wal").stat().st_size <= limit.kept
     assert path.stat().st_size > 1 * MB
+
+
+async def test_a_full_volume_whose_database_cannot_be_asked_refuses_and_the_store_goes_on(path, downlink):
+    """Else the thread that writes would end: nothing more would be committed, and nobody told."""
+    fails, free = False, 1000 * MB
+
+    class Failing(apsw.Connection):
+        def execute(self, sql, *rest):
+            if fails and "max_page_count" in sql:
+                raise apsw.IOError("disk I/O error")
+            return super().execute(sql, *rest)
+
+    def connect(where):
+        connect_writer(where).close()
+        return Failing(str(where))
+
+    store = SqliteStore.open(path, connect, lambda _directory: Volume(1000 * MB, free))
+    fails, free = True, 0
+    with pytest.raises(StoreUnavailable, match="disk I/O error"):
+        await asyncio.wait_for(store.committed([Insert.of(downlink(1))]), 20)
+    fails, free = False, 1000 * MB
+    await asyncio.wait_for(store.committed([Insert.of(downlink(2))]), 20)
+    await store.close()
+
+
+@pytest.mark.parametrize("part", ["check", "tidy"])
+async def test_a_bug_in_the_thread_that_writes_fails_its_group_alone(sqlite, downlink, monkeypatch, caplog, part):
+    def bug():
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as planted:
+        planted.setattr(sqlite._transactions, part, bug)
+        told = await asyncio.gather(sqlite.committed([Insert.of(downlink(1))], endpoint=1), return_exceptions=True)
+    assert [type(one) for one in told] == ([StoreUnavailable] if part == "check" else [type(None)])
+    assert "because of a bug" in caplog.text
+    await asyncio.wait_for(sqlite.committed([Insert.of(downlink(2))], endpoint=1), 20)

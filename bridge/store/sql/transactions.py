@@ -47,7 +47,20 @@ class Transactions:
         self.bodies = NO_BODIES
 
     def write(self, group: list[Batch]) -> int:
-        """Commit a group, and set the result in each batch; return how many rows were changed."""
+        """Commit a group, and set the result in each batch; return how many rows were changed.
+
+        A bug fails the group, whatever became of it in the database, and not the groups after it.
+        """
+        try:
+            return self._write(group)
+        except Exception as bug:
+            log.exception("a group of batches could not be written because of a bug", extra={"sample": "writer"})
+            failure = StoreUnavailable(f"the store failed because of a bug, see the log: {bug!r}")
+            self.fail([batch for batch in group if batch.error is None], failure)
+            self._followers.group_ended(failed=True)
+            return 0
+
+    def _write(self, group: list[Batch]) -> int:
         if self._followers:
             self._followers.forget(group[0].generation)  # generations never fall along the queue
             self._refuse_followers(group)

@@ -114,5 +114,11 @@ class Writer:
             while group := list(islice(batches, MAX_GROUP)):
                 rows = self.transactions.write(group)
                 self._loop.call_soon_threadsafe(self._tell, group, rows)
-                self.transactions.tidy()
+                self._tidy()
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)
+
+    def _tidy(self) -> None:
+        try:
+            self.transactions.tidy()
+        except Exception:
+            log.exception("work between two groups failed because of a bug", extra={"sample": "writer"})

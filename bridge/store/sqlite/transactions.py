@@ -68,6 +68,9 @@ class SqliteTransactions(Transactions):
             self.volume_full += 1
             self.fail(batches, failure)
             return
+        except apsw.Error as error:
+            self.fail(batches, self._cannot_write(error))
+            return
         try:
             self._transact(batches)
         except apsw.FullError as error:
