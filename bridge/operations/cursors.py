@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+from typing import Annotated
 
 import msgspec
 
 from bridge.errors import RequestError
 from bridge.store.fleet import PageEnd
 
+_End = tuple[str | float, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]]
 LONGEST = 18  # decimal digits that certainly fit the 64 bits of an id
 
 
@@ -31,6 +33,6 @@ def page_end_at(cursor: str) -> PageEnd | None:
         return None
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return PageEnd(*msgspec.json.decode(raw, type=tuple[str | float, int]))
+        return PageEnd(*msgspec.json.decode(raw, type=_End))
     except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError) as error:
         raise RequestError(f"after {cursor[:40]!r} is not `next` of an earlier page") from error

@@ -1,14 +1,17 @@
 """Applies changes of the directory to endpoints in memory, addresses toward servers, and networks."""
 
+import contextlib
+
 from bridge.cluster.contract import Shards
 from bridge.directory import Directory, DirectoryChange, Record
-from bridge.errors import BridgeError, NotFound
+from bridge.errors import BridgeError, NotFound, NotServedHere, StoreUnavailable
 from bridge.north.contract import NorthTransport
 from bridge.relay import events as ev
-from bridge.service.places import Places
+from bridge.service.places import DISABLED, Places
 from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
 from bridge.service.tasks import Tasks
+from bridge.service.upkeep import persistently
 
 
 class DirectoryFollower:
@@ -86,12 +89,25 @@ class DirectoryFollower:
         if not self._replace(after):
             return
         if moved:
-            self._runner.event(after.id, ev.NetworkFlushed("the endpoint has another device now"))
+            self._step(after.id, ev.NetworkFlushed("the endpoint has another device now"))
         if change.server_knew:
             self._runner.forget(after.id)  # the directory's transaction has stored it in the relay row
-            self._runner.event(after.id, ev.NorthChanged())
+            self._step(after.id, ev.NorthChanged())
         if before.enabled and not after.enabled:
-            self._runner.event(after.id, ev.EndpointRemoved("the endpoint was disabled"))
+            self._step(after.id, ev.EndpointRemoved(DISABLED))
+
+    def _step(self, endpoint: int, event: ev.Event) -> None:
+        """Run a step that a durable change needs; where the store fails, again until it has been committed."""
+
+        async def again() -> None:
+            with contextlib.suppress(NotServedHere):  # its next holder takes up what waits
+                await self._runner.stepped(endpoint, event)
+
+        def done(error: BaseException | None) -> None:
+            if isinstance(error, StoreUnavailable) and not self._runner.stopping:
+                self._tasks.begin(persistently(again))
+
+        self._runner.event(endpoint, event, done)
 
     def _replace(self, record: Record) -> bool:
         """Update an endpoint in memory from the directory, or drop it if it is down; return whether it is up."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bindings.contract import SouthProfile
 from bridge.quota.limits import NO_LIMITS, Limits
+from bridge.relay import events as ev
 from bridge.relay.model import Endpoint
 from bridge.service.network_calls import NetworkCalls
 
@@ -24,3 +25,5 @@ class Placed:
     takes: bool = (
         True  # False: it is disabled or being removed; nothing new is accepted, its messages get their outcome
     )
+    leaves: bool = False  # it is being removed: whoever sends it a message learns that nothing keeps it
+    at_load: ev.EndpointRemoved | ev.NetworkRemoved | None = None  # ends what waits, when the endpoint is loaded

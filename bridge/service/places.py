@@ -7,8 +7,11 @@ from bindings.contract import Binding, SouthProfile
 from bridge.directory import Directory, Record
 from bridge.errors import ConfigurationError
 from bridge.quota.shared import SharedQuotas
+from bridge.relay import events as ev
 from bridge.service.network_calls import NetworkCalls
 from bridge.service.placed import Placed
+
+DISABLED = "the endpoint was disabled"
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +78,13 @@ class Places:
             endpoint = self._directory.endpoint(record)
             limits = self._quotas.limits(endpoint.network, endpoint.group)
             if binding is None:
-                return Placed(endpoint, source, _no_network, _NO_CALLS, limits, takes=False)
-            takes = record.enabled and record.id not in self.leaving and bool(endpoint.servers)
-            return Placed(endpoint, source, binding.south_profile, self._calls[record.network], limits, takes)
+                gone = ev.NetworkRemoved()
+                return Placed(endpoint, source, _no_network, _NO_CALLS, limits, takes=False, at_load=gone)
+            leaves = record.id in self.leaving
+            takes = record.enabled and not leaves and bool(endpoint.servers)
+            at_load = None if record.enabled else ev.EndpointRemoved(DISABLED)
+            calls = self._calls[record.network]
+            return Placed(endpoint, source, binding.south_profile, calls, limits, takes, leaves, at_load)
         except ConfigurationError as error:
             log.error("endpoint is down: %s", error, extra={"sample": "endpoint down"})  # noqa: TRY400  # no trace helps
             return None

@@ -305,6 +305,8 @@ class Runner:
             self._taken_up.add(endpoint, placed.endpoint.shard)
             if not state.is_quiet:
                 self._step(endpoint, loaded, ev.Started(), None)
+        if placed.at_load is not None and not (state.is_quiet or loaded.dropped):
+            self._step(endpoint, loaded, placed.at_load, None)
         if state.is_quiet and not loaded.uncommitted:
             self._note_quiet(endpoint, state)
         return loaded
@@ -324,8 +326,9 @@ class Runner:
             self.tap.event(loaded.placed.endpoint, event)
         if not loaded.placed.takes and isinstance(event, TAKEN_IF_ENABLED):
             self._act(loaded.placed, Count("messages_of_disabled_endpoints"))
-            if done is not None:
-                done(None)
+            if done is not None:  # a request that came by the API gets no answer of the step, and so a reason
+                leaves = loaded.placed.leaves and not isinstance(event, ev.DirectRequest)
+                done(UnknownDevice("the endpoint is being removed") if leaves else None)
             return
         self._step(endpoint, loaded, event, done)
 

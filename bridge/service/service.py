@@ -177,7 +177,7 @@ class Service:
         else:
             directory, progress = parts.directory, self._progress
             for work in (
-                partial(load_unfinished, store, directory, self._networks, parts.runner, progress),
+                partial(load_unfinished, store, parts.runner, progress),
                 partial(give_addresses, directory, parts.north, progress),
                 partial(provision_all, directory, parts.provisioning, progress),
             ):

@@ -162,7 +162,7 @@ class ShardEndpoints:
             raise failure
 
     async def _take_up_these(self, shards: frozenset[int]) -> None:
-        await load_unfinished(self._store, self._directory, self._networks, self._runner, self._progress, shards)
+        await load_unfinished(self._store, self._runner, self._progress, shards)
         came: dict[str, set[int]] = {}
         async for record in self._directory.of_shards(sorted(shards)):
             came.setdefault(record.network, set()).add(record.id)

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Container, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from bridge.cluster.contract import Shards
 from bridge.directory import Directory
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.north.contract import NorthTransport
-from bridge.relay import events as ev
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
@@ -46,28 +45,17 @@ async def now_or_later(work: Callable[[], Awaitable[None]], begin: Callable[[Cor
 
 
 async def load_unfinished(
-    ledger: Ledger,
-    directory: Directory,
-    networks: Container[str],
-    runner: Runner,
-    progress: Progress,
-    shards: Collection[int] | None = None,
+    ledger: Ledger, runner: Runner, progress: Progress, shards: Collection[int] | None = None
 ) -> None:
     """Load the endpoints with unfinished messages of earlier runs, paced (R32).
 
-    Those with messages in doubt are first: they send nothing until the network was asked.
-    `networks` are those that are configured. `shards`: only endpoints of these shards.
+    Those with messages in doubt are first: they send nothing until the network was asked. `shards`: only endpoints of
+    these shards.
     """
 
     async def take_up(endpoint: int) -> None:
-        with contextlib.suppress(StoreUnavailable):  # it is loaded later
-            record = await directory.by_id(endpoint)
-            if record is not None and not record.enabled:  # disabled while the service was down
-                await runner.stepped(endpoint, ev.EndpointRemoved("the endpoint was disabled"))
-            elif record is not None and record.network not in networks:
-                await runner.stepped(endpoint, ev.NetworkRemoved())
-            else:
-                await runner.take_up(endpoint)
+        with contextlib.suppress(StoreUnavailable):  # the runner loads it later
+            await runner.take_up(endpoint)
 
     with progress.work("endpoints with unfinished messages are loaded") as work:
         async for part in ledger.unfinished(shards):
