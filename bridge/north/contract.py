@@ -68,7 +68,7 @@ class Counters:
     resumed: int = 0  # of these, sessions resumed from earlier ones
     open_failed: int = 0  # failed attempts to open a link
     ended_by_server: int = 0  # open links that the server closed, or that broke
-    closed_unrecorded: int = 0  # connections closed because what came over them could not be recorded
+    closed_unrecorded: int = 0  # connections closed because a message was lost on them: unrecorded, or a dropped answer
     ocsp_asked: int = 0  # questions to OCSP responders
     ocsp_refused: int = 0  # openings refused because a responder says that the certificate is revoked, or unknown
     ocsp_closed: int = 0  # open sessions that were closed for that

@@ -83,7 +83,7 @@ _NORTH = {
     ),
     "north_links_closed_unrecorded": (
         "closed_unrecorded",
-        "Connections that were closed because what came over them could not be recorded: the store is unavailable.",
+        "Connections that were closed because what came over them could not be recorded, or an answer was dropped.",
     ),
     "north_ocsp_questions": ("ocsp_asked", "Questions to OCSP responders about servers' certificates."),
     "north_ocsp_refusals": (

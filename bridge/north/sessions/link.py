@@ -159,7 +159,7 @@ class SessionLink:
         """Close the link because a message was lost on it; open it again after a pause if it is wanted."""
         if self._state is not LinkState.OPEN:
             return
-        self._failures = 0 if self._owner.time() - self._since >= SETTLED else self._failures + 1
+        self._failures = 0 if self._has_settled else self._failures + 1
         self._owner.counted.closed_unrecorded += 1
         self._drop_channel(in_order=False)
         self._becomes(LinkState.CLOSED, reason)
@@ -227,7 +227,7 @@ class SessionLink:
 
     def ended(self, end: End) -> None:
         was_open = self._state is LinkState.OPEN
-        lasted = was_open and self._owner.time() - self._since >= SETTLED
+        lasted = was_open and self._has_settled
         self._channel = None
         if not was_open:
             self._owner.counted.open_failed += 1
@@ -260,6 +260,11 @@ class SessionLink:
         self._owner.tell(self, Link(LinkState.FAILING, text, None if silent is None else silent[1]))
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def _has_settled(self) -> bool:
+        """Return whether the link, which is open or was until now, has been open for long."""
+        return self._owner.time() - self._since >= SETTLED
 
     def _open(self, *, urgent: bool) -> None:
         if self._retry is not None:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bridge.coap import udp
+from bridge.coap.message import ACK
+from bridge.coap.numbers import Code
 from bridge.errors import BridgeError
 from bridge.north.contract import Counters, Link, LinkState, Receiver, Sending
 from bridge.north.revocation.contract import Revocation
@@ -168,11 +171,18 @@ class SessionNorth:
         may_wait: bool = True,
         first: bool = False,
     ) -> Sending:
-        """Send one message, opening the link if it is closed. DTLS records of the device's own never pass here."""
+        """Send one message, opening the link if it is closed. DTLS records of the device's own never pass here.
+
+        Where nobody repeats an answer that is dropped, its link is closed: the server would wait for it for ever.
+        """
         if self._receiver is None or server not in self._servers or opaque:
             self.counted.send_dropped += 1
             return Sending.DROPPED
-        return self._of((source, server)).send(message, may_wait=may_wait, first=first)
+        link = self._of((source, server))
+        sending = link.send(message, may_wait=may_wait, first=first)
+        if sending is Sending.DROPPED and not self.repeats and _is_answer(message):
+            link.end_after_loss("an answer could not be queued: the server reads too slowly")
+        return sending
 
     def hold(self, source: int, server: str) -> None:
         """Let messages over an open link wait until `proceed`."""
@@ -352,3 +362,9 @@ def _local(error: BaseException) -> End:
         return End(Ended.LOCAL, str(error))
     _log.error("a link could not be opened", exc_info=error, extra={"sample": "open link"})
     return End(Ended.LOCAL, "the link could not be opened because of a bug in the bridge; see the log")
+
+
+def _is_answer(message: bytes) -> bool:
+    """Return whether a message, framed as over UDP, is an answer in an acknowledgement: those are never repeated."""
+    mtype, code, *_ = udp.take_apart(message)
+    return mtype is ACK and code != Code.EMPTY

@@ -58,7 +58,7 @@ class Acknowledging:
             return True  # it was sent on this connection already
         if stream.size(token, body) > self._largest:
             self.too_large += 1
-            if not _is_answer(code, body):
+            if not _ends_exchange(code, body):
                 return False
             code, body = Code.INTERNAL_SERVER_ERROR, encode_body([], _TOO_LARGE)
         self._out += stream.frame(code, token, body)
@@ -165,7 +165,7 @@ _FIRST_RESPONSE = 64
 _TOO_LARGE = b"the answer is larger than the Max-Message-Size of this connection"
 
 
-def _is_answer(code: int, body: bytes) -> bool:
+def _ends_exchange(code: int, body: bytes) -> bool:
     """Return whether a message ends an exchange: a notification does not, for the next one may fit."""
     if code < _FIRST_RESPONSE:
         return False

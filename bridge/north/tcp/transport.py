@@ -5,11 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from bridge.coap import udp
-from bridge.coap.message import ACK
-from bridge.coap.numbers import Code
 from bridge.errors import NorthUnavailable
-from bridge.north.contract import Sending
 from bridge.north.revocation.contract import Revocation
 from bridge.north.sessions.channel import Channel, ChannelUser, End, Ended
 from bridge.north.sessions.link import SessionLink
@@ -57,24 +53,6 @@ class StreamNorth(SessionNorth):
     ) -> None:
         self._connections = _Maker(places, servers, local_host, wall)
         super().__init__(self._connections, {key: server.link for key, server in servers.items()}, identify)
-
-    def send(
-        self,
-        source: int,
-        server: str,
-        message: bytes,
-        *,
-        opaque: bool = False,
-        may_wait: bool = True,
-        first: bool = False,
-    ) -> Sending:
-        """Send one message. If an answer is dropped, the connection is closed: nobody sends the answer again."""
-        sending = super().send(source, server, message, opaque=opaque, may_wait=may_wait, first=first)
-        if sending is Sending.DROPPED and not opaque and _is_answer(message):
-            found = self.links.get((source, server))
-            if found is not None:
-                found.end_after_loss("an answer could not be queued: the server reads too slowly")
-        return sending
 
     def serve(self, servers: Mapping[str, StreamServer], anew: Collection[str]) -> None:
         """Have connections with other servers: see `change`."""
@@ -126,9 +104,3 @@ class _Maker(ChannelMaker):
 
     def _connect(self, source: int, place: SocketAddress, protocol: StreamChannel) -> "asyncio.Future[object]":
         return asyncio.ensure_future(connected(place, self._local_host(source, family_of(place)), protocol))
-
-
-def _is_answer(message: bytes) -> bool:
-    """Return whether a message, framed as over UDP, is an answer in an acknowledgement: those are never repeated."""
-    mtype, code, *_ = udp.take_apart(message)
-    return mtype is ACK and code != Code.EMPTY
