@@ -73,7 +73,7 @@ class Exchanges:
         if len(self.requests) < self.most:
             return None
         answered = next(filter(self._makes_room, self._kept.values()), None)
-        if answered is not None and self._size(answered) <= self._room(now):
+        if answered is not None and self._size_of(answered) <= self._room(now):
             return None
         began = [row.accepted_at for row in self.requests.values() if now - row.accepted_at < EXCHANGE_LIFETIME]
         if len(began) < self.most:
@@ -93,9 +93,8 @@ class Exchanges:
         if len(kept) > self.most:
             before = now - EXCHANGE_LIFETIME
 
-            # The parts of a split block are one exchange, found by the last part.
             def may_go(row: ServerRequest) -> bool:
-                return row.accepted_at <= before or self.requests.get(_key(row)) is not row
+                return row.accepted_at <= before or not self._is_found(row)
 
             rows += kept.make_room(self.most, lambda row: row.state is _S.RESPONDED and may_go(row))
             rows += self._fade(len(kept) - self.most, now)
@@ -109,11 +108,15 @@ class Exchanges:
 
     def _makes_room(self, row: ServerRequest) -> bool:
         """Return whether dropping a row makes room for another exchange: an earlier part of a block does not."""
-        return may_fade(row) and self.requests.get(_key(row)) is row
+        return may_fade(row) and self._is_found(row)
+
+    def _is_found(self, row: ServerRequest) -> bool:
+        """Return whether a retransmission finds this row: of a split block it finds the last part alone."""
+        return self.requests.get(_key(row)) is row
 
     def _drop(self, rows: list[ServerRequest]) -> None:
         for row in rows:
-            if self.requests.get(_key(row)) is row:
+            if self._is_found(row):
                 del self.requests[_key(row)]
             self.replies.pop(row.id, None)
 
@@ -125,8 +128,8 @@ class Exchanges:
             nonlocal room
             if not may_fade(row):
                 return False
-            if self.requests.get(_key(row)) is row:  # else it is an earlier part of a block, found by the last one
-                size = self._size(row)
+            if self._is_found(row):
+                size = self._size_of(row)
                 if size > room:
                     return False
                 room -= size
@@ -134,7 +137,7 @@ class Exchanges:
 
         rows = self._kept.make_room(len(self._kept) - count, may_go)
         for row in rows:
-            if self.requests.get(_key(row)) is row:
+            if self._is_found(row):
                 self._remember(row)
         return rows
 
@@ -143,7 +146,7 @@ class Exchanges:
         if key in self.faded:
             self._forget_faded(key)
         self.faded[key] = row.accepted_at, self.replies.get(row.id, b"")
-        self._faded_bytes += self._size(row)
+        self._faded_bytes += self._size_of(row)
 
     def _room(self, now: float) -> int:
         """Return the bytes that are left for IDs, without those of which no retransmission can come any more."""
@@ -158,7 +161,7 @@ class Exchanges:
         _, reply = self.faded.pop(key)
         self._faded_bytes -= _size(key, reply)
 
-    def _size(self, row: ServerRequest) -> int:
+    def _size_of(self, row: ServerRequest) -> int:
         return _size(_key(row), self.replies.get(row.id, b""))
 
 

@@ -363,7 +363,7 @@ MUTATIONS = [
     Mutation(
         "requests are accepted although not even their IDs can be remembered",
         "Exchanges.free_in",
-        "$self._size($answered) <= $self._room($now)",
+        "$self._size_of($answered) <= $self._room($now)",
         "True",
         RELAY + "test_r03_r04_accepting.py",
     ),
