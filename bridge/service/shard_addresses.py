@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 class ShardAddresses:
     """`bridge.cluster.contract.ShardFollower`; the last one, so that servers reach a shard when it can be served.
 
-    A command gets the networks of all shards of the moment as further arguments. What it does not
-    prove (`bridge.service.address_commands`) it is asked for once more, shard by shard. One that fails then, or is
-    silent for too long, makes `taken` fail: the shard is given back. Addresses that cannot be released are tried
-    again by `run`.
+    A command gets the networks of all shards of the moment as further arguments. What it does not prove
+    (`bridge.service.address_commands`) it is asked for once more, shard by shard. One that fails then, or is silent
+    for too long, makes `taken` fail: the shard is given back. Addresses that cannot be released are tried again by
+    `run`.
 
     One command runs at a time (`bridge.service.command_turns`). One that gave way is run again for the rest afterwards.
     Where one hangs, the shard at which it did is suspected: it comes last, by itself, and waits for the others.

@@ -192,12 +192,14 @@ def pools(texts: Iterable[str]) -> dict[int, Pool]:
 
 
 def division(pools: Mapping[int, Pool]) -> Pool | None:
-    """Return the pool that divides numbers among shards: of two families the smaller one, which limits the numbers.
-
-    None: one of its prefixes has too few addresses.
-    """
-    smallest = min(pools.values(), key=lambda pool: pool.capacity)
+    """Return the pool that divides numbers among shards; None: one of its prefixes has too few addresses."""
+    smallest = _smallest(pools)
     return smallest if smallest.is_divisible else None
+
+
+def _smallest(pools: Mapping[int, Pool]) -> Pool:
+    """Return, of two families, the one with fewer addresses: it limits the numbers, and divides them."""
+    return min(pools.values(), key=lambda pool: pool.capacity)
 
 
 def networks_of_shard(pools: Mapping[int, Pool], shard: int) -> list[Network]:
@@ -218,8 +220,7 @@ def networks_of_shard(pools: Mapping[int, Pool], shard: int) -> list[Network]:
 
 def indivisible(pools: Mapping[int, Pool]) -> str:
     """Return which prefix cannot be divided among shards, with the cure; empty: all can be that need to be."""
-    smallest = min(pools.values(), key=lambda pool: pool.capacity)
-    for prefix in smallest.prefixes:
+    for prefix in _smallest(pools).prefixes:
         if not prefix.is_divisible:
             shortest = prefix.network.max_prefixlen - _DIVISIBLE.bit_length() + 1
             return (
