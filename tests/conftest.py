@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -136,11 +137,20 @@ def need_fixture() -> Callable[[object, str], None]:
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """Yield a running Mosquitto that ends with the test."""
+    with running_broker(tmp_path) as one:
+        yield one
+
+
+@contextmanager
+def running_broker(directory: Path, *, persistent: bool = False) -> Iterator[Broker]:
+    """Yield a running Mosquitto; `persistent`: it keeps sessions and messages over a restart."""
     need_program("mosquitto")
-    one = Broker(tmp_path)
+    one = Broker(directory, persistent=persistent)
     one.start()
-    yield one
-    one.stop()
+    try:
+        yield one
+    finally:
+        one.stop()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from bridge.delivery.attempts import Attempt
 from bridge.delivery.knowledge import Knowledge
 
-IN_DOUBT = (
-    2  # attempts of one message that the network may have accepted without saying so: the first and one more (R9)
-)
+IN_DOUBT = 2  # attempts of one message that the network may have accepted without saying so (R9: once more)
 
 
 def is_allowed(copies: int, attempts: Sequence[Attempt]) -> bool:

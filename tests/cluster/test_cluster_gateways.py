@@ -6,27 +6,16 @@ The real one is built and started by hand (docs/real-chirpstack.md); the emulate
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mock_network.lab import TOKEN, Broker, Lab
 from tests.cluster.gateway_world import DEVICES, NEVER_SENT, GatewayWorld, Where, from_environment, gateway_world
-from tests.conftest import need_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # real windows, a lease and a restart
 
 OF_ROUND = 2.0  # seconds in which what six devices send is published: less than a lease
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    need_program("mosquitto")
-    one = Broker(tmp_path, persistent=True)
-    one.start()
-    yield one
-    one.stop()
 
 
 async def judged(world: GatewayWorld) -> None:

@@ -2,26 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from mock_network.lab import Broker
 from tests.cluster.lorawan_nodes import DEVICES, LorawanCluster, lorawan_cluster
-from tests.conftest import need_program
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    need_program("mosquitto")
-    one = Broker(tmp_path, persistent=True)
-    one.start()
-    yield one
-    one.stop()
 
 
 @pytest.fixture

@@ -6,27 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.full_disk import WRITTEN, is_long, limit
 from tests.e2e.kit import SetUp, set_up
 from tests.waiting import until
-
-WRITTEN = 32 * 1024  # bytes that the log has at least, and that no file may grow beyond while the disk is full
 
 
 async def _fill(found: SetUp) -> None:
     """Let the write-ahead log grow, so that it cannot be written below the limit."""
     while not is_long(found):
         assert (await found.ask("full", "read", "/3/0/0"))["code"] == "2.05"
-
-
-def is_long(found: SetUp) -> bool:
-    """Return whether the write-ahead log cannot be written below the limit any more."""
-    wal = found.lab.directory / "bridge.db-wal"
-    return wal.stat().st_size >= 2 * WRITTEN
-
-
-def limit(found: SetUp, size: int) -> None:
-    pid = found.bridge.process.pid
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @pytest.mark.timeout(60)

@@ -11,8 +11,8 @@ import pytest_asyncio
 from bridge.coap import stream
 from bridge.coap.message import encode_body
 from bridge.coap.numbers import Code, OptionNumber as Opt
+from tests.e2e.full_disk import WRITTEN, is_long, limit
 from tests.e2e.kit import SetUp, set_up
-from tests.e2e.test_disk_full import WRITTEN, is_long, limit
 from tests.north.session_servers import Connection, StreamServer
 from tests.waiting import until
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mock_network.lab import Broker
-
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "relay"))  # its world of one endpoint in virtual time
 sys.path.insert(2, str(Path(__file__).parent.parent / "mock_chirpstack"))  # its world of one device in virtual time
@@ -16,7 +14,7 @@ from emulated_chirpstack import STRANGER, Emulated  # found beside this file
 from lorawan_kit import APP_KEY, device, lorawan_set_up
 
 from tests.bindings.bridge_side import BridgeSide
-from tests.conftest import need_program
+from tests.conftest import running_broker
 
 
 @pytest.fixture
@@ -87,8 +85,5 @@ async def world(tmp_path_factory):
 
 @pytest.fixture
 def broker(tmp_path):
-    need_program("mosquitto")
-    one = Broker(tmp_path, persistent=True)
-    one.start()
-    yield one
-    one.stop()
+    with running_broker(tmp_path, persistent=True) as one:
+        yield one

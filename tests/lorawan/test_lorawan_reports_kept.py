@@ -52,12 +52,12 @@ async def nothing(*_: object) -> Any:
     return ()
 
 
-def reports(outstanding: Outstanding, events: Events) -> Reports:
+def reports(outstanding: Any, events: Any) -> Reports:
     async def is_certain(_event: object) -> bool:
         return False
 
-    made: Any = Reports(outstanding, SimpleNamespace(of_discarded=is_certain), events)  # type: ignore[arg-type]
-    return made  # type: ignore[no-any-return]
+    fates: Any = SimpleNamespace(of_discarded=is_certain)
+    return Reports(outstanding, fates, events)
 
 
 @pytest.mark.parametrize("acknowledged", [True, False])
@@ -81,10 +81,11 @@ async def test_a_discard_that_was_not_committed_leaves_the_downlink_noted() -> N
 
 
 async def test_what_the_reconciler_could_not_report_it_reports_at_its_next_look() -> None:
-    outstanding, events = Outstanding(), Events()
+    outstanding: Any = Outstanding()
+    events: Any = Events()
     doubts: asyncio.Queue[str] = asyncio.Queue()
     parts: Any = SimpleNamespace(next_device=doubts.get, get=nothing, device=nothing, queue=nothing)
-    reconciler = Reconciler(parts, parts, parts, parts, parts, parts, outstanding, events)  # type: ignore[arg-type]
+    reconciler = Reconciler(parts, parts, parts, parts, parts, parts, outstanding, events)
     await reconciler._settle(DEVICE)
     assert ITEM in outstanding.items
     events.fails = False
