@@ -7,10 +7,13 @@ import pytest
 
 from bridge.errors import NotFound, RequestError
 from bridge.operations.bridge import Bridge
+from bridge.operations.cursors import cursor_of
 from bridge.operations.operation import Entry, Operation
 from bridge.operations.registry import OPERATIONS, call
 from bridge.operations.types.request import Request
+from bridge.store.fleet import PageEnd
 
+TOO_LARGE = cursor_of(PageEnd("e1", 2**63)).encode()  # an id that no database has
 ALL = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 
 
@@ -64,6 +67,7 @@ async def test_an_unknown_operation_is_answered_with_those_there_are(bridge: Bri
         ("endpoint.import", b'{"csv": "no base64!"}', "base64"),
         ("downlink.list", b'{"state": "LOST"}', "Invalid enum value 'LOST'"),
         ("downlink.list", b'{"after": "-1"}', "is not `next` of an earlier page"),
+        ("endpoint.list", b'{"after": "%s"}' % TOO_LARGE, "is not `next` of an earlier page"),
         ("downlink.list", b'{"after": "\xc2\xb2"}', "is not `next` of an earlier page"),
         ("uplink.list", b'{"after": "' + b"9" * 5000 + b'"}', "is not `next` of an earlier page"),
         ("downlink.cancel", b'{"id": 0}', ">= 1"),
