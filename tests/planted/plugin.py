@@ -20,6 +20,7 @@ FILES = (
     "*report*",
 )  # fmt: skip
 LARGEST = 64 * 1024 * 1024  # bytes of a file
+TITLE = b"\n\x1e--- "  # before a line that names a test, or what a bridge answered; such a line is not searched
 
 
 class Planted:
@@ -45,7 +46,7 @@ class Planted:
         """Keep what a test printed and logged."""
         if not self._is_worker:
             for title, text in report.sections:
-                self._hear(f"\n--- {report.nodeid} {title}\n{text}\n".encode())
+                self._hear(TITLE + f"{report.nodeid} {title}\n{text}\n".encode())
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -80,8 +81,9 @@ def found_in(folder: Path) -> list[str]:
             lines += [f"a secret of {place} stands in {file}" for _ in _standing(file.read_bytes(), secrets)]
     everywhere = set().union(*by_place.values())
     for said in (*folder.glob(SAID), *folder.glob(f"popen-*/{SAID}")):
-        data = said.read_bytes()
-        lines += [f"a secret was said here: {_where(data, secret)}" for secret in _standing(data, everywhere)]
+        for part in said.read_bytes().split(TITLE):
+            title, _, text = part.partition(b"\n")
+            lines += [f"a secret was said here: {_where(title, text, one)}" for one in _standing(text, everywhere)]
     return sorted(set(lines))
 
 
@@ -94,11 +96,10 @@ def _written(place: Path) -> set[Path]:
     return {file for file in files if file.is_file() and file.stat().st_size < LARGEST}
 
 
-def _where(data: bytes, secret: bytes) -> str:
-    """Return the title before the first place, and the line around it without the secret."""
-    at = data.index(secret)
-    title = data[data.rfind(b"\n--- ", 0, at) + 1 :].split(b"\n", 1)[0]
-    line = data[data.rfind(b"\n", 0, at) + 1 :].split(b"\n", 1)[0]
+def _where(title: bytes, text: bytes, secret: bytes) -> str:
+    """Return the title, and the line around the secret's first place in the text, without the secret."""
+    before, _, after = text.partition(secret)
+    line = before.rpartition(b"\n")[2] + secret + after.partition(b"\n")[0]
     return (title + b": " + line.replace(secret, b"(SECRET)")).decode(errors="replace")[:300]
 
 
@@ -115,7 +116,7 @@ def _listen(hear: Callable[[bytes], None]) -> None:
         def heard(*arguments: Any, **named: Any) -> Any:
             result = function(*arguments, **named)
             data = said(arguments, result)
-            hear(b"\n--- " + name.encode() + b"\n" + (data if isinstance(data, bytes) else b"") + b"\n")
+            hear(TITLE + name.encode() + b"\n" + (data if isinstance(data, bytes) else b"") + b"\n")
             return result
 
         setattr(module, name, heard)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.planted.plugin import SAID, found_in
+from tests.planted.plugin import SAID, TITLE, found_in
 
 CONFIGURATION = '[servers.s.security]\nkey = "a-planted-key"\n[service]\nstore_key = "file:seal"\n'
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (place / "bridge.toml").write_text(CONFIGURATION)
     (place / "seal").write_text("a-planted-seal\n")
     (place / "bridge.log").write_text("nothing")
-    (tmp_path / SAID).write_bytes(b"\n--- test_one stdout\nnothing\n")
+    (tmp_path / SAID).write_bytes(TITLE + b"test_one stdout\nnothing\n")
     yield tmp_path
     shutil.rmtree(tmp_path)  # else the search at the end of the run finds it, too
 
@@ -39,6 +39,11 @@ def test_no_file_that_is_written_may(folder: Path, name: str, secret: bytes) -> 
 @pytest.mark.parametrize("where", [SAID, f"popen-gw1/{SAID}"])
 def test_no_output_may_and_the_test_is_named(folder: Path, where: str) -> None:
     (folder / where).parent.mkdir(exist_ok=True)
-    (folder / where).write_bytes(b"\n--- test_two log\nbad key a-planted-key here\n")
+    (folder / where).write_bytes(TITLE + b"test_two log\nbad key a-planted-key here\n")
     (line,) = found_in(folder)
-    assert line == "a secret was said here: --- test_two log: bad key (SECRET) here"
+    assert line == "a secret was said here: test_two log: bad key (SECRET) here"
+
+
+def test_the_name_of_a_test_is_not_said_by_a_bridge(folder: Path) -> None:
+    (folder / SAID).write_bytes(TITLE + b"test_a-planted-key log\nnothing\n")
+    assert found_in(folder) == []
