@@ -117,7 +117,7 @@ class _Site(web.BaseSite):
             raise AssertionError("the runner is set up first")
         make: Callable[[], asyncio.Protocol] = server
         if self._ssl_context is not None:
-            self._handshakes = Handshakes(self._ssl_context, HANDSHAKE, server, self._turned_away)
+            self._handshakes = Handshakes(self._ssl_context, HANDSHAKE, server, self._connection_refused)
             make = self._handshakes.accept
         self._server = await asyncio.get_running_loop().create_server(
             make, self._host, self._port, backlog=self._backlog
@@ -129,7 +129,7 @@ class _Site(web.BaseSite):
         if self._handshakes is not None:
             self._handshakes.stop()
 
-    def _turned_away(self, why: str, remote: str) -> None:
+    def _connection_refused(self, why: str, remote: str) -> None:
         _log.warning(
             "a caller was turned away during its TLS handshake: too many are under way",
             extra={"from": remote, "why": why, "sample": "handshake"},

@@ -13,11 +13,11 @@ from bindings.diagnosis import Finding
 class Post(msgspec.Struct, frozen=True):
     """What a network posted to a network instance, after it was authenticated, and decoded (Content-Encoding).
 
-    `door`: the part of the path behind the instance's own; "" for none. If the instance reads the part before its own,
-    too, that part and a slash come first.
+    `sub_path`: the part of the path behind the instance's own; "" for none. If the instance reads the part before its
+    own, too, that part and a slash come first.
     """
 
-    door: str
+    sub_path: str
     query: str
     body: bytes
 
@@ -44,10 +44,10 @@ class PostListener(Protocol):
     pass_on: PassOn | None
     """What takes a post for whose device the instance gets `bridge.errors.NotServedHere`; None: nobody, answer 503."""
 
-    def hold(self) -> None:
-        """Let posts wait until `release`."""
+    def pause(self) -> None:
+        """Let posts wait until `proceed`."""
 
-    def release(self) -> None:
+    def proceed(self) -> None:
         """Have posts taken again, those that waited first."""
 
     def commit_kept(self, post: Post) -> Awaitable[object]:
@@ -138,7 +138,7 @@ class RunsOnNodes(Protocol):
 
 
 @runtime_checkable
-class LetsDevicesGo(Protocol):
+class ReleasesDevices(Protocol):
     """A network instance on several nodes that keeps state of devices in memory."""
 
     async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:

@@ -4,7 +4,7 @@ from asyncio import Future
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from bindings.contract.calls import Attempt, Cancellation, Lookup, Miss, SouthProfile, SubmitResult
+from bindings.contract.calls import Cancellation, Lookup, Miss, SouthProfile, Submission, SubmitResult
 from bindings.contract.events import Events
 
 
@@ -100,10 +100,10 @@ class Binding(Protocol):
         The bridge begins no more calls than that, and commits a submission only when its call can begin.
         """
 
-    async def submit(self, attempt: Attempt) -> SubmitResult:
+    async def submit(self, attempt: Submission) -> SubmitResult:
         """Hand one attempt to the network. Never raises: a failure is in the result."""
 
-    async def lookup(self, attempt: Attempt) -> Lookup:
+    async def lookup(self, attempt: Submission) -> Lookup:
         """Ask whether the network's queue has an attempt that is in doubt. Never raises."""
 
     async def cancel(self, device: str, handle: str) -> Cancellation:

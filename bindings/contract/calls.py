@@ -54,7 +54,7 @@ class Refusal(Enum):
     NETWORK_UNAVAILABLE = "network unavailable"  # no connection, nothing sent, or a 5xx without a cause of the API
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Submission(msgspec.Struct, frozen=True):
     """One submission of a downlink to a network. `downlink` and `number` together are unique, never reused."""
 
     downlink: int

@@ -87,7 +87,7 @@ class ListenerSettings:
     base: str  # start of the URL; empty: it is made from the address
     context: ssl.SSLContext | None
     credentials: _Credentials
-    doors: Mapping[str, CommitRequest]
+    handlers: Mapping[str, CommitRequest]
     success: Answer
     kept: Callable[[Request], Answer | None]
     reads_before: bool
@@ -105,11 +105,11 @@ class _FormerCredentials:
 
 
 class CallbackListener:
-    """Passes posts to `commit`, and posts with one more path segment to `doors`.
+    """Passes posts to `commit`, and posts with one more path segment to `handlers`.
 
     `count` increments a counter for operators. `kept` returns the answer to a post that was kept or passed on; None:
     `success`. `reads_before`: whether requests need the part of the path before the listener's own
-    (`Request.before`); it is then a part of `Post.door`, too.
+    (`Request.before`); it is then a part of `Post.sub_path`, too.
 
     `authorization`: the value that the Authorization header must have, in addition to the secret path.
     """
@@ -124,7 +124,7 @@ class CallbackListener:
         context: ssl.SSLContext | None = None,
         authorization: str = "",
         success: Answer = NO_CONTENT,
-        doors: Mapping[str, CommitRequest] | None = None,
+        handlers: Mapping[str, CommitRequest] | None = None,
         kept: Callable[[Request], Answer | None] = lambda _request: None,
         reads_before: bool = False,
         limits: Limits | None = None,
@@ -137,7 +137,7 @@ class CallbackListener:
             _base(names, listen),
             context,
             _Credentials(scheme, credentials.encode()),
-            {"": commit, **(doors or {})},
+            {"": commit, **(handlers or {})},
             success,
             kept,
             reads_before,
@@ -164,7 +164,7 @@ class CallbackListener:
         self._be_at(secret)
 
     async def prepare(self, other: "CallbackListener") -> None:
-        """Listen at the address of another one too, if it is another address, so that `become` cannot fail.
+        """Listen at the address of another one too, if it is another address, so that `replace_with` cannot fail.
 
         `other` was made and not started. Where the former address has the same port, and both cannot be open together,
         the former one is closed. Raises BindingError: then nothing has changed.
@@ -181,7 +181,7 @@ class CallbackListener:
             await self._listen_beside(server, other.settings)
         self._prepared = server
 
-    def become(self, other: "CallbackListener", secret: str, overlap: float) -> None:
+    def replace_with(self, other: "CallbackListener", secret: str, overlap: float) -> None:
         """Take over the settings of another listener that was prepared for, without a moment in which nobody listens.
 
         What is posted is for that one from now on; its bounds, certificate and credentials hold. For `overlap` seconds
@@ -220,7 +220,7 @@ class CallbackListener:
         else:
             return
         for one, _ in former:
-            one.make_way()
+            one.close_socket()
         try:
             await self._listen(server, settings)
         except BindingError as error:
@@ -243,12 +243,12 @@ class CallbackListener:
         self._stopping.add(stopping)
         stopping.add_done_callback(self._stopping.discard)
 
-    def hold(self) -> None:
-        """Let requests wait until `release`: who takes them is not there for a moment."""
+    def pause(self) -> None:
+        """Let requests wait until `proceed`: who takes them is not there for a moment."""
         if self._held is None:
             self._held = asyncio.get_running_loop().create_future()
 
-    def release(self) -> None:
+    def proceed(self) -> None:
         """Have requests taken again, those that waited first."""
         if self._held is not None:
             self._held.set_result(None)
@@ -261,7 +261,7 @@ class CallbackListener:
 
     async def stop(self) -> None:
         """Accept nothing more, and answer running requests."""
-        self.release()
+        self.proceed()
         for server in list(self._retired):
             self._stop_retired(server)
         if self._prepared is not None:
@@ -274,8 +274,8 @@ class CallbackListener:
         """Refuse a request without the secret path or credentials, or that is not a POST."""
         path = request.path.rstrip("/")
         if not self._is_ours(path):
-            before, _, request.door = path.rpartition("/")
-            if request.door not in self.settings.doors or not self._is_ours(before):
+            before, _, request.sub_path = path.rpartition("/")
+            if request.sub_path not in self.settings.handlers or not self._is_ours(before):
                 return self._refuse(404, "wrong_path", request)
             path = before
         if self.settings.reads_before:
@@ -308,7 +308,7 @@ class CallbackListener:
         self._turn_away(status, why, request.remote)
         return problem(status, why.replace("_", " "), headers)
 
-    def turned_away(self, why: str, remote: str) -> None:
+    def connection_refused(self, why: str, remote: str) -> None:
         """Count a connection that the server refused."""
         self._turn_away(None, why, remote)
 
@@ -345,7 +345,7 @@ class CallbackListener:
 
     def _work(self, request: Request) -> Awaitable[Answer | None]:
         if self.keep is None:
-            return self.settings.doors[request.door](request)
+            return self.settings.handlers[request.sub_path](request)
         return self._kept(self.keep, request)
 
     async def _kept(self, keep: Keep, request: Request) -> Answer | None:
@@ -358,11 +358,11 @@ class CallbackListener:
 
     def commit_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take a post that was kept; see `bindings.contract.PostListener`."""
-        before, _, door = post.door.rpartition("/")
-        if door not in self.settings.doors:
-            raise NotificationError(f"the listener has no door {door[:50]!r} any more")
-        request = Request(method="POST", target=f"/?{post.query}", body=post.body, door=door, before=before)
-        return self.settings.doors[door](request)
+        before, _, sub_path = post.sub_path.rpartition("/")
+        if sub_path not in self.settings.handlers:
+            raise NotificationError(f"the listener has no path {sub_path[:50]!r} any more")
+        request = Request(method="POST", target=f"/?{post.query}", body=post.body, sub_path=sub_path, before=before)
+        return self.settings.handlers[sub_path](request)
 
     def _committed(self, request: Request, reply: Reply, commit: Commit) -> None:
         error = commit.exception()
@@ -412,7 +412,7 @@ class CallbackListener:
 
 
 async def _return(former: Sequence[tuple[HttpServer, tuple[str, int]]], why: BindingError) -> None:
-    """Let servers listen again that made way. Raises BindingError: then one of them does not listen."""
+    """Let servers listen again whose sockets were closed. Raises BindingError: then one of them does not listen."""
     for one, (host, port) in former:
         try:
             await one.listen(host, port)
@@ -421,8 +421,8 @@ async def _return(former: Sequence[tuple[HttpServer, tuple[str, int]]], why: Bin
 
 
 def _post(request: Request) -> Post:
-    door = f"{request.before}/{request.door}" if request.before else request.door
-    return Post(door, request.query, request.body)
+    sub_path = f"{request.before}/{request.sub_path}" if request.before else request.sub_path
+    return Post(sub_path, request.query, request.body)
 
 
 def _ends_with(path: str, secret: bytes) -> bool:

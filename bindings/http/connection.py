@@ -35,7 +35,7 @@ class Application(Protocol):
     def answer(self, request: Request, reply: Reply) -> None:
         """Process a whole request; `reply` must be called once, now or later. Never raises."""
 
-    def turned_away(self, why: str, remote: str) -> None:
+    def connection_refused(self, why: str, remote: str) -> None:
         """Count a refused connection (malformed, too_large, too_many, too_slow, no_tls) or a closed one (cut_off)."""
 
 
@@ -103,13 +103,13 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self.remote = str(peer[0]) if isinstance(peer, tuple) else ""
         if not self._shared.arrived(self):
-            self._shared.site.turned_away("too_many", self.remote)
+            self._shared.site.connection_refused("too_many", self.remote)
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the interface of asyncio
         self._shared.left(self)
         if (self._in_head or self._in_body) and not self._deaf:
-            self._shared.site.turned_away("cut_off", self.remote)
+            self._shared.site.connection_refused("cut_off", self.remote)
         self._deaf = self._ending = True
         self._pipelined.clear()
 
@@ -311,7 +311,7 @@ class Connection(asyncio.BufferedProtocol):
     def _give_up(self, status: int, why: str) -> None:
         """Answer a request without reading the rest, and end the connection."""
         if not self._deaf:
-            self._shared.site.turned_away(why, self.remote)
+            self._shared.site.connection_refused(why, self.remote)
             self._end_with(problem(status, why.replace("_", " ")))
 
     def _end_with(self, answer: Answer) -> None:
@@ -353,7 +353,7 @@ class Connection(asyncio.BufferedProtocol):
         elif (self._in_body or self._answering is not None) and not self._unread:
             self._give_up(408, "too_slow")
         else:
-            self._shared.site.turned_away("too_slow", self.remote)
+            self._shared.site.connection_refused("too_slow", self.remote)
             self.abort()
 
     def abort(self) -> None:

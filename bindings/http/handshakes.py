@@ -21,12 +21,12 @@ class Handshakes:
         context: ssl.SSLContext,
         seconds: float,
         make: Callable[[], asyncio.Protocol | asyncio.BufferedProtocol],
-        turned_away: Callable[[str, str], None],
+        connection_refused: Callable[[str, str], None],
     ) -> None:
         self._context = context
         self._seconds = seconds
         self._make = make
-        self._turned_away = turned_away
+        self._connection_refused = connection_refused
         self._under_way: dict[asyncio.Transport, None] = {}
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class Handshakes:
         if len(self._under_way) >= MOST:
             oldest = next(iter(self._under_way))
             del self._under_way[oldest]
-            self._turned_away("too_many", _remote(oldest))
+            self._connection_refused("too_many", _remote(oldest))
             oldest.abort()
         self._under_way[transport] = None
         loop = asyncio.get_running_loop()

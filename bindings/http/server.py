@@ -64,12 +64,12 @@ class HttpServer:
         self._sweep()
 
     async def listen(self, host: str, port: int) -> None:
-        """Open the socket again after `make_way`. Raises OSError."""
+        """Open the socket again after `close_socket`. Raises OSError."""
         self._server = await self._loop.create_server(self._accept, host, port, backlog=BACKLOG, reuse_address=True)
         if not self._server.sockets:  # asyncio skips a socket that it cannot make
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    def make_way(self) -> None:
+    def close_socket(self) -> None:
         """Close the socket, so that another server can have its port. Connections that are there are served on."""
         if self._server is not None:
             self._server.close()
@@ -98,7 +98,7 @@ class HttpServer:
             return
         self._runs = False
         server = self._server
-        self.make_way()
+        self.close_socket()
         if self._handshakes is not None:
             self._handshakes.stop()
         self._shared.stopping = True
@@ -120,7 +120,9 @@ class HttpServer:
         self._handshakes = None
         if context is not None:
             _report_failures(context, self._site)
-            self._handshakes = Handshakes(context, self._limits.patience, self._connection, self._site.turned_away)
+            self._handshakes = Handshakes(
+                context, self._limits.patience, self._connection, self._site.connection_refused
+            )
 
     def _accept(self) -> asyncio.BaseProtocol:
         return self._connection() if self._handshakes is None else self._handshakes.accept()
@@ -133,7 +135,7 @@ class HttpServer:
         if len(self.connections) >= self._limits.connections:
             one = next(iter(self._strangers), None)
             if one is not None and not one.idle:
-                self._site.turned_away("too_many", one.remote)
+                self._site.connection_refused("too_many", one.remote)
             if one is None:
                 one = min((one for one in self.connections if one.idle), key=lambda one: one.since, default=None)
             if one is None:
@@ -177,7 +179,7 @@ def _report_failures(context: ssl.SSLContext, site: Application) -> None:
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
             except ssl.SSLError as error:
-                site.turned_away("no_tls", f"a caller whose TLS fails, {error.reason or error}:")
+                site.connection_refused("no_tls", f"a caller whose TLS fails, {error.reason or error}:")
                 raise
 
     context.sslobject_class = Handshake

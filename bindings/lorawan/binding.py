@@ -17,7 +17,6 @@ import msgspec
 
 from bindings.contract import (
     Ambiguous,
-    Attempt,
     Cancellation,
     DeviceMade,
     Events,
@@ -31,6 +30,7 @@ from bindings.contract import (
     Refusal,
     Refused,
     SouthProfile,
+    Submission,
     SubmitResult,
 )
 from bindings.diagnosis import Finding, Grade
@@ -42,7 +42,7 @@ from bindings.lorawan.counters import COUNTERS
 from bindings.lorawan.device_checks import DeviceChecks
 from bindings.lorawan.device_settings import DeviceSettings
 from bindings.lorawan.downlinks import Downlinks
-from bindings.lorawan.fates import Fates
+from bindings.lorawan.evidence import Evidence
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.lost_events import LostEvents
@@ -111,18 +111,18 @@ class LorawanBinding:
         outstanding = self._outstanding = Outstanding(records, monotonic)
         doubts, queues_to_read = DoubtfulDevices(), QueuesToRead(monotonic)
         clock = self._clock = NetworkClock()
-        fates = Fates(provider, records, outstanding, clock, events)
+        evidence = Evidence(provider, records, outstanding, clock, events)
         self._profiles = Profiles(provider, records, events)
         sealing = Sealing(self._keks, provider, records, events, required=settings.end_to_end.required)
         uplinks = Uplinks(settings, records, outstanding, self._profiles, sealing, clock, events)
-        reports = Reports(outstanding, fates, events)
+        reports = Reports(outstanding, evidence, events)
         self._inbound = Inbound(records, outstanding, uplinks, reports, clock, doubts, events)
         self._downlinks = Downlinks(
-            settings, provider, sealing, records, outstanding, fates, clock, doubts, queues_to_read, events
+            settings, provider, sealing, records, outstanding, evidence, clock, doubts, queues_to_read, events
         )
         self._catch_up = CatchUp(settings, provider, records, Replay(records, uplinks, reports, events), events)
         self._reconciler = Reconciler(
-            doubts, queues_to_read, self._catch_up, fates, records, provider, outstanding, events
+            doubts, queues_to_read, self._catch_up, evidence, records, provider, outstanding, events
         )
         self._pinger = Pinger(provider, self._catch_up, self._profiles, events)
         self._outages = Outages(memory, self._catch_up.all_devices, events.now)
@@ -271,19 +271,19 @@ class LorawanBinding:
             self._device_checks.device_came()
 
     async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:
-        """Write and forget what is known of devices (bindings.contract.LetsDevicesGo)."""
+        """Write and forget what is known of devices (bindings.contract.ReleasesDevices)."""
         if not self._calls.open:
             return
         devices = frozenset(map(canonical_device, devices))
-        self._profiles.let_go(devices)
-        self._device_checks.let_go(devices)
-        await self._catch_up.let_go(devices)
-        await self._reconciler.let_go(devices)
+        self._profiles.release(devices)
+        self._device_checks.release(devices)
+        await self._catch_up.release(devices)
+        await self._reconciler.release(devices)
         try:
-            await self._records.let_go(devices, late=late)
+            await self._records.release(devices, late=late)
         except StoreUnavailable as error:
             log.warning("network %s: notes of devices that another node serves now are old: %s", self.name, error)
-        self._outstanding.let_go(devices)
+        self._outstanding.release(devices)
 
     async def work_for_all_nodes(self, alive: Callable[[], Collection[str]]) -> None:
         """Take events that wait for nodes that are gone (bindings.contract.WorksForAllNodes)."""
@@ -313,7 +313,7 @@ class LorawanBinding:
         """Return how many calls to the network server there can be at the same time."""
         return self.provider.capacity
 
-    async def submit(self, attempt: Attempt) -> SubmitResult:
+    async def submit(self, attempt: Submission) -> SubmitResult:
         """Enqueue the attempt."""
         if not self._calls.open:
             return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
@@ -321,7 +321,7 @@ class LorawanBinding:
         mistake: SubmitResult = Ambiguous("a bug in the bridge, see the log")
         return await self._calls.run(self._downlinks.submit(attempt, largest), mistake)
 
-    async def lookup(self, attempt: Attempt) -> Lookup:
+    async def lookup(self, attempt: Submission) -> Lookup:
         """Find an attempt in the device's queue by FPort and bytes."""
         if not self._calls.open:
             return Lookup(Presence.FAILED)

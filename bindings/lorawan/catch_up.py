@@ -69,7 +69,7 @@ class CatchUp:
         if self._run is None or self._run.done():
             self._run = asyncio.create_task(self._work())
 
-    async def let_go(self, devices: Collection[str]) -> None:
+    async def release(self, devices: Collection[str]) -> None:
         """Read no histories of these devices any more; return when none is being read."""
         for device in devices:
             self._came.pop(device, None)

@@ -117,7 +117,7 @@ class DeviceChecks:
             return trouble
         return trouble_in(server_record)
 
-    def let_go(self, devices: Iterable[str]) -> None:
+    def release(self, devices: Iterable[str]) -> None:
         """Forget what is known of devices that another node serves from now on."""
         for device in devices:
             self._troubles.pop(device, None)

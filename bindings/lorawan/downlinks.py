@@ -11,7 +11,6 @@ import logging
 from bindings.contract import (
     Accepted,
     Ambiguous,
-    Attempt,
     BindingEvent,
     Cancellation,
     Events,
@@ -23,11 +22,12 @@ from bindings.contract import (
     Presence,
     Refusal,
     Refused,
+    Submission,
     SubmitResult,
 )
-from bindings.lorawan import windows
+from bindings.lorawan import proofs
 from bindings.lorawan.clock import NetworkClock
-from bindings.lorawan.fates import Fates
+from bindings.lorawan.evidence import Evidence
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
 from bindings.lorawan.records import DeviceNote, Queued, Records
@@ -63,7 +63,7 @@ class Downlinks:
         sealing: Sealing,
         records: Records,
         outstanding: Outstanding,
-        fates: Fates,
+        evidence: Evidence,
         clock: NetworkClock,
         doubts: DoubtfulDevices,
         queues_to_read: QueuesToRead,
@@ -74,7 +74,7 @@ class Downlinks:
         self._sealing = sealing
         self._records = records
         self._outstanding = outstanding
-        self._fates = fates
+        self._evidence = evidence
         self._clock = clock
         self._doubts = doubts
         self._queues_to_read = queues_to_read
@@ -88,7 +88,7 @@ class Downlinks:
 
     # Submit
 
-    async def submit(self, attempt: Attempt, largest: int | None) -> SubmitResult:
+    async def submit(self, attempt: Submission, largest: int | None) -> SubmitResult:
         """Enqueue an attempt; `largest` is the payload size at the current data rate (R25: checked at submit)."""
         device, now = attempt.device, self._events.now()
         if largest is not None and len(attempt.payload) > largest:
@@ -103,13 +103,13 @@ class Downlinks:
         except BridgeError as error:
             return self._not_sealed(error)
         passed = self._passed_by(attempt)
-        before = self._fates.when_queued(device)
+        before = self._evidence.when_queued(device)
         self._outstanding.expect(device)
         try:
             handle = await self._provider.enqueue(item, passing=bool(passed))
             queued = Queued(attempt.kind, attempt.repeatable, attempt.confirmed, before, deadline=attempt.deadline)
-            if self._outstanding.add(device, handle, queued) and windows.may_settle(before):
-                self._queues_to_read.add(device, self._fates.known(device).open_for)
+            if self._outstanding.add(device, handle, queued) and proofs.may_settle(before):
+                self._queues_to_read.add(device, self._evidence.known(device).open_for)
         except CallFailed as error:
             return self._failed(device, error, passed)
         finally:
@@ -117,14 +117,14 @@ class Downlinks:
         self._passed(device, passed)
         return Accepted(handle, NetworkState.BUFFERED)
 
-    def _f_port(self, attempt: Attempt, record: DeviceNote | None) -> int:
+    def _f_port(self, attempt: Submission, record: DeviceNote | None) -> int:
         """Return the FPort of the attempt's server, if that is one of the device's, else the usual one."""
         for port in record.server_ports if record is not None else ():
             if str(port) == attempt.port:
                 return port
         return (record.f_port if record is not None else 0) or self._settings.f_port
 
-    def _passed_by(self, attempt: Attempt) -> list[str]:
+    def _passed_by(self, attempt: Submission) -> list[str]:
         """Return the requests before which this attempt may be sent: none, unless it is an answer in a hurry."""
         if attempt.kind is not Kind.ANSWER or not self._settings.flush_for_answers or not self._provider.answers_pass:
             return []
@@ -165,7 +165,7 @@ class Downlinks:
 
     # Look-up
 
-    async def lookup(self, attempt: Attempt) -> Lookup:
+    async def lookup(self, attempt: Submission) -> Lookup:
         """Find the attempt in the queue by FPort and bytes; presence proves that it was accepted (R9)."""
         record = await self._records.get(attempt.device)
         self._outstanding.expect(attempt.device)
@@ -177,7 +177,7 @@ class Downlinks:
         finally:
             self._outstanding.expect_no_more(attempt.device)
 
-    def _found(self, attempt: Attempt, record: DeviceNote | None, items: list[QueuedItem]) -> Lookup:
+    def _found(self, attempt: Submission, record: DeviceNote | None, items: list[QueuedItem]) -> Lookup:
         known = self._outstanding.of(attempt.device)
         f_port = self._f_port(attempt, record)
         for item in reversed(items):
@@ -194,29 +194,29 @@ class Downlinks:
         """Flush the queue if the bridge queued everything in it; return REMOVED only if no transmission was possible.
 
         A frame that a gateway already has is not in the queue, and an item in the queue may have been transmitted:
-        `windows` finds what is certain.
+        `proofs` finds what is certain.
         """
         await self._records.get(device)
-        known = self._fates.known(device)
+        known = self._evidence.known(device)
         try:
             items = await self._provider.queue(device)
             item = next((one for one in items if one.id == handle), None)
             if item is None:
-                return await self._fates.of_absent(device, handle)
+                return await self._evidence.of_absent(device, handle)
             if item.pending:
                 return Cancellation.GONE  # transmitted, the device's acknowledgement is awaited
             ours = self._outstanding.of(device)
             if any(one.pending or (one.id not in ours and one.id != handle) for one in items):
                 self._events.count("lorawan_cancels_hindered")
-                return await self._fates.of_unremovable(device, item, known)
-            fate = await self._fates.of_flushed(device, item, known)
+                return await self._evidence.of_unremovable(device, item, known)
+            found = await self._evidence.of_flushed(device, item, known)
         except CallFailed as error:
             log.info("cancel for %s: %s", device, error, extra={"sample": "lorawan cancel"})
             return Cancellation.UNKNOWN
         self._outstanding.drop(device, handle)
         for other in self._outstanding.drop_all(device):
             self._tell(Flushed(device, "flushed together with a cancelled downlink", other))
-        return fate
+        return found
 
     def _tell(self, event: BindingEvent) -> None:
         task = asyncio.create_task(self._deliver(event))

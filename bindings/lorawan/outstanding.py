@@ -139,7 +139,7 @@ class Outstanding:
                 del self._met[next(iter(self._met))]
         return None if last is None else self._monotonic() - last
 
-    def let_go(self, devices: Iterable[str]) -> None:
+    def release(self, devices: Iterable[str]) -> None:
         """Forget devices that another node serves from now on; their notes have their queues."""
         for device in devices:
             for of_device in (self._busy, self._heard, self._met, self._left):

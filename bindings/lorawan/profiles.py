@@ -56,7 +56,7 @@ class Profiles:
             self._fetching[identifier] = region_config
             self._start(self._fetch(identifier, region_config))
 
-    def let_go(self, devices: Iterable[str]) -> None:
+    def release(self, devices: Iterable[str]) -> None:
         """Read no profiles of devices that another node serves from now on."""
         self._waiting.difference_update(devices)
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from bindings.contract import Events, Report
 from bindings.lorawan.catch_up import CatchUp
-from bindings.lorawan.fates import Fates
+from bindings.lorawan.evidence import Evidence
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.records import Records
@@ -30,7 +30,7 @@ class Reconciler:
         doubts: DoubtfulDevices,
         queues_to_read: QueuesToRead,
         catch_up: CatchUp,
-        fates: Fates,
+        evidence: Evidence,
         records: Records,
         provider: Provider,
         outstanding: Outstanding,
@@ -38,7 +38,7 @@ class Reconciler:
     ) -> None:
         self._doubts = doubts
         self._queues_to_read = queues_to_read
-        self._fates = fates
+        self._evidence = evidence
         self._records = records
         self._catch_up = catch_up
         self._provider = provider
@@ -60,7 +60,7 @@ class Reconciler:
         while True:
             device = await self._queues_to_read.next_device()
             try:
-                left = await self._fates.settle(device)
+                left = await self._evidence.settle(device)
                 if left is not None:
                     self._queues_to_read.add(device, left)  # it was heard again
             except NotServedHere:
@@ -77,7 +77,7 @@ class Reconciler:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def let_go(self, devices: Iterable[str]) -> None:
+    async def release(self, devices: Iterable[str]) -> None:
         """Ask nothing about these devices any more; return when nothing is asked."""
         tasks = [task for task in map(self._tasks.get, devices) if task is not None]
         for task in tasks:

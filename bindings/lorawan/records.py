@@ -291,7 +291,7 @@ class Records:
         self._forget(device)
         await self._memory.put(_DEVICE + device, None, device)
 
-    async def let_go(self, devices: Collection[str], *, late: bool = False) -> None:
+    async def release(self, devices: Collection[str], *, late: bool = False) -> None:
         """Write the changed notes of some devices, then forget them: another node changes them from now on.
 
         `late`: another node may have changed them already, so they are not written.

@@ -4,7 +4,7 @@ from asyncio import Future
 
 from bindings.contract import Events, NetworkState, Refusal, Report
 from bindings.lorawan import network_events as net
-from bindings.lorawan.fates import Fates
+from bindings.lorawan.evidence import Evidence
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.records import Queued
 
@@ -20,9 +20,9 @@ _TOLERATED = 1.0  # seconds that an item may expire before its time by our clock
 class Reports:
     """The reports of one network instance. Methods raise StoreUnavailable and UnknownDevice when awaited."""
 
-    def __init__(self, outstanding: Outstanding, fates: Fates, events: Events) -> None:
+    def __init__(self, outstanding: Outstanding, evidence: Evidence, events: Events) -> None:
         self._outstanding = outstanding
-        self._fates = fates
+        self._evidence = evidence
         self._events = events
 
     def transmitted(self, event: net.TxAck) -> Future[None]:
@@ -44,7 +44,7 @@ class Reports:
 
         This does not prove that it was not transmitted before.
         """
-        certain = await self._fates.of_discarded(event)
+        certain = await self._evidence.of_discarded(event)
         noted = self._outstanding.of(event.device).get(event.item)
         if certain and event.why is net.DiscardReason.EXPIRED and noted is not None and self._is_early(noted):
             self._events.count("lorawan_expired_early")

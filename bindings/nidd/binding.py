@@ -33,7 +33,7 @@ _NOTHING_KNOWN = DeviceNote()
 
 def answer_kept(request: Request) -> Answer | None:
     """Return the answer to a notification that is kept or passed on; None: 204."""
-    return ACCEPTED if request.door == TRIGGER else None
+    return ACCEPTED if request.sub_path == TRIGGER else None
 
 
 class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
@@ -46,11 +46,11 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     def __init__(self, name: str, settings: NiddSettings) -> None:
         """Check the settings, open nothing. Raises ConfigurationError."""
         self._newcomers = Newcomers(settings.zero_touch, lambda: self._provisioning, lambda: self._running)
-        doors = {
+        handlers = {
             REPORTS: lambda request: self._watch.commit(request.body),
             TRIGGER: lambda request: self._newcomers.commit(request.body),
         }
-        super().__init__(name, settings, "nidd", "SCEF/NEF", doors, answer_kept)
+        super().__init__(name, settings, "nidd", "SCEF/NEF", handlers, answer_kept)
         self._inherited: Records | None = None  # of an earlier instance
 
     @classmethod
@@ -126,7 +126,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         self._watch.shards_came()
 
     async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:  # noqa: ARG002  # nothing waits to be written
-        """Forget what is cached of devices that another node serves now (bindings.contract.LetsDevicesGo)."""
+        """Forget what is cached of devices that another node serves now (bindings.contract.ReleasesDevices)."""
         for device in devices if self._calls.open else ():
             self._provisioning.device_left(canonical_device(device))
 

@@ -11,7 +11,6 @@ from bindings.contract import (
     MISS,
     Accepted,
     Ambiguous,
-    Attempt,
     Cancellation,
     Events,
     Lookup,
@@ -19,6 +18,7 @@ from bindings.contract import (
     Presence,
     Refusal,
     Refused,
+    Submission,
     SubmitResult,
 )
 from bindings.http.client import NoAnswer, NotSent
@@ -74,7 +74,7 @@ class DownlinkCalls:
 
     # Submitting
 
-    async def submit(self, attempt: Attempt) -> SubmitResult:
+    async def submit(self, attempt: Submission) -> SubmitResult:
         """POST the attempt. A missing configuration is created first."""
         device = attempt.device
         if self._is_too_late(attempt):
@@ -126,7 +126,7 @@ class DownlinkCalls:
             return Refused(refused.why, refused.detail, self._watch.wakes_at(device))
         return refused
 
-    def _is_reliable(self, attempt: Attempt, record: DeviceNote) -> bool:
+    def _is_reliable(self, attempt: Submission, record: DeviceNote) -> bool:
         """Return whether the modem's acknowledgement is requested (RDS): not if it was refused recently."""
         refused_at = self._without_rds_since.get(attempt.device)
         if refused_at is not None and 0 <= self._events.now() - refused_at < _FORGOTTEN_AFTER:
@@ -161,7 +161,7 @@ class DownlinkCalls:
             Refused(Refusal.UNREACHABLE, f"{state}: cancelled in the network", self._client.clock.wait_until(until)),
         )
 
-    def _is_too_late(self, attempt: Attempt) -> bool:
+    def _is_too_late(self, attempt: Submission) -> bool:
         return attempt.deadline is not None and attempt.deadline - self._events.now() < 1
 
     async def _no_configuration(self, device: str) -> Refused:
@@ -174,7 +174,7 @@ class DownlinkCalls:
         retry_at = max(float(record.due), self._events.now() + 1)
         return Refused(Refusal.UNREACHABLE, "no NIDD configuration yet; see the network's status", retry_at)
 
-    def _body(self, attempt: Attempt, record: DeviceNote, *, reliable: bool) -> dict[str, Any]:
+    def _body(self, attempt: Submission, record: DeviceNote, *, reliable: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
             "data": base64.b64encode(attempt.payload).decode(),
             identity_member(attempt.device): attempt.device,
@@ -223,7 +223,7 @@ class DownlinkCalls:
 
     # Looking up and cancelling
 
-    async def lookup(self, attempt: Attempt) -> Lookup:
+    async def lookup(self, attempt: Submission) -> Lookup:
         """GET the pending deliveries and compare their data with the attempt's."""
         record = await self._records.get(attempt.device)
         if record is None or not record.configuration:

@@ -9,7 +9,7 @@ import binascii
 import re
 from typing import NamedTuple, Self
 
-from bindings.contract import Attempt
+from bindings.contract import Submission
 
 _REFERENCE = re.compile(r"([A-Za-z0-9_-]+)\.([0-9]{1,19})\.([0-9]{1,9})")
 
@@ -22,7 +22,7 @@ class Reference(NamedTuple):
     number: int
 
     @classmethod
-    def of(cls, attempt: Attempt) -> Self:
+    def of(cls, attempt: Submission) -> Self:
         return cls(attempt.device, attempt.downlink, attempt.number)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from bindings.contract import (
     Ambiguous,
-    Attempt,
     Cancellation,
     Events,
     Kind,
@@ -17,6 +16,7 @@ from bindings.contract import (
     Refusal,
     Refused,
     Report,
+    Submission,
     SubmitResult,
 )
 from bindings.http.client import NoAnswer, NotSent
@@ -53,7 +53,7 @@ class TriggerCalls:
         self._url = url
         self._refused_recall_at: float | None = None  # when the SCEF last refused to recall as not offered
 
-    async def submit(self, attempt: Attempt) -> SubmitResult:
+    async def submit(self, attempt: Submission) -> SubmitResult:
         """POST the attempt."""
         size, limit = len(attempt.payload), self._settings.max_payload
         if size > limit:
@@ -72,7 +72,7 @@ class TriggerCalls:
         proof = self._settings.results_are_proof
         return read_submit(answer, self._client.clock, self._gateway_refusals, is_proof=proof)
 
-    def _body(self, attempt: Attempt) -> dict[str, Any] | None:
+    def _body(self, attempt: Submission) -> dict[str, Any] | None:
         """Return the body for the time when a connection is free; None: it is too late."""
         settings, now = self._settings, self._events.now()
         left = settings.default_validity if attempt.deadline is None else attempt.deadline - now
@@ -93,7 +93,7 @@ class TriggerCalls:
 
     # Looking up
 
-    async def lookup(self, attempt: Attempt) -> Lookup:
+    async def lookup(self, attempt: Submission) -> Lookup:
         """GET all transactions, and find the attempt's by its destination, else by device and payload."""
         found: list[Transaction] = []
         wanted = Reference.of(attempt)
@@ -168,7 +168,7 @@ class TriggerCalls:
         return True
 
 
-def _is_it(one: Transaction, attempt: Attempt, wanted: Reference) -> bool:
+def _is_it(one: Transaction, attempt: Submission, wanted: Reference) -> bool:
     reference = read_destination(one.notificationDestination or "")
     if reference is not None:
         return reference == wanted

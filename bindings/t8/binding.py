@@ -7,7 +7,6 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bindings.contract import (
     Ambiguous,
-    Attempt,
     Cancellation,
     Events,
     Listener,
@@ -18,6 +17,7 @@ from bindings.contract import (
     ReadNote,
     Refusal,
     Refused,
+    Submission,
     SubmitResult,
 )
 from bindings.generated_values import known_path, secret_path
@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 class DownlinkCalls(Protocol):
     """The calls that hand downlinks to a T8 network, find them and take them back."""
 
-    async def submit(self, attempt: Attempt) -> SubmitResult: ...
+    async def submit(self, attempt: Submission) -> SubmitResult: ...
 
-    async def lookup(self, attempt: Attempt) -> Lookup: ...
+    async def lookup(self, attempt: Submission) -> Lookup: ...
 
     async def cancel(self, device: str, handle: str) -> Cancellation: ...
 
@@ -59,14 +59,14 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         settings: Settings,
         kind: str,
         words: str,
-        doors: Mapping[str, CommitRequest] | None = None,
+        handlers: Mapping[str, CommitRequest] | None = None,
         kept: Callable[[Request], Answer | None] = lambda _request: None,
         *,
         reads_before: bool = False,
     ) -> None:
         """Check the settings, open nothing. Raises ConfigurationError.
 
-        `kind` begins the names of counters, `words` say in the log what the SCEF is for. `doors`, `kept` and
+        `kind` begins the names of counters, `words` say in the log what the SCEF is for. `handlers`, `kept` and
         `reads_before`: see `t8_listener`.
         """
         self.name = name
@@ -74,7 +74,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         self._words = words
         self._client = T8Client(settings)
         self.listener = t8_listener(
-            settings.callbacks, kind, self._commit, self._count, doors=doors, kept=kept, reads_before=reads_before
+            settings.callbacks, kind, self._commit, self._count, handlers=handlers, kept=kept, reads_before=reads_before
         )
         self._events: Events | None = None
         self._calls = GuardedCalls(name, f"{kind}_internal_errors", self._count)
@@ -146,7 +146,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         self._inherit(earlier)
         self._open(events, memory)
         self._events = events
-        listener.become(self.listener, path, callbacks.overlap)
+        listener.replace_with(self.listener, path, callbacks.overlap)
         self.listener, earlier.listener = listener, self.listener  # that one was never started
         await self._is_open(events)
 
@@ -215,7 +215,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         """Return how many connections to the SCEF there are at the same time."""
         return self._settings.http.pool_size
 
-    async def submit(self, attempt: Attempt) -> SubmitResult:
+    async def submit(self, attempt: Submission) -> SubmitResult:
         """POST the attempt."""
         if not self._calls.open:
             return Refused(Refusal.NETWORK_UNAVAILABLE, "the network instance is not running")
@@ -223,7 +223,7 @@ class T8Binding(ABC, Generic[Settings, Calls]):
         device_of_call.set(attempt.device)
         return await self._calls.run(self._downlinks.submit(attempt), mistake)
 
-    async def lookup(self, attempt: Attempt) -> Lookup:
+    async def lookup(self, attempt: Submission) -> Lookup:
         """GET what is pending, and find the attempt in it."""
         if not self._calls.open:
             return Lookup(Presence.FAILED)

@@ -21,12 +21,12 @@ def t8_listener(
     commit: CommitRequest,
     count: Callable[[str], None],
     limits: Limits | None = None,
-    doors: Mapping[str, CommitRequest] | None = None,
+    handlers: Mapping[str, CommitRequest] | None = None,
     kept: Callable[[Request], Answer | None] = lambda _request: None,
     *,
     reads_before: bool = False,
 ) -> CallbackListener:
-    """Return the listener whose requests `commit` commits, and `doors` those with one more part behind its URL.
+    """Return the listener whose requests `commit` commits, and `handlers` those with one more part behind its URL.
 
     `kind` is the prefix of its counters, such as `nidd`. `kept` and `reads_before`: see `CallbackListener`.
 
@@ -42,7 +42,7 @@ def t8_listener(
         count,
         context=server_context(settings.certificate, settings.key, settings.client_ca),
         authorization=authorization(settings),
-        doors=doors,
+        handlers=handlers,
         kept=kept,
         reads_before=reads_before,
         limits=limits,

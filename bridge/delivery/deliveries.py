@@ -125,11 +125,11 @@ class Deliveries:
 
     # -- which message is next ----------------------------------------------------------------------------------------
 
-    def pump(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
+    def call_next(self, work: Work, profile: SouthProfile, network: NetworkCondition) -> Downlink | None:
         """Start the next network call, if none is in flight, a message may be sent, and the network has room.
 
         A row that is next but too large now is returned (R25: the data rate may have fallen while it waited). Make
-        it fit or call `too_large`, then call `pump` again.
+        it fit or call `too_large`, then call `call_next` again.
         """
         if self.call is not None:
             return None
@@ -309,8 +309,8 @@ class Deliveries:
                 until = row.not_before if until is None else max(until, row.not_before)
         return until
 
-    def _attempt(self, row: Downlink, one: Attempt, payload: bytes) -> contract.Attempt:
-        return contract.Attempt(
+    def _attempt(self, row: Downlink, one: Attempt, payload: bytes) -> contract.Submission:
+        return contract.Submission(
             row.id,
             one.number,
             self.device,

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from bindings.contract import Attempt
+from bindings.contract import Submission
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -14,13 +14,13 @@ class Effect(msgspec.Struct, frozen=True):
 class Submit(Effect, frozen=True):
     """Hand the attempt to the network; a `Submitted` event returns the result."""
 
-    attempt: Attempt
+    attempt: Submission
 
 
 class LookUp(Effect, frozen=True):
     """Ask the network whether it has an attempt in doubt; a `LookedUp` event returns the result."""
 
-    attempt: Attempt
+    attempt: Submission
 
 
 class Cancel(Effect, frozen=True):

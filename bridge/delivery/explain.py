@@ -143,7 +143,7 @@ def _why_unknown(d: Deliveries, row: Downlink, network: NetworkCondition) -> _Re
 
 
 def _why_queued(d: Deliveries, row: Downlink, now: float, profile: SouthProfile, network: NetworkCondition) -> _Reason:
-    """Return why a message is not sent, in the order of the checks of `Deliveries.pump`."""
+    """Return why a message is not sent, in the order of the checks of `Deliveries.call_next`."""
     if row.not_before is not None and row.not_before > now:
         return _why_later(row, row.not_before, network)
     return _why_nothing_new(d, now) or _why_behind(d, row, now, profile) or _why_no_turn(d, row, now, network)

@@ -247,7 +247,7 @@ def _waits_for_no_named_time(row: Downlink, not_before: float) -> bool:
 
 
 def _is_too_large_for_binding(d: Deliveries, row: Downlink, profile: SouthProfile) -> bool:
-    """Return whether the binding has learned from the refusal: its limit is smaller now, and `pump` acts on that."""
+    """Return whether the binding has learned from the refusal: `call_next` acts on its limit, which is smaller now."""
     return profile.max_downlink is not None and d.carrier.size(row) > profile.max_downlink
 
 

@@ -95,12 +95,12 @@ class CombinedNorth:
             return Sending.DROPPED
         return self._of(server).send(source, server, message, opaque=opaque, may_wait=may_wait, first=first)
 
-    def hold(self, source: int, server: str) -> None:
+    def pause(self, source: int, server: str) -> None:
         """Let messages over an open link wait until `proceed`."""
-        self._of(server).hold(source, server)
+        self._of(server).pause(source, server)
 
     def proceed(self, source: int, server: str) -> None:
-        """Send what waited because of `hold`."""
+        """Send what waited because of `pause`."""
         self._of(server).proceed(source, server)
 
     def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:

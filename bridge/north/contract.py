@@ -141,10 +141,10 @@ class NorthTransport(Protocol):
 
         `opaque`: a DTLS record of the device's own session with this server, which is sent unchanged (R26). Unless
         `may_wait`, a message for which the link is not open yet is not queued: DROPPED. Only a full socket has it wait.
-        `first`: it goes before those that `hold` has wait.
+        `first`: it goes before those that `pause` has wait.
         """
 
-    def hold(self, source: int, server: str) -> None:
+    def pause(self, source: int, server: str) -> None:
         """Let messages over an open link wait until `proceed`, but for those that are sent with `first`.
 
         For the receiver, when it is told of a link with a `new_address`: there a server may know the endpoint only
@@ -152,7 +152,7 @@ class NorthTransport(Protocol):
         """
 
     def proceed(self, source: int, server: str) -> None:
-        """End what `hold` began; it must be called once for each."""
+        """End what `pause` began; it must be called once for each."""
 
     def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
         """Return whether this message would leave now, as far as the transport knows. For the data path.

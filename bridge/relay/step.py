@@ -90,14 +90,14 @@ def step(
     if deliveries.ended:
         verdict.answer_ended_requests(at)
     if deliveries.live:
-        too_large = deliveries.pump(work, south, network)
+        too_large = deliveries.call_next(work, south, network)
         while too_large is not None:
             transfers.fit(at, too_large)
-            too_large = deliveries.pump(work, south, network)
+            too_large = deliveries.call_next(work, south, network)
         if deliveries.ended:
             verdict.answer_ended_requests(at)
     if state.uplinks:
-        toward_server.pump(at)
+        toward_server.send_queued(at)
     if state.empty_ack_due:
         from_server.send_due_empty_acks(at)
     state.sweep(now.wall)

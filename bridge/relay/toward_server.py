@@ -39,7 +39,7 @@ def add(step: Step, row: DeviceUplink) -> None:
 
 
 def originate(step: Step, row: Originated) -> None:
-    """Make a queued row a message toward its server; `pump` sends it when its turn comes."""
+    """Make a queued row a message toward its server; `send_queued` sends it when its turn comes."""
     row.coap_type = CON
     row.north_mid = mid = step.state.north_mids.allocate(step.state.by_north_mid)
     step.state.by_north_mid[mid] = row
@@ -112,7 +112,7 @@ def settle(step: Step, row: CoapUplink, outcome: UplinkState, reason: str = "") 
     step.effect(Settled(row.id, Direction.UP, row.operation, outcome, reason, step.wall - row.received_at))
 
 
-def pump(step: Step) -> None:
+def send_queued(step: Step) -> None:
     """Send the next device-originated message to every server that has none outstanding (R17).
 
     A notification waits for the response with its token: an observation begins before it continues.
@@ -214,7 +214,7 @@ def repeat_due(step: Step) -> None:
 
 
 def resume(step: Step) -> None:
-    """Send responses and verdicts again after a restart, with their message ID (R5); `pump` sends the queue."""
+    """Send responses and verdicts again after a restart, with their message ID (R5); `send_queued` sends the queue."""
     state = step.state
     for row in state.uplinks.values():
         awaited = isinstance(row, Response | Verdict) and row.state is _U.RECEIVED

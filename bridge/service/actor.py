@@ -9,13 +9,13 @@ from typing import Any
 from bindings.contract import (
     Accepted,
     Ambiguous,
-    Attempt,
     Binding,
     Cancellation,
     Lookup,
     Presence,
     Refusal,
     Refused,
+    Submission,
     SubmitResult,
 )
 from bindings.guarded_calls import ends_its_task
@@ -200,7 +200,7 @@ class NetworkActor:
             del self._calls[placed.endpoint.id]
         result(placed, event)
 
-    async def _submit(self, placed: Placed, attempt: Attempt) -> ev.Event:
+    async def _submit(self, placed: Placed, attempt: Submission) -> ev.Event:
         binding = self._networks.get(placed.endpoint.network)
         result: SubmitResult
         if binding is None:
@@ -226,7 +226,7 @@ class NetworkActor:
             )
         return ev.Submitted(attempt.downlink, attempt.number, result)
 
-    async def _look_up(self, placed: Placed, attempt: Attempt) -> ev.Event:
+    async def _look_up(self, placed: Placed, attempt: Submission) -> ev.Event:
         binding = self._networks.get(placed.endpoint.network)
         failed = Lookup(Presence.FAILED)
         if binding is None or self._stopping:
@@ -246,7 +246,7 @@ class NetworkActor:
         return ev.CancelDone(effect.downlink, effect.number, result)
 
 
-def _key(attempt: Attempt) -> tuple[int, int]:
+def _key(attempt: Submission) -> tuple[int, int]:
     return attempt.downlink, attempt.number
 
 

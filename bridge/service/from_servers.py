@@ -52,7 +52,7 @@ class FromServers:
         Else a message that waited for a connection would leave before the Update by which the server knows whose it is.
         """
         if new_address:
-            self._north.hold(source, server)
+            self._north.pause(source, server)
 
         def done(error: BaseException | None) -> None:
             if isinstance(error, StoreUnavailable):

@@ -254,7 +254,7 @@ class InboxWork:
 
     async def _serve_directly(self, receiving: Receiving) -> None:
         """Let the network instances take posts themselves, once the inbox is empty: so earlier posts go first."""
-        receiving.hold()
+        receiving.pause()
         directly = False
         try:
             async with asyncio.timeout(HELD):
@@ -265,7 +265,7 @@ class InboxWork:
         except TimeoutError:
             log.info("posts still wait in the inbox: further ones go there, too")
         finally:
-            receiving.release(directly=directly)
+            receiving.proceed(directly=directly)
 
     def _begin(self, row: InboxRow) -> bool:
         listener = self._others.get(network_of(row)) or _listener(self._networks.get(network_of(row)))

@@ -46,7 +46,7 @@ class LearnedLimits:
         try_again: Callable[[NetworkCalls], None],
         node: str = "",
     ) -> None:
-        """`calls`: of the networks that are configured now. `try_again` lets messages go that a limit held."""
+        """`calls`: of the networks that are configured now. `try_again` sends messages that a limit delayed."""
         self._table = table
         self._calls = calls
         self._clock = clock

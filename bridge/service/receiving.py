@@ -75,19 +75,19 @@ class Receiving:
             if binding.posts is not None:
                 binding.posts.keep = partial(self._keep, name)
 
-    def hold(self) -> None:
-        """Let posts wait until `release`."""
+    def pause(self) -> None:
+        """Let posts wait until `proceed`."""
         for binding in self._listening.values():
             if binding.posts is not None:
-                binding.posts.hold()
+                binding.posts.pause()
 
-    def release(self, *, directly: bool) -> None:
+    def proceed(self, *, directly: bool) -> None:
         """Have posts received again: `directly` by the instances themselves, else they are kept on."""
         for binding in self._listening.values():
             if binding.posts is not None:
                 if directly:
                     binding.posts.keep = None
-                binding.posts.release()
+                binding.posts.proceed()
         self.keeps = self.keeps and not directly
 
     async def settled(self) -> None:

@@ -368,7 +368,7 @@ class Runner:
         elif not self.stopping:
             self._alarms.set(endpoint, wake)
         if not loaded.uncommitted:  # else `_committed` looks whether it is idle
-            self._let_go(endpoint, loaded, wake, FAR if waits is None or calls.are_turns_soon else 0.0)
+            self._unload_idle(endpoint, loaded, wake, FAR if waits is None or calls.are_turns_soon else 0.0)
         if waits is not None:
             self.turns.serve(calls)
 
@@ -457,7 +457,7 @@ class Runner:
 
     # -- memory and time -----------------------------------------------------------------------------------------
 
-    def _let_go(self, endpoint: int, loaded: Loaded, wake: float | None, far: float) -> None:
+    def _unload_idle(self, endpoint: int, loaded: Loaded, wake: float | None, far: float) -> None:
         """Unload endpoints: idle ones when memory is full, those that only wait for a far time immediately.
 
         `far`: the seconds from which on a time counts as far.

@@ -1,10 +1,10 @@
-"""Takes up and lets go the endpoints of a shard when this node of a cluster takes or releases it."""
+"""Loads and unloads the endpoints of a shard when this node of a cluster takes or releases it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
-from bindings.contract import Binding, LetsDevicesGo, ReadsShards, RunsOnNodes
+from bindings.contract import Binding, ReadsShards, ReleasesDevices, RunsOnNodes
 from bridge.directory import Directory, Record
 from bridge.errors import StoreUnavailable
 from bridge.service.progress import Progress
@@ -41,17 +41,17 @@ class ShardCaches:
     async def taken(self, shard: int, _epoch: int) -> None:
         """Forget what is cached: the former holder has changed records and notes. Raises StoreUnavailable."""
         if shard in self._kept:
-            await self._let_go(shard, late=True)
+            await self._forget_devices(shard, late=True)
         self._directory.forget_all()
         self._memories.forget_recent()
 
     async def released(self, shard: int) -> None:
         """Let the networks write what they know of the shard's devices, and forget it."""
         self._kept.add(shard)
-        await self._let_go(shard)
+        await self._forget_devices(shard)
 
-    async def _let_go(self, shard: int, *, late: bool = False) -> None:
-        keeping = {name: one for name, one in self._networks.items() if isinstance(one, LetsDevicesGo)}
+    async def _forget_devices(self, shard: int, *, late: bool = False) -> None:
+        keeping = {name: one for name, one in self._networks.items() if isinstance(one, ReleasesDevices)}
         devices: dict[str, list[str]] = {name: [] for name in keeping}
         if keeping:
             async for record in self._directory.of_shards([shard]):

@@ -30,7 +30,7 @@ class InboxRow(Row):
     id: int
     network: str
     at: float  # wall time of the ledger at which it was received
-    door: str
+    door: str  # `Post.sub_path`
     query: str
     body: bytes
     shard: int = NO_SHARD  # of the device's endpoint, as whoever received it knew

@@ -47,5 +47,5 @@ class GatewayService(Rows, api.GatewayServiceServicer):
             return
         answer.last_seen_at.CopyFrom(timestamp(row.last_seen_at))
         if isinstance(answer, api.GatewayListItem):
-            heard = self._pump.now() - row.last_seen_at < OFFLINE_AFTER
+            heard = self._driver.now() - row.last_seen_at < OFFLINE_AFTER
             answer.state = api.ONLINE if heard else api.OFFLINE

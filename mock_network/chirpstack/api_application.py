@@ -8,9 +8,9 @@ from chirpstack_api import api
 from google.protobuf.empty_pb2 import Empty
 
 from .api_rows import Rows, required
+from .driver import Driver
 from .errors import invalid, not_found
 from .model import Application
-from .pump import Pump
 
 
 class ApplicationService(Rows, api.ApplicationServiceServicer):
@@ -20,8 +20,8 @@ class ApplicationService(Rows, api.ApplicationServiceServicer):
     created, got = api.CreateApplicationResponse, api.GetApplicationResponse
     listed = api.ListApplicationsResponse
 
-    def __init__(self, pump: Pump, *, mqtt: bool = False) -> None:
-        super().__init__(pump)
+    def __init__(self, driver: Driver, *, mqtt: bool = False) -> None:
+        super().__init__(driver)
         self._mqtt = mqtt
 
     async def ListIntegrations(self, request: api.ListIntegrationsRequest, _: object) -> api.ListIntegrationsResponse:

@@ -39,7 +39,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
 
     async def CreateKeys(self, request: api.CreateDeviceKeysRequest, _: object) -> Empty:
         """Set the root keys of a device."""
-        self._tables.create_keys(required(request, "device_keys"), self._pump.now())
+        self._tables.create_keys(required(request, "device_keys"), self._driver.now())
         return Empty()
 
     async def GetKeys(self, request: api.GetDeviceKeysRequest, _: object) -> api.GetDeviceKeysResponse:
@@ -58,7 +58,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
 
     async def UpdateKeys(self, request: api.UpdateDeviceKeysRequest, _: object) -> Empty:
         """Change a device's root keys."""
-        self._tables.update_keys(required(request, "device_keys"), self._pump.now())
+        self._tables.update_keys(required(request, "device_keys"), self._driver.now())
         return Empty()
 
     async def DeleteKeys(self, request: api.DeleteDeviceKeysRequest, _: object) -> Empty:
@@ -82,7 +82,7 @@ class DeviceService(Rows, api.DeviceServiceServicer):
             nwk_s_enc_key=aes_key(message.nwk_s_enc_key),
             app_s_key=aes_key(message.app_s_key),
         )
-        session = join.activate(self._pump.server.context, device, dev_addr(message.dev_addr), keys)
+        session = join.activate(self._driver.server.context, device, dev_addr(message.dev_addr), keys)
         session.n_f_cnt_down, session.a_f_cnt_down_1_1 = message.n_f_cnt_down, message.a_f_cnt_down
         device.f_cnt_up = message.f_cnt_up
         return Empty()
@@ -122,14 +122,14 @@ class DeviceService(Rows, api.DeviceServiceServicer):
         """Return a random DevAddr of this network."""
         if request.dev_eui:
             eui64(request.dev_eui)
-        return api.GetRandomDevAddrResponse(dev_addr=f"{join.random_dev_addr(self._pump.server.context):08x}")
+        return api.GetRandomDevAddrResponse(dev_addr=f"{join.random_dev_addr(self._driver.server.context):08x}")
 
     async def Enqueue(
         self, request: api.EnqueueDeviceQueueItemRequest, _: object
     ) -> api.EnqueueDeviceQueueItemResponse:
         """Add an item to a device's queue. The id in the request is ignored; the answer carries the server's own."""
         message = required(request, "queue_item")
-        self._pump.server.advance(self._pump.now())
+        self._driver.server.advance(self._driver.now())
         tables = self._tables
         dev_eui = eui64(message.dev_eui)
         if request.flush_queue:
@@ -144,13 +144,13 @@ class DeviceService(Rows, api.DeviceServiceServicer):
             f_port=message.f_port,
             confirmed=message.confirmed,
             data=message.data,
-            now=self._pump.now(),
+            now=self._driver.now(),
             expires_at=seconds(message.expires_at) if message.HasField("expires_at") else None,
             is_encrypted=message.is_encrypted,
             f_cnt_down=message.f_cnt_down,
         )
-        self._pump.server.enqueued(dev_eui)
-        self._pump.wake()
+        self._driver.server.enqueued(dev_eui)
+        self._driver.wake()
         return api.EnqueueDeviceQueueItemResponse(id=str(item.id))
 
     async def FlushQueue(self, request: api.FlushDeviceQueueRequest, _: object) -> Empty:

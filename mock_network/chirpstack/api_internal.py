@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from chirpstack_api import api
 from google.protobuf.empty_pb2 import Empty
 
+from .driver import Driver
 from .errors import not_found
-from .pump import Pump
 from .values import eui64
 
 VERSION = "4.20.0"
@@ -20,8 +20,8 @@ AT_ONCE = 10  # events per read of the stream, as the real server reads Redis
 class InternalService(api.InternalServiceServicer):
     """What bridges and their users ask; users, API keys and frame logs stay unimplemented."""
 
-    def __init__(self, pump: Pump, version: str = VERSION) -> None:
-        self._pump = pump
+    def __init__(self, driver: Driver, version: str = VERSION) -> None:
+        self._driver = driver
         self._version = version
 
     async def GetVersion(self, _request: Empty, _: object) -> api.GetVersionResponse:
@@ -30,13 +30,13 @@ class InternalService(api.InternalServiceServicer):
 
     async def ListRegions(self, _request: Empty, _: object) -> api.ListRegionsResponse:
         """List the one enabled region."""
-        region = self._pump.server.context.region
+        region = self._driver.server.context.region
         item = api.RegionListItem(id=region.id, region=region.common_name, description=region.id.upper())
         return api.ListRegionsResponse(regions=[item])
 
     async def GetRegion(self, request: api.GetRegionRequest, _: object) -> api.GetRegionResponse:
         """Return the enabled region's settings."""
-        context = self._pump.server.context
+        context = self._driver.server.context
         region, settings = context.region, context.settings
         if request.id != region.id:
             raise not_found(request.id)
@@ -62,8 +62,8 @@ class InternalService(api.InternalServiceServicer):
         dev_eui = eui64(request.dev_eui).hex()
         last = (0, 0)
         while True:
-            history = self._pump.server.context.history.get(dev_eui, ())
+            history = self._driver.server.context.history.get(dev_eui, ())
             for kept in [one for one in history if one.position > last][:AT_ONCE]:
                 last = kept.position
                 yield kept.log_item()
-            await asyncio.sleep(self._pump.server.context.settings.history_pause)
+            await asyncio.sleep(self._driver.server.context.settings.history_pause)

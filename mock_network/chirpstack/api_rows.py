@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
+from .driver import Driver
 from .errors import Refused, Status
-from .pump import Pump
 from .table import Table
 from .tables import Tables
 from .values import timestamp, uuid
@@ -32,12 +32,12 @@ class Rows:
     listed: ClassVar[type[Message]]
     list_below: ClassVar[str | None] = None  # the parent that a List must name; others it may name
 
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
 
     @property
     def _tables(self) -> Tables:
-        return self._pump.server.context.tables
+        return self._driver.server.context.tables
 
     @property
     def _table(self) -> Table[Any, Any, Any]:
@@ -46,7 +46,7 @@ class Rows:
 
     async def Create(self, request: Any, _: object) -> Message:
         """Add a row."""
-        row = self._table.create(required(request, self.field), self._pump.now())
+        row = self._table.create(required(request, self.field), self._driver.now())
         return self.created(id=str(row.id)) if self.created else Empty()
 
     async def Get(self, request: Any, _: object) -> Message:
@@ -60,7 +60,7 @@ class Rows:
 
     async def Update(self, request: Any, _: object) -> Empty:
         """Change a row."""
-        self._table.update(required(request, self.field), self._pump.now())
+        self._table.update(required(request, self.field), self._driver.now())
         return Empty()
 
     async def Delete(self, request: Any, _: object) -> Empty:

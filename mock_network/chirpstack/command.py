@@ -130,9 +130,9 @@ async def serve(
             "region": options.settings.region,
         }
         if population.provision:
-            found["application_id"] = provision(server.pump.server.context, population)
+            found["application_id"] = provision(server.driver.server.context, population)
         else:
-            give_first_tenant(server.pump.server.context)
+            give_first_tenant(server.driver.server.context)
         for gateway in population.radio.gateways:
             radio.add_gateway(gateway)
         modems = await radio.populate(population.radio.devices, population.radio.links)

@@ -10,11 +10,11 @@ from mock_network.control_api import errors_as_json, fault_routes
 
 from . import device_queue
 from .context import AirEntry
+from .driver import Driver
 from .errors import Refused
 from .messages import to_json
 from .model import Device, QueueItem
 from .post_log import PostLog
-from .pump import Pump
 from .values import eui64
 
 
@@ -60,8 +60,8 @@ class Control:
     under /radio those of the emulated devices and gateways in the same process, if there are any.
     """
 
-    def __init__(self, pump: Pump, posts: PostLog, radio: web.Application | None = None) -> None:
-        self._pump, self._posts, self._radio = pump, posts, radio
+    def __init__(self, driver: Driver, posts: PostLog, radio: web.Application | None = None) -> None:
+        self._driver, self._posts, self._radio = driver, posts, radio
 
     def app(self) -> web.Application:
         """Return the application to serve."""
@@ -72,7 +72,7 @@ class Control:
                 web.get("/air", self._air),
                 web.get("/posts", self._post_log),
                 web.get("/history/{eui}", self._history),
-                *fault_routes(lambda: self._pump.server.context.faults),
+                *fault_routes(lambda: self._driver.server.context.faults),
                 web.post("/devices/{eui}/flush", self._flush),
                 web.post("/restart", self._restart),
             ]
@@ -82,10 +82,10 @@ class Control:
         return app
 
     async def _state(self, _: web.Request) -> web.Response:
-        context = self._pump.server.context
+        context = self._driver.server.context
         return web.json_response(
             {
-                "now": self._pump.now(),
+                "now": self._driver.now(),
                 "region": context.region.id,
                 "counters": context.counters,
                 "faultsHappened": dict(context.faults.happened),
@@ -95,7 +95,7 @@ class Control:
 
     def _device(self, device: Device) -> dict[str, Any]:
         session = device.session
-        queue = device_queue.items(self._pump.server.context.tables, device.dev_eui)
+        queue = device_queue.items(self._driver.server.context.tables, device.dev_eui)
         return {
             "devEui": device.eui,
             "name": device.message.name,
@@ -112,25 +112,25 @@ class Control:
 
     async def _air(self, request: web.Request) -> web.Response:
         wanted = request.query.get("dev_eui", "").lower()
-        entries = [entry for entry in self._pump.server.context.air if wanted in ("", entry.dev_eui)]
+        entries = [entry for entry in self._driver.server.context.air if wanted in ("", entry.dev_eui)]
         return web.json_response([air_entry(entry) for entry in entries])
 
     async def _post_log(self, request: web.Request) -> web.Response:
         return web.json_response(self._posts.listing(request.query.get("dev_eui", "").lower()))
 
     async def _history(self, request: web.Request) -> web.Response:
-        kept = self._pump.server.context.history.get(request.match_info["eui"].lower(), ())
+        kept = self._driver.server.context.history.get(request.match_info["eui"].lower(), ())
         events = [{"kind": one.event.kind, "event": json.loads(to_json(one.event.message))} for one in kept]
         return web.json_response(events)
 
     async def _flush(self, request: web.Request) -> web.Response:
         try:
-            gone = device_queue.flush(self._pump.server.context.tables, eui64(request.match_info["eui"]))
+            gone = device_queue.flush(self._driver.server.context.tables, eui64(request.match_info["eui"]))
         except Refused as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"flushed": gone})
 
     async def _restart(self, _: web.Request) -> web.Response:
-        self._pump.server.restart(self._pump.now())
-        self._pump.wake()
+        self._driver.server.restart(self._driver.now())
+        self._driver.wake()
         return web.Response(status=204)

@@ -10,8 +10,8 @@ from chirpstack_api import gw
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from google.protobuf.message import DecodeError
 
+from .driver import Driver
 from .mqtt import BrokerAddress, Mqtt
-from .pump import Pump
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ MAX_KNOWN_GATEWAYS = 10_000
 class GatewayMqtt:
     """The gateway backend of one region; `prefix` is its topic prefix."""
 
-    def __init__(self, broker: BrokerAddress, pump: Pump, prefix: str) -> None:
-        self._pump, self._prefix = pump, prefix
+    def __init__(self, broker: BrokerAddress, driver: Driver, prefix: str) -> None:
+        self._driver, self._prefix = driver, prefix
         self._json: dict[str, bool] = {}
         self._mqtt = Mqtt(broker, [f"{prefix}/gateway/+/event/+"], self._message)
 
@@ -55,14 +55,14 @@ class GatewayMqtt:
         try:
             if kind == "up":
                 self._note(gateway_id, as_json=as_json)
-                self._pump.uplink(_decode(gw.UplinkFrame(), payload, as_json=as_json))
+                self._driver.uplink(_decode(gw.UplinkFrame(), payload, as_json=as_json))
             elif kind == "ack":
                 self._note(gateway_id, as_json=as_json)
-                self._pump.tx_ack(_decode(gw.DownlinkTxAck(), payload, as_json=as_json))
+                self._driver.tx_ack(_decode(gw.DownlinkTxAck(), payload, as_json=as_json))
             elif kind == "stats":
                 self._note(gateway_id, as_json=as_json)
                 stats = _decode(gw.GatewayStats(), payload, as_json=as_json)
-                self._pump.server.gateway_seen(stats.gateway_id or gateway_id, self._pump.now())
+                self._driver.server.gateway_seen(stats.gateway_id or gateway_id, self._driver.now())
         except (ParseError, DecodeError, ValueError, RecursionError) as error:
             log.warning("message on %s ignored: %s", topic, error)
 

@@ -4,15 +4,15 @@ from chirpstack_api import gw
 
 from mock_network.lorawan import radio
 
-from .pump import Pump
+from .driver import Driver
 from .values import NANOSECONDS, timestamp
 
 
 class RadioLink:
     """Is the `NetworkServer` of the radio side; set `radio_side` before the first downlink."""
 
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._gateways: set[str] = set()
         self.radio_side: radio.RadioSide | None = None
 
@@ -36,14 +36,14 @@ class RadioLink:
                 crc_status=gw.CRC_OK,
             ),
         )
-        self._pump.uplink(message)
+        self._driver.uplink(message)
 
     def tx_ack(self, ack: radio.TxAck) -> None:
         """Process a gateway's answer to a downlink command."""
         message = gw.DownlinkTxAck(gateway_id=ack.gateway_id, downlink_id=ack.downlink_id)
         for status in ack.statuses:
             message.items.add(status=status.value)  # the same numbers as gw.TxAckStatus
-        self._pump.tx_ack(message)
+        self._driver.tx_ack(message)
 
     def send(self, frame: gw.DownlinkFrame) -> None:
         """Send a frame to a gateway, to be transmitted."""

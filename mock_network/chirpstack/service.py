@@ -17,6 +17,7 @@ from .api_device import DeviceService
 from .api_internal import VERSION, InternalService
 from .context import Effect, Event, Send
 from .control import Control
+from .driver import Driver
 from .faults import make_faults
 from .gateway_mqtt import GatewayMqtt
 from .guard import Guard
@@ -25,7 +26,6 @@ from .model import Settings
 from .mqtt import BrokerAddress
 from .network import NetworkServer
 from .one_port import OnePort
-from .pump import Pump
 from .radio_link import RadioLink
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class ChirpStack:
         network = NetworkServer(
             options.settings, seed=options.seed, now=clock.wall(), faults=make_faults(options.seed, options.faults)
         )
-        self.pump = Pump(network, self._carry_out, clock.wall)
-        self.radio = RadioLink(self.pump)
+        self.driver = Driver(network, self._carry_out, clock.wall)
+        self.radio = RadioLink(self.driver)
         self.radio_control: web.Application | None = None  # routes of what is at the other end of `radio`
         self._http = HttpIntegration(self._http_settings, clock.wall)
         self._gateways: GatewayMqtt | None = None
@@ -74,13 +74,13 @@ class ChirpStack:
 
     async def start(self) -> None:
         """Open everything; then `grpc_address` and `control_address` are known. Raises OSError or TimeoutError."""
-        faults = self.pump.server.context.faults
+        faults = self.driver.server.context.faults
         sinks: list[MqttIntegration | HttpIntegration] = [self._http]
         if self.options.mqtt is not None:
             sinks.append(
                 MqttIntegration(
                     self.options.mqtt,
-                    self.pump.command_down,
+                    self.driver.command_down,
                     qos=self.options.mqtt_qos,
                     json=self.options.mqtt_json,
                 )
@@ -89,19 +89,19 @@ class ChirpStack:
         try:
             await self._integrations.start()
             if self.options.gateway_mqtt is not None:
-                prefix = self.pump.server.context.region.id
-                self._gateways = GatewayMqtt(self.options.gateway_mqtt, self.pump, prefix)
+                prefix = self.driver.server.context.region.id
+                self._gateways = GatewayMqtt(self.options.gateway_mqtt, self.driver, prefix)
                 await self._gateways.start()
             await self._start_grpc(faults_guard=Guard(self.options.token, faults, user_token=self.options.user_token))
             await self._start_control()
         except BaseException:
             await self.stop()
             raise
-        self.pump.start()
+        self.driver.start()
 
     async def stop(self) -> None:
         """Close everything."""
-        await self.pump.stop()
+        await self.driver.stop()
         if self._grpc is not None:
             await self._grpc.stop(STOP_GRACE)
         if self._port is not None:
@@ -115,14 +115,14 @@ class ChirpStack:
 
     async def _start_grpc(self, faults_guard: Guard) -> None:
         server = grpc.aio.server(interceptors=[faults_guard])
-        api.add_DeviceServiceServicer_to_server(DeviceService(self.pump), server)  # type: ignore[no-untyped-call]
-        api.add_TenantServiceServicer_to_server(TenantService(self.pump), server)  # type: ignore[no-untyped-call]
-        profiles = DeviceProfileService(self.pump)
+        api.add_DeviceServiceServicer_to_server(DeviceService(self.driver), server)  # type: ignore[no-untyped-call]
+        api.add_TenantServiceServicer_to_server(TenantService(self.driver), server)  # type: ignore[no-untyped-call]
+        profiles = DeviceProfileService(self.driver)
         api.add_DeviceProfileServiceServicer_to_server(profiles, server)  # type: ignore[no-untyped-call]
-        api.add_GatewayServiceServicer_to_server(GatewayService(self.pump), server)  # type: ignore[no-untyped-call]
-        applications = ApplicationService(self.pump, mqtt=self.options.mqtt is not None)
+        api.add_GatewayServiceServicer_to_server(GatewayService(self.driver), server)  # type: ignore[no-untyped-call]
+        applications = ApplicationService(self.driver, mqtt=self.options.mqtt is not None)
         api.add_ApplicationServiceServicer_to_server(applications, server)  # type: ignore[no-untyped-call]
-        internal = InternalService(self.pump, self.options.version)
+        internal = InternalService(self.driver, self.options.version)
         api.add_InternalServiceServicer_to_server(internal, server)  # type: ignore[no-untyped-call]
         inner = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -132,12 +132,12 @@ class ChirpStack:
         self.grpc_address = authority(host, await self._port.start(host, port))
 
     async def _start_control(self) -> None:
-        control = Control(self.pump, self._http.log, self.radio_control)
+        control = Control(self.driver, self._http.log, self.radio_control)
         self._control, bound = await listen(control.app(), self.options.control)
         self.control_address = f"http://{bound}"
 
     def _http_settings(self, event: Event) -> api.HttpIntegration | None:
-        application = self.pump.server.context.tables.applications.rows.get(event.application_id)
+        application = self.driver.server.context.tables.applications.rows.get(event.application_id)
         return application.http if application else None
 
     def _carry_out(self, effect: Effect) -> None:

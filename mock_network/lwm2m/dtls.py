@@ -104,7 +104,7 @@ class DtlsSessions(ABC):
             self._read(session)
 
     def close(self) -> None:
-        """Let go of all sessions, in silence."""
+        """Forget all sessions, without telling anybody."""
         for session in list(self._sessions.values()):
             self._end(session)
 

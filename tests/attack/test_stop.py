@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from bindings.contract import Accepted, Attempt, Kind, NetworkState, Presence, Refusal, Refused
+from bindings.contract import Accepted, Kind, NetworkState, Presence, Refusal, Refused, Submission
 from bridge.relay import events as ev
 from bridge.relay.effects import LookUp, Submit
 from bridge.relay.model import Endpoint
@@ -13,10 +13,10 @@ from bridge.service.actor import NetworkActor
 
 async def test_nothing_new_goes_to_a_network_during_a_stop() -> None:
     """Otherwise every answer would start the next call, and a stop last as long as all queues together."""
-    called: list[Attempt] = []
+    called: list[Submission] = []
     told: list[ev.Event] = []
 
-    async def submit(attempt: Attempt) -> Accepted:
+    async def submit(attempt: Submission) -> Accepted:
         called.append(attempt)
         return Accepted(None, NetworkState.SENT)
 
@@ -29,7 +29,7 @@ async def test_nothing_new_goes_to_a_network_during_a_stop() -> None:
         told.append(event)
 
     placed: Any = SimpleNamespace(endpoint=Endpoint(1, 0, "urn:dev:1", "net", "dev@example.com", ()))
-    attempt = Attempt(1, 1, "dev@example.com", b"@", Kind.REQUEST)
+    attempt = Submission(1, 1, "dev@example.com", b"@", Kind.REQUEST)
     actor.act(placed, Submit(attempt), result)
     actor.act(placed, LookUp(attempt), result)
     await asyncio.wait_for(actor.finish(), 5)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bindings.contract import Attempt, Cancellation, Kind, Presence, Refusal, SouthProfile
+from bindings.contract import Cancellation, Kind, Presence, Refusal, SouthProfile, Submission
 from bindings.lorawan import LorawanBinding, LorawanSettings
 from bindings.lorawan.settings import Api
 from bindings.nidd import NiddBinding, NiddSettings
@@ -24,7 +24,7 @@ async def test_nothing_is_known_and_nothing_raises(kind: str) -> None:
     make, device = INSTANCES[kind]
     binding = make()
     assert isinstance(binding.south_profile(device), SouthProfile)
-    attempt = Attempt(1, 1, device, b"x", Kind.REQUEST)
+    attempt = Submission(1, 1, device, b"x", Kind.REQUEST)
     refused = await binding.submit(attempt)
     assert refused.why is Refusal.NETWORK_UNAVAILABLE  # type: ignore[union-attr]  # else the test fails
     assert (await binding.lookup(attempt)).presence is Presence.FAILED

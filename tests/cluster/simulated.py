@@ -18,7 +18,6 @@ from bindings.contract import (
     MISS,
     Accepted,
     Ambiguous,
-    Attempt,
     Cancellation,
     Lookup,
     Miss,
@@ -26,6 +25,7 @@ from bindings.contract import (
     Post,
     Presence,
     SouthProfile,
+    Submission,
     UplinkMessage,
 )
 from bridge.cluster.shards import NodeShards
@@ -446,7 +446,7 @@ class World:
                 found[quota][start_of(quota.period, at)] += 1 if quota.bytes is None else size
         return found
 
-    def charged_at(self, attempt: Attempt) -> float:
+    def charged_at(self, attempt: Submission) -> float:
         """Return the wall time at which an attempt was charged. Its row shows that until its outcome is known."""
         row = next(row for row in self.disk.tables.of(Downlink) if row.id == attempt.downlink)
         one = next(one for one in row.attempts if one.number == attempt.number)

@@ -125,7 +125,7 @@ class _Site:
         self.taken.append((request.method, request.target, request.body))
         reply(NO_CONTENT)
 
-    def turned_away(self, why: str, remote: str) -> None:
+    def connection_refused(self, why: str, remote: str) -> None:
         pass
 
 

@@ -152,7 +152,7 @@ async def test_what_unpacks_to_too_much_is_413(start):
 
 async def test_a_post_is_answered_when_its_commit_is_known_and_not_before(start):
     network, commit = await start(), Commit()
-    network.listener.settings.doors[""] = lambda _request: commit
+    network.listener.settings.handlers[""] = lambda _request: commit
     answer = asyncio.create_task(network.post())
     async with asyncio.timeout(5):
         while commit.then is None:
@@ -165,7 +165,7 @@ async def test_a_post_is_answered_when_its_commit_is_known_and_not_before(start)
 
 async def test_a_post_whose_commit_fails_is_answered_503(start):
     network, commit = await start(), Commit()
-    network.listener.settings.doors[""] = lambda _request: commit
+    network.listener.settings.handlers[""] = lambda _request: commit
     answer = asyncio.create_task(network.post())
     async with asyncio.timeout(5):
         while commit.then is None:
@@ -177,5 +177,5 @@ async def test_a_post_whose_commit_fails_is_answered_503(start):
 async def test_a_post_whose_commit_has_failed_at_once_is_answered_503(start):
     network, commit = await start(), Commit()
     commit.complete(StoreUnavailable("too many commits wait for the disk"))
-    network.listener.settings.doors[""] = lambda _request: commit
+    network.listener.settings.handlers[""] = lambda _request: commit
     assert (await network.post())[0] == 503

@@ -43,7 +43,7 @@ async def status(url, shown="", **options):
 
 async def changed(before, after, secret="new", overlap=60.0):
     await before.listener.prepare(after.listener)
-    before.listener.become(after.listener, secret, overlap)
+    before.listener.replace_with(after.listener, secret, overlap)
     return before.listener
 
 
@@ -150,7 +150,7 @@ async def test_tls_begins_on_the_same_socket_and_open_connections_stay(first, ce
 
 
 async def test_what_comes_while_nobody_can_take_it_waits_and_keeps_its_order(first):
-    first.listener.hold()
+    first.listener.pause()
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer old"}) as session:
 
         async def post(number):
@@ -162,6 +162,6 @@ async def test_what_comes_while_nobody_can_take_it_waits_and_keeps_its_order(fir
             waiting.append(asyncio.create_task(post(number)))
             await asyncio.sleep(0.05)
         assert first.taken == []
-        first.listener.release()
+        first.listener.proceed()
         assert await asyncio.gather(*waiting, post(3)) == [204] * 4
     assert first.taken == [b"0", b"1", b"2", b"3"]

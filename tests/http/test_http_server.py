@@ -34,7 +34,7 @@ class Site:
         else:
             reply(answer)
 
-    def turned_away(self, why: str, remote: str) -> None:
+    def connection_refused(self, why: str, remote: str) -> None:
         assert remote == "127.0.0.1"
         self.counts[why] += 1
 
@@ -566,7 +566,7 @@ async def test_callers_that_never_say_hello_to_tls_keep_nobody_out(site, certifi
 
 async def test_callers_without_the_tls_that_is_asked_for_are_counted(site, certificate):
     told = []
-    site.turned_away = lambda why, remote: told.append((why, remote))
+    site.connection_refused = lambda why, remote: told.append((why, remote))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
     context.load_cert_chain(certificate)
     context.verify_mode = ssl.CERT_REQUIRED

@@ -60,7 +60,7 @@ class Site:
         request.headers["changed"] = "by the site"
         reply(NO_CONTENT)
 
-    def turned_away(self, why: str, _remote: str) -> None:
+    def connection_refused(self, why: str, _remote: str) -> None:
         self.away.append(why)
 
 

@@ -196,7 +196,7 @@ class Site:
         self.bodies.append(request.body)
         reply(Answer(200, b"body") if request.path == "/body" else NO_CONTENT)
 
-    def turned_away(self, why, remote):
+    def connection_refused(self, why, remote):
         pass
 
 

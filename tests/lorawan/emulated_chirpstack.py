@@ -41,7 +41,7 @@ class Emulated:
     async def __aenter__(self):
         self.server = ChirpStack(self.options)
         await self.server.start()
-        self.context = self.server.pump.server.context
+        self.context = self.server.driver.server.context
         self.tenant = self.context.tables.tenants.create(api.Tenant(name="t"), time.time())
         return self
 
@@ -132,7 +132,7 @@ class Emulated:
     def emit(self, kind, message, device=DEVICE):
         self.context.now = time.time()
         self.context.emit(self.row(device), kind, message)
-        self.server.pump.wake()
+        self.server.driver.wake()
 
     def values(self, device=DEVICE, at=None):
         stamp = Timestamp()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from emulated_chirpstack import DEVICE
 
-from bindings.contract import Accepted, Attempt, Kind, UplinkMessage
+from bindings.contract import Accepted, Kind, Submission, UplinkMessage
 from bindings.lorawan import LorawanBinding
 from mock_network.lab import free_port
 from tests.waiting import until
@@ -38,7 +38,7 @@ async def test_no_event_is_lost_and_downlinks_go_on(binding, chirpstack, side, p
         parts = {"http": {"port": free_port()}}
     chirpstack.up(b"before", f_cnt=1)
     await until(lambda: payloads(side) == [b"before"])
-    queued = await binding.submit(Attempt(1, 1, DEVICE, b"\x40\x01\x00\x01", Kind.REQUEST))
+    queued = await binding.submit(Submission(1, 1, DEVICE, b"\x40\x01\x00\x01", Kind.REQUEST))
     assert isinstance(queued, Accepted)
     after = changed(binding, **parts)
     old_url = binding.provider.http.url
@@ -51,7 +51,7 @@ async def test_no_event_is_lost_and_downlinks_go_on(binding, chirpstack, side, p
         assert await after.set_integration() is (after.provider.http.url != old_url)
         chirpstack.up(b"at the new URL", f_cnt=4)
         await until(lambda: b"at the new URL" in payloads(side))  # and at the former one, which it still posts to
-        assert isinstance(await after.submit(Attempt(2, 1, DEVICE, b"\x40\x01\x00\x02", Kind.REQUEST)), Accepted)
+        assert isinstance(await after.submit(Submission(2, 1, DEVICE, b"\x40\x01\x00\x02", Kind.REQUEST)), Accepted)
         assert after.runs
         assert not binding.runs
         # What the earlier instance queued is known to the later one.

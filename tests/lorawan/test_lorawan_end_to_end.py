@@ -5,7 +5,17 @@ import pytest
 from mock_chirpstack_kit import APP_KEY, DEV_EUI, NWK_KEY, START, World
 from virtual_network import Virtual
 
-from bindings.contract import Attempt, Kind, NetworkState, Presence, Reachable, Refusal, Refused, Report, UplinkMessage
+from bindings.contract import (
+    Kind,
+    NetworkState,
+    Presence,
+    Reachable,
+    Refusal,
+    Refused,
+    Report,
+    Submission,
+    UplinkMessage,
+)
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.app_s_key import ZEROS, Envelope, Keks, crypt
 from bindings.lorawan.chirpstack import events as cs
@@ -41,7 +51,7 @@ async def network(
 
 
 def attempt(payload=SECRET, *, kind=Kind.REQUEST, deadline=None, number=1):
-    return Attempt(number, 1, DEV_EUI, payload, kind, deadline)
+    return Submission(number, 1, DEV_EUI, payload, kind, deadline)
 
 
 def arrived(one):

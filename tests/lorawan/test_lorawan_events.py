@@ -11,8 +11,8 @@ import pytest
 from chirpstack_api import common, gw, integration
 from emulated_chirpstack import DEVICE, STRANGER
 
-from bindings.contract import Attempt, Joined, Kind, NetworkState, Reachable, Refusal, Report, UplinkMessage
-from bindings.lorawan import profiles, windows
+from bindings.contract import Joined, Kind, NetworkState, Reachable, Refusal, Report, Submission, UplinkMessage
+from bindings.lorawan import profiles, proofs
 from bindings.lorawan.chirpstack import events as cs
 from bindings.lorawan.chirpstack.transport import GrpcFailed
 from bindings.lorawan.settings import CatchUp
@@ -32,7 +32,7 @@ async def post(binding, kind, body, *, path=None, content_type="application/json
 
 
 async def submitted(binding, **members):
-    return (await binding.submit(Attempt(1, 1, DEVICE, b"\x40\x01\x00\x01", Kind.REQUEST, **members))).handle
+    return (await binding.submit(Submission(1, 1, DEVICE, b"\x40\x01\x00\x01", Kind.REQUEST, **members))).handle
 
 
 # Uplinks
@@ -250,7 +250,7 @@ async def test_logs_that_name_an_item_are_its_outcome_where_that_is_certain(
     chirpstack.up(b"hello")
     await until(lambda: side.of(UplinkMessage))
     within_a_window = await submitted(binding)
-    monkeypatch.setattr(windows, "LONGEST", 0.0)  # no need to wait for the end of the windows
+    monkeypatch.setattr(proofs, "LONGEST", 0.0)  # no need to wait for the end of the windows
     handle = await submitted(binding)
     chirpstack.activate(f_cnt_up=2)  # an uplink has come since
     chirpstack.log(code, queue_item_id=handle)
@@ -265,7 +265,7 @@ async def test_logs_that_name_an_item_are_its_outcome_where_that_is_certain(
 
 
 async def test_a_log_is_no_proof_where_the_network_server_cannot_be_asked(binding, chirpstack, side, monkeypatch):
-    monkeypatch.setattr(windows, "LONGEST", 0.0)
+    monkeypatch.setattr(proofs, "LONGEST", 0.0)
     chirpstack.up(b"hello")
     await until(lambda: side.of(UplinkMessage))
     handle = await submitted(binding)

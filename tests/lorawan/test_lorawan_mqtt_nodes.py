@@ -124,7 +124,7 @@ async def test_an_event_of_another_nodes_device_is_acknowledged_once_it_is_passe
     assert a.mqtt.taken == 0
     await until(lambda: a.mqtt.taken == 1)
     ((post, shard),) = a.passed
-    assert (post.door, post.query, shard) == ("", "event=up", 7)
+    assert (post.sub_path, post.query, shard) == ("", "event=up", 7)
     a.side.elsewhere.clear()
     await a.binding.posts.commit_kept(Post("", post.query, post.body))
     assert a.payloads() == [message.data]

@@ -9,7 +9,7 @@ from chirpstack_api import integration
 from emulated_chirpstack import DEVICE, STRANGER
 from google.protobuf.json_format import MessageToJson
 
-from bindings.contract import Attempt, Kind, Post, Report, UplinkMessage
+from bindings.contract import Kind, Post, Report, Submission, UplinkMessage
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.records import Records
 from bridge.errors import ConfigurationError, StoreUnavailable
@@ -77,7 +77,7 @@ async def test_nor_while_the_device_is_being_let_go_and_its_endpoint_still_in_me
     chirpstack.up(b"first")
     await until(lambda: side.of(UplinkMessage))
     one.posts.pass_on = Passing()
-    await one.submit(Attempt(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
+    await one.submit(Submission(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
     await one._records.write()
     side.elsewhere[DEVICE] = SHARD
     kind, body = events(chirpstack)[name]
@@ -135,7 +135,7 @@ async def test_what_is_known_of_a_device_is_written_before_it_goes_and_read_anew
     one = await make()
     chirpstack.up(b"first")
     await until(lambda: side.of(UplinkMessage))
-    accepted = await one.submit(Attempt(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
+    accepted = await one.submit(Submission(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
     await hand_over(one, side)
     others = Records(chirpstack.memory)
     note = await others.get(DEVICE)
@@ -171,7 +171,7 @@ async def test_the_clock_of_another_node_proves_nothing_about_receive_windows(ma
     record = await one._records.get(DEVICE)
     record.dev_addr, record.highest, record.heard_at = chirpstack.dev_addr, 3, time.time() - 3600
     await one._records.put(DEVICE, record)
-    await one.submit(Attempt(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
+    await one.submit(Submission(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
     (queued,) = one._outstanding.of(DEVICE).values()
     assert not queued.before.quiet
 

@@ -46,6 +46,6 @@ async def test_a_note_that_another_node_may_have_changed_meanwhile_is_not_writte
     other = await there.get("d")
     other.record_uplink(500)
     await there.put("d", other)
-    await here.let_go(["d"], late=True)
+    await here.release(["d"], late=True)
     await here.write()
     assert (await here.get("d")).highest == 500

@@ -56,8 +56,8 @@ def reports(outstanding: Any, events: Any) -> Reports:
     async def is_certain(_event: object) -> bool:
         return False
 
-    fates: Any = SimpleNamespace(of_discarded=is_certain)
-    return Reports(outstanding, fates, events)
+    evidence: Any = SimpleNamespace(of_discarded=is_certain)
+    return Reports(outstanding, evidence, events)
 
 
 @pytest.mark.parametrize("acknowledged", [True, False])

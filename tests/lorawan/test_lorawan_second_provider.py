@@ -5,13 +5,13 @@ from scripted_provider import ScriptedServer
 
 from bindings.contract import (
     Accepted,
-    Attempt,
     Cancellation,
     Kind,
     NetworkState,
     Presence,
     Refusal,
     Report,
+    Submission,
     UplinkMessage,
 )
 from bindings.lorawan import LorawanBinding, LorawanSettings
@@ -46,7 +46,7 @@ def binding_knows(binding):
 
 
 def attempt(payload=GET, **members):
-    return Attempt(1, 1, DEVICE, payload, Kind.REQUEST, **members)
+    return Submission(1, 1, DEVICE, payload, Kind.REQUEST, **members)
 
 
 async def test_a_request_goes_out_and_its_answer_comes_in(binding, server, side):

@@ -11,7 +11,6 @@ from emulated_chirpstack import DEVICE, STRANGER, Emulated
 from bindings.contract import (
     Accepted,
     Ambiguous,
-    Attempt,
     Cancellation,
     Flushed,
     Kind,
@@ -20,6 +19,7 @@ from bindings.contract import (
     Refusal,
     Refused,
     Report,
+    Submission,
     UplinkMessage,
 )
 from bindings.lorawan import reconciler
@@ -36,7 +36,7 @@ def transport(request):
 
 
 def attempt(payload=b"\x40\x01\x00\x01", *, kind=Kind.REQUEST, device=DEVICE, downlink=1, **members):
-    return Attempt(downlink, 1, device, payload, kind, **members)
+    return Submission(downlink, 1, device, payload, kind, **members)
 
 
 async def test_a_downlink_is_enqueued_with_f_port_confirmation_and_expiry(binding, chirpstack):

@@ -315,9 +315,9 @@ async def test_what_is_queued_within_a_window_becomes_certain_when_the_window_is
     one = await network()
     await one.up()
     handle = await one.submit(b"x" * 100, ttl=None)
-    assert await one.fates.settle(DEV_EUI) > 0  # not yet
+    assert await one.evidence.settle(DEV_EUI) > 0  # not yet
     await one.passes(3)
-    assert await one.fates.settle(DEV_EUI) is None
+    assert await one.evidence.settle(DEV_EUI) is None
     await one.up(dr=0)
     assert one.reports(handle) == [Refusal.TOO_LARGE]
 
@@ -330,7 +330,7 @@ async def test_what_is_queued_within_a_window_may_have_left_with_it():
     await one.deliver()  # heard 50 ms before its downlink is made
     handle = await one.submit(b"x" * 100, ttl=None)
     await one.passes(3)
-    await one.fates.settle(DEV_EUI)
+    await one.evidence.settle(DEV_EUI)
     await one.up(dr=0)
     assert handle in one.on_the_air()
     assert one.reports(handle) == [None]
@@ -376,7 +376,7 @@ async def played(seed):
                 await one.cancel(waiting.pop(draw.randrange(len(waiting))))
                 one.provider.when_flushed = lambda: None
             case "settle":
-                await one.fates.settle(DEV_EUI)
+                await one.evidence.settle(DEV_EUI)
             case "restart":
                 await one.restart(kept=draw.random() < 0.5)
             case "join":

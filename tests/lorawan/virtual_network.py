@@ -12,13 +12,13 @@ from typing import Any
 from chirpstack_api import api, common
 from mock_chirpstack_kit import DEV_EUI, World
 
-from bindings.contract import Attempt, Cancellation, Kind, NetworkState, Refusal, Report
+from bindings.contract import Cancellation, Kind, NetworkState, Refusal, Report, Submission
 from bindings.lorawan.app_s_key import Keks
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.chirpstack import events as cs, values
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.downlinks import Downlinks
-from bindings.lorawan.fates import Fates
+from bindings.lorawan.evidence import Evidence
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.network_events import NetworkEvent
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
@@ -150,12 +150,12 @@ class Virtual:
         self.outstanding = Outstanding(records, monotonic)
         self.queues_to_read, doubts = QueuesToRead(monotonic), DoubtfulDevices()
         clock = self.clock = NetworkClock()
-        self.fates = Fates(self.provider, records, self.outstanding, clock, self.side)
+        self.evidence = Evidence(self.provider, records, self.outstanding, clock, self.side)
         profiles = Profiles(self.provider, records, self.side)
         keks = Keks(self.end_to_end.keks)
         sealing = Sealing(keks, self.provider, records, self.side, required=self.end_to_end.required)
         uplinks = Uplinks(settings, records, self.outstanding, profiles, sealing, clock, self.side)
-        reports = Reports(self.outstanding, self.fates, self.side)
+        reports = Reports(self.outstanding, self.evidence, self.side)
         self.inbound = Inbound(records, self.outstanding, uplinks, reports, clock, doubts, self.side)
         self.downlinks = Downlinks(
             settings,
@@ -163,7 +163,7 @@ class Virtual:
             sealing,
             records,
             self.outstanding,
-            self.fates,
+            self.evidence,
             clock,
             doubts,
             self.queues_to_read,
@@ -210,7 +210,7 @@ class Virtual:
         self.number += 1
         kind = members.pop("kind", Kind.REQUEST)
         deadline = None if ttl is None else self.side.now() + ttl
-        attempt = Attempt(self.number, 1, DEV_EUI, payload, kind, deadline, **members)
+        attempt = Submission(self.number, 1, DEV_EUI, payload, kind, deadline, **members)
         return (await self.downlinks.submit(attempt, None)).handle
 
     async def cancel(self, handle: str) -> Cancellation:

@@ -100,7 +100,7 @@ async def test_flush_queue_with_an_item_spares_the_pending_one_and_flush_queue_a
     server, stubs = await serve()
     await provision(stubs)
     first = await stubs.device.Enqueue(item(confirmed=True), metadata=stubs.auth)
-    server.pump.server.context.tables.queue[uuid.UUID(first.id)].is_pending = True
+    server.driver.server.context.tables.queue[uuid.UUID(first.id)].is_pending = True
     await stubs.device.Enqueue(item(), metadata=stubs.auth)
     last = item(data=b"last")
     last.flush_queue = True
@@ -131,7 +131,7 @@ async def test_abp_activation_is_read_back_and_taken_away(serve):
 async def test_unavailable_after_the_effect_leaves_the_item_in_the_queue(serve):
     server, stubs = await serve()
     await provision(stubs)
-    faults = server.pump.server.context.faults
+    faults = server.driver.server.context.faults
     faults.add(Fault("grpc_unavailable", count=1, where={"method": "Enqueue"}))
     call = stubs.device.Enqueue(item(), metadata=stubs.auth)
     assert await status_of(call) is grpc.StatusCode.UNAVAILABLE
@@ -146,10 +146,10 @@ async def test_unavailable_after_the_effect_leaves_the_item_in_the_queue(serve):
 async def test_a_call_that_hangs_ends_with_the_callers_deadline(serve):
     server, stubs = await serve()
     await provision(stubs)
-    server.pump.server.context.faults.add(Fault("grpc_deadline_after", count=1, params={"seconds": 5}))
+    server.driver.server.context.faults.add(Fault("grpc_deadline_after", count=1, params={"seconds": 5}))
     call = stubs.device.Enqueue(item(), metadata=stubs.auth, timeout=0.2)
     assert await status_of(call) is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert len(server.pump.server.context.tables.queue) == 1
+    assert len(server.driver.server.context.tables.queue) == 1
 
 
 async def test_lists_page_and_a_limit_of_0_only_counts(serve):
@@ -210,11 +210,11 @@ async def test_version_and_region_are_not_told_to_an_api_key(serve):
 async def test_a_call_that_hangs_without_effect_and_a_slow_one(serve):
     server, stubs = await serve()
     await provision(stubs)
-    faults = server.pump.server.context.faults
+    faults = server.driver.server.context.faults
     faults.add(Fault("grpc_deadline", count=1, where={"dev_eui": EUI}, params={"seconds": 0.05}))
     call = stubs.device.Enqueue(item(), metadata=stubs.auth)
     assert await status_of(call) is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert len(server.pump.server.context.tables.queue) == 0
+    assert len(server.driver.server.context.tables.queue) == 0
     faults.add(Fault("grpc_slow", count=1, params={"seconds": 0.2}))
     begin = asyncio.get_running_loop().time()
     await stubs.device.Enqueue(item(), metadata=stubs.auth)

@@ -53,7 +53,7 @@ async def test_a_stream_lasts_until_the_caller_has_enough(serve, http):
     server, stubs = await serve()
     await provision(stubs)
     where = f"http://{server.grpc_address}/api.InternalService/StreamDeviceEvents"
-    context = server.pump.server.context
+    context = server.driver.server.context
     context.emit(context.tables.devices.rows[bytes.fromhex(EUI)], "status", integration.StatusEvent())
     async with http.post(where, data=framed(api.StreamDeviceEventsRequest(dev_eui=EUI))) as answer:
         head = await answer.content.readexactly(5)

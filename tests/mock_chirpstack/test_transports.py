@@ -22,7 +22,7 @@ QUICK = Settings(deduplication_delay=0.02, get_downlink_data_delay=0.02, reorder
 
 
 def server_tenant(server):
-    (tenant_id,) = server.pump.server.context.tables.tenants.rows
+    (tenant_id,) = server.driver.server.context.tables.tenants.rows
     return str(tenant_id)
 
 
@@ -54,7 +54,7 @@ async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(broker
         registered = api.Gateway(gateway_id=GATEWAYS[0], name="g", tenant_id=server_tenant(server))
         await stubs.gateway.Create(api.CreateGatewayRequest(gateway=registered), metadata=stubs.auth)
         client.client.publish(f"{topic}/event/stats", encode(gw.GatewayStats(gateway_id=GATEWAYS[0])), qos=1)
-        gateway = server.pump.server.context.tables.gateways.get(GATEWAYS[0])
+        gateway = server.driver.server.context.tables.gateways.get(GATEWAYS[0])
         await until(lambda: gateway.last_seen_at)
         client.client.publish(f"{topic}/event/up", encode(uplink(node.join_request())), qos=1)
         (command,) = await until(lambda: heard("/command/down"))
@@ -81,13 +81,13 @@ async def test_a_gateway_on_the_broker_joins_a_device_in_its_own_encoding(broker
         (payload,) = heard(f"{DEV_EUI}/event/up")
         event = Parse(payload, integration.UplinkEvent()) if as_json else integration.UplinkEvent.FromString(payload)
         assert event.data == b"x"
-        assert server.pump.server.context.counters["event_up"] == 1
+        assert server.driver.server.context.counters["event_up"] == 1
 
 
 async def test_a_command_on_the_broker_is_queued_under_the_callers_id(broker, serve, caplog):
     server, stubs = await serve(mqtt=BrokerAddress.parse(broker.address), settings=QUICK)
     device = await provision(stubs)
-    tables = server.pump.server.context.tables
+    tables = server.driver.server.context.tables
     topic = f"application/{device.application_id}/device/{DEV_EUI}/command/down"
     own = str(uuid.uuid4())
     async with listening(broker.address, "nothing") as client:
@@ -101,7 +101,7 @@ async def test_a_command_on_the_broker_is_queued_under_the_callers_id(broker, se
     assert (str(item.id), item.f_port, item.confirmed, item.data) == (own, 7, True, b"x")
     assert item.expires_at == 1_893_456_000
     assert len([record for record in caplog.records if "ignored" in record.message]) == 2
-    assert server.pump.server.context.counters["command_refused"] == 1
+    assert server.driver.server.context.counters["command_refused"] == 1
 
 
 class Endpoint:
@@ -128,10 +128,10 @@ class Endpoint:
 
 
 async def joined(server, stubs):
-    """Join a device whose gateway needs no broker: frames go straight into the pump."""
+    """Join a device whose gateway needs no broker: frames go straight into the driver."""
     node = Node()
-    server.pump.uplink(uplink(node.join_request()))
-    context = server.pump.server.context
+    server.driver.uplink(uplink(node.join_request()))
+    context = server.driver.server.context
     (flight,) = await until(lambda: list(context.flights.values()))
     node.joined(flight.frame.items[0].phy_payload)
     return node
@@ -150,7 +150,7 @@ async def test_http_endpoints_get_one_post_each_even_when_the_first_refuses(serv
         request = api.CreateHttpIntegrationRequest(integration=wanted)
         await stubs.application.CreateHttpIntegration(request, metadata=stubs.auth)
         node = await joined(server, stubs)
-        server.pump.uplink(uplink(node.up(b"x", 10)))
+        server.driver.uplink(uplink(node.up(b"x", 10)))
         await until(lambda: len(good.posts) == 2)
         assert len(bad.posts) == 2
         async with aiohttp.ClientSession(server.control_address) as session:
@@ -178,12 +178,12 @@ async def test_an_event_may_be_lost_on_http_and_is_found_in_the_stream(serve):
         )
         request = api.CreateHttpIntegrationRequest(integration=wanted)
         await stubs.application.CreateHttpIntegration(request, metadata=stubs.auth)
-        faults = server.pump.server.context.faults
+        faults = server.driver.server.context.faults
         faults.add(Fault("event_lost", count=1, where={"via": "http", "event": "up"}))
         faults.add(Fault("event_twice", count=1, where={"event": "up"}))
         node = await joined(server, stubs)
         for data in (b"lost", b"twice"):
-            server.pump.uplink(uplink(node.up(data, 10)))
+            server.driver.uplink(uplink(node.up(data, 10)))
             await asyncio.sleep(0.1)
         await until(lambda: len(endpoint.posts) == 3)
     ups = [integration.UplinkEvent.FromString(body).data for kind, _, body in endpoint.posts if kind == "up"]
@@ -209,8 +209,8 @@ async def test_the_control_api_shows_state_and_air_and_sets_faults(serve):
             api.EnqueueDeviceQueueItemRequest(queue_item=api.DeviceQueueItem(dev_eui=DEV_EUI, f_port=5, data=b"hi")),
             metadata=stubs.auth,
         )
-        server.pump.uplink(uplink(node.up(b"x", 10)))
-        await until(lambda: len(server.pump.server.context.air) == 2)
+        server.driver.uplink(uplink(node.up(b"x", 10)))
+        await until(lambda: len(server.driver.server.context.air) == 2)
         air = await (await session.get("/air", params={"dev_eui": DEV_EUI})).json()
         assert [entry["kind"] for entry in air] == ["join accept", "data"]
         assert (air[1]["payload"], air[1]["status"]) == ("6869", "no tx ack")

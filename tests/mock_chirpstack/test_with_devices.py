@@ -20,11 +20,11 @@ class Radio(World):
 
     def begin(self, **device):
         self.delivered = []
-        pump = SimpleNamespace(
+        driver = SimpleNamespace(
             uplink=lambda frame: self.server.uplink(frame, self.now),
             tx_ack=lambda ack: self.server.tx_ack(ack, self.now),
         )
-        self.link = RadioLink(pump)
+        self.link = RadioLink(driver)
         self.air = Air(random.Random(5), self.now, self.link, lambda _, data, _f_port: self.delivered.append(data))
         self.link.radio_side = self.air
         for gateway_id in GATEWAYS:

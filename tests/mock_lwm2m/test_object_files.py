@@ -19,7 +19,7 @@ HUMIDITY = b"""<?xml version="1.0"?>
       <Mandatory>Optional</Mandatory><Type></Type></Item>
   </Resources>
 </Object></LWM2M>"""
-TOML = 'id = 30000\nname = "Pump"\n[resources]\n1 = { name = "Speed", operations = "RW", type = "integer" }\n'
+TOML = 'id = 30000\nname = "Driver"\n[resources]\n1 = { name = "Speed", operations = "RW", type = "integer" }\n'
 
 
 def test_every_packaged_object_can_be_read():

@@ -235,7 +235,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an endpoint that only waits forgets what it refused",
-        "Runner._let_go",
+        "Runner._unload_idle",
         "... or $state.exchanges.is_refusing(...)",
         "... or False",
         "tests/service/test_runner.py",
@@ -439,7 +439,7 @@ MUTATIONS = [
     ),
     Mutation(
         "two network calls at a time",
-        "Deliveries.pump",
+        "Deliveries.call_next",
         "if $self.call is not None:\n    return None",
         "",
         RELAY + "test_r06_slot.py::test_r06_one_network_call_at_a_time",
@@ -586,7 +586,7 @@ MUTATIONS = [
     ),
     Mutation(
         "several device-originated messages at a time",
-        "pump",
+        "send_queued",
         "$state.active[$row.server] = $row.id",
         "",
         RELAY + "test_r16_to_r20_observations.py",
@@ -685,7 +685,7 @@ MUTATIONS = [
     Mutation(
         "the network server's word of expiry is believed",
         "Reports.discarded",
-        "await $self._fates.of_discarded($event)",
+        "await $self._evidence.of_discarded($event)",
         "True",
         LORAWAN + "test_lorawan_windows.py::test_the_servers_own_word_of_expiry_is_no_proof",
     ),

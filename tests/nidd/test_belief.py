@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from scripted_scef import problem
 
-from bindings.contract import Ambiguous, Attempt, Flushed, Kind, Refusal, UplinkMessage
+from bindings.contract import Ambiguous, Flushed, Kind, Refusal, Submission, UplinkMessage
 from bindings.nidd.records import State
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
-ATTEMPT = Attempt(1, 1, DEVICE, b"x", Kind.REQUEST)
+ATTEMPT = Submission(1, 1, DEVICE, b"x", Kind.REQUEST)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bindings.contract import Accepted, Attempt, Cancellation, Kind, NetworkState, Refusal
+from bindings.contract import Accepted, Cancellation, Kind, NetworkState, Refusal, Submission
 from bindings.t8.times import format_time
 from tests.waiting import until
 
@@ -10,7 +10,7 @@ DEVICE = "dev1@iot.example"
 
 
 def attempt(**members):
-    return Attempt(1, 1, DEVICE, b"x", Kind.REQUEST, **members)
+    return Submission(1, 1, DEVICE, b"x", Kind.REQUEST, **members)
 
 
 async def ready(make, options=None, **parts):

@@ -6,13 +6,13 @@ import pytest
 
 from bindings.contract import (
     Accepted,
-    Attempt,
     Cancellation,
     Kind,
     NetworkState,
     Refusal,
     Refused,
     Report,
+    Submission,
     UplinkMessage,
 )
 from bindings.nidd import NiddBinding, NiddSettings
@@ -52,7 +52,9 @@ class Link:
         """Submit until the SCEF has said what becomes of it: at a lossy one that may take several attempts."""
         for _ in range(20):
             self.attempts += 1
-            result = await self.binding.submit(Attempt(1, self.attempts, self.identity, data, Kind.REQUEST, **members))
+            result = await self.binding.submit(
+                Submission(1, self.attempts, self.identity, data, Kind.REQUEST, **members)
+            )
             if isinstance(result, Accepted) or (isinstance(result, Refused) and self.name != "lossy"):
                 return result
             await asyncio.sleep(0.05)

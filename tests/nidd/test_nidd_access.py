@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bindings.contract import Accepted, Attempt, Kind, Refusal, UplinkMessage
+from bindings.contract import Accepted, Kind, Refusal, Submission, UplinkMessage
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations
 from bindings.t8.settings import Callbacks, Credentials, Http
@@ -31,7 +31,7 @@ async def binding_at(scef, **parts):
 
 
 async def submit(binding, number, data=b"x"):
-    return await binding.submit(Attempt(number, 1, UE, data, Kind.REQUEST))
+    return await binding.submit(Submission(number, 1, UE, data, Kind.REQUEST))
 
 
 def quick(scef):
@@ -90,7 +90,7 @@ async def test_tokens_that_end_in_mid_stream_cost_nothing():
             await until(lambda: binding.status()["configurations"]["active"] == 10)
             await asyncio.to_thread(scef.fault, "tokens_revoked", count=1, after=3)
             calls = [
-                binding.submit(Attempt(number * 10 + place, 1, one, b"%d" % number, Kind.REQUEST))
+                binding.submit(Submission(number * 10 + place, 1, one, b"%d" % number, Kind.REQUEST))
                 for number in range(3)
                 for place, one in enumerate(ues)
             ]

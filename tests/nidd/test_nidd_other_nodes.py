@@ -44,7 +44,7 @@ async def binding(make, memory, side):
 
 
 def notifications(link):
-    """Return each kind of notification about the device: what it is, the door, the body, and the answer."""
+    """Return each kind of notification about the device: what it is, the sub_path, the body, and the answer."""
     delivery = {"niddDownlinkDataTransfer": f"{link}/downlink-data-deliveries/7"}
     report = {"monitoringType": "UE_REACHABILITY", "externalId": DEVICE}
     return {
@@ -74,23 +74,23 @@ KINDS = list(notifications(""))
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_it_is_passed_on_as_it_came_and_nothing_is_done_here(binding, scef, side, memory, kind):
-    door, said, status = notifications(scef.link(scef.name_of(DEVICE)))[kind]
+    sub_path, said, status = notifications(scef.link(scef.name_of(DEVICE)))[kind]
     side.added[DEVICE] = ("dev1", {})
     notes, asked, delivered = dict(memory.notes), len(scef.requests), list(side.delivered)
     body = json.dumps(said).encode()
-    async with scef.session.post(binding.listener.url + door, data=body) as answer:
+    async with scef.session.post(binding.listener.url + sub_path, data=body) as answer:
         assert answer.status == status
-    assert binding.listener.pass_on.posts == [(Post(door.strip("/"), "", body), SHARD)]
+    assert binding.listener.pass_on.posts == [(Post(sub_path.strip("/"), "", body), SHARD)]
     assert (memory.notes, len(scef.requests), side.delivered) == (notes, asked, delivered)
     assert binding.status()["reachability"]["being_asked_for"] == 0, "a subscription is being made here"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "not known here" not in kind])
 async def test_the_node_that_serves_the_device_takes_it_as_if_it_had_just_come(binding, scef, side, kind):
-    door, said, _ = notifications(scef.link(scef.name_of(DEVICE)))[kind]
+    sub_path, said, _ = notifications(scef.link(scef.name_of(DEVICE)))[kind]
     side.added[DEVICE] = ("dev1", {})
     body = json.dumps(said).encode()
-    async with scef.session.post(binding.listener.url + door, data=body):
+    async with scef.session.post(binding.listener.url + sub_path, data=body):
         ((post, _),) = binding.listener.pass_on.posts
     side.elsewhere.clear()
     await binding.posts.commit_kept(post)

@@ -199,10 +199,10 @@ async def test_delivery_status(url, link, scef, side, status, outcome):
 
 
 async def test_the_handle_of_a_report_is_that_of_the_submit(binding, scef, side, url):
-    from bindings.contract import Attempt, Kind
+    from bindings.contract import Kind, Submission
 
     scef.submit_status = "BUFFERING"
-    accepted = await binding.submit(Attempt(1, 1, DEVICE, b"x", Kind.REQUEST))
+    accepted = await binding.submit(Submission(1, 1, DEVICE, b"x", Kind.REQUEST))
     name = scef.name_of(DEVICE)
     (number,) = scef.deliveries[name]
     relative = f"/3gpp-nidd/v1/as1/configurations/{name}/downlink-data-deliveries/{number}"

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from bindings.contract import Attempt, Kind, Refusal, Report
+from bindings.contract import Kind, Refusal, Report, Submission
 from bindings.t8.times import format_time, parse_time
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
-ATTEMPT = Attempt(1, 1, DEVICE, b"x", Kind.REQUEST)
+ATTEMPT = Submission(1, 1, DEVICE, b"x", Kind.REQUEST)
 SKEWS = [-7200, 0, 7200]
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bindings.contract import Attempt, Kind, NetworkState, Presence, Refusal, Report, UplinkMessage
+from bindings.contract import Kind, NetworkState, Presence, Refusal, Report, Submission, UplinkMessage
 from bridge.errors import ConfigurationError
 from tests.waiting import until
 
@@ -13,7 +13,7 @@ DEVICE = "dev1@iot.example"
 
 
 def attempt(**members):
-    return Attempt(1, 1, DEVICE, b"x", Kind.REQUEST, **members)
+    return Submission(1, 1, DEVICE, b"x", Kind.REQUEST, **members)
 
 
 async def ready(make, options, **parts):

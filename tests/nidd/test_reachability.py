@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from bindings.contract import Accepted, Attempt, Kind, Reachable, Refusal, UplinkMessage
+from bindings.contract import Accepted, Kind, Reachable, Refusal, Submission, UplinkMessage
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Downlinks, ZeroTouch
 from bindings.reachability.settings import Reachability
@@ -22,7 +22,7 @@ from tests.t8.proxy import T8Proxy
 from tests.waiting import until
 
 UE = "meter-1@iot.example"
-ATTEMPT = Attempt(1, 1, UE, b"hello", Kind.REQUEST)
+ATTEMPT = Submission(1, 1, UE, b"hello", Kind.REQUEST)
 
 
 class Net:

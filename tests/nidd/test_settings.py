@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from scripted_scef import ScriptedScef
 
-from bindings.contract import Accepted, Ambiguous, Attempt, Binding, Kind, Refusal
+from bindings.contract import Accepted, Ambiguous, Binding, Kind, Refusal, Submission
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations, Downlinks
 from bindings.t8.settings import Callbacks, Credentials, Http
@@ -15,7 +15,7 @@ from bridge.errors import BindingError, ConfigurationError
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
-ATTEMPT = Attempt(1, 1, DEVICE, b"x", Kind.REQUEST)
+ATTEMPT = Submission(1, 1, DEVICE, b"x", Kind.REQUEST)
 
 
 def described(struct):

@@ -14,7 +14,6 @@ from scripted_scef import HANG_UP, SILENCE
 from bindings.contract import (
     Accepted,
     Ambiguous,
-    Attempt,
     Cancellation,
     Flushed,
     Kind,
@@ -22,6 +21,7 @@ from bindings.contract import (
     Presence,
     Refusal,
     Refused,
+    Submission,
 )
 from bindings.nidd.provisioning import Provisioning
 from bindings.t8.times import format_time
@@ -31,7 +31,7 @@ DEVICE = "dev1@iot.example"
 
 
 def attempt(payload=b"\x40\x01\x00\x01", *, device=DEVICE, **members):
-    return Attempt(1, 1, device, payload, Kind.REQUEST, **members)
+    return Submission(1, 1, device, payload, Kind.REQUEST, **members)
 
 
 async def ready(binding, scef, device=DEVICE):

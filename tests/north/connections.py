@@ -175,7 +175,7 @@ class ConnectionNorth:
         host, port = self.servers.get(server, ("", 0))
         return f"{host}:{port}" if host else None
 
-    def hold(self, source: int, server: str) -> None:
+    def pause(self, source: int, server: str) -> None:
         pass
 
     def proceed(self, source: int, server: str) -> None:

@@ -112,7 +112,7 @@ async def test_what_is_held_goes_after_what_is_first(kind, monkeypatch):
         def link_changed(source: int, name: str | None, link: Link) -> None:
             Noted.link_changed(noted, source, name, link)
             if link.state is LinkState.OPEN and name is not None:
-                north.hold(source, name)
+                north.pause(source, name)
 
         monkeypatch.setattr(noted, "link_changed", link_changed)
         assert north.send(SOURCE, "one", request(1)) is Sending.WAITS

@@ -11,7 +11,6 @@ from world import DOWNLINKS, LORAWAN, NIDD, START, World, ack, observe, register
 from bindings.contract import (
     Accepted,
     Ambiguous,
-    Attempt,
     Cancellation,
     Kind,
     Lookup,
@@ -19,6 +18,7 @@ from bindings.contract import (
     Presence,
     Refusal,
     Refused,
+    Submission,
 )
 from bridge.coap.message import Message, Type, uint_value
 from bridge.coap.numbers import OptionNumber as Opt
@@ -54,7 +54,7 @@ class Item:
     """One message in the network."""
 
     handle: str
-    attempt: Attempt
+    attempt: Submission
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ class Life(World):
         elif isinstance(call, Cancel):
             self.event(ev.CancelDone(call.downlink, call.number, self._remove(call)))
 
-    def _take(self, attempt: Attempt) -> Accepted | Refused | Ambiguous:
+    def _take(self, attempt: Submission) -> Accepted | Refused | Ambiguous:
         if self.chance(0.15):
             retry_at = self.dice.choice([None, self.wall + 5, self.wall - 100, self.wall + 600])
             why = self.dice.choice(TEMPORARY)
@@ -186,7 +186,7 @@ class Life(World):
         self._deliver(item)
         return Accepted(item.handle, NetworkState.SENT)
 
-    def _find(self, attempt: Attempt) -> Lookup:
+    def _find(self, attempt: Submission) -> Lookup:
         if self.chance(0.3):
             return Lookup(Presence.FAILED)
         for item in self.items:

@@ -8,7 +8,6 @@ import msgspec
 
 from bindings.contract import (
     Accepted,
-    Attempt,
     Cancellation,
     Events,
     Lookup,
@@ -16,6 +15,7 @@ from bindings.contract import (
     NetworkState,
     Presence,
     SouthProfile,
+    Submission,
     UplinkMessage,
 )
 
@@ -42,14 +42,16 @@ class ScriptedBinding:
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
-        self.attempts: list[Attempt] = []
+        self.attempts: list[Submission] = []
         self.provisioned: list[str] = []
         self.deprovisioned: list[str] = []
         self.cancels: list[tuple[str, str]] = []
         self.go = asyncio.Event()
         self.go.set()
         self.stopped = False
-        self.answer: Callable[[Attempt], Any] = lambda a: Accepted(f"h{a.downlink}-{a.number}", NetworkState.BUFFERED)
+        self.answer: Callable[[Submission], Any] = lambda a: Accepted(
+            f"h{a.downlink}-{a.number}", NetworkState.BUFFERED
+        )
 
     @classmethod
     def settings(cls) -> type[Settings]:
@@ -74,13 +76,13 @@ class ScriptedBinding:
     def capacity(self) -> int:
         return 32
 
-    async def submit(self, attempt: Attempt) -> Any:
+    async def submit(self, attempt: Submission) -> Any:
         assert not self.stopped
         self.attempts.append(attempt)
         await self.go.wait()
         return self.answer(attempt)
 
-    async def lookup(self, attempt: Attempt) -> Lookup:
+    async def lookup(self, attempt: Submission) -> Lookup:
         return Lookup(Presence.ABSENT)
 
     async def cancel(self, device: str, handle: str) -> Cancellation:

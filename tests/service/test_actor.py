@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bindings.contract import Attempt, SubmitResult
+from bindings.contract import Submission, SubmitResult
 from bridge.delivery.states import DownlinkState
 from bridge.north.contract import Link, LinkState, Sending
 from bridge.relay import events as ev
@@ -54,7 +54,7 @@ async def test_r7_a_network_call_of_which_a_part_was_cancelled_has_a_result(kit:
     """A binding that is stopped by a reload cancels its work: the device's one call would be under way forever."""
     async with kit.running() as service:
 
-        def is_cancelled(_attempt: Attempt) -> SubmitResult:
+        def is_cancelled(_attempt: Submission) -> SubmitResult:
             raise asyncio.CancelledError
 
         kit.network.answer = is_cancelled

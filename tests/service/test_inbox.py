@@ -55,10 +55,10 @@ class Listener:
     def commit_kept(self, post: Post) -> Awaitable[object]:
         return self.take(post)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         self.held = True
 
-    def release(self) -> None:
+    def proceed(self) -> None:
         self.held = False
 
     async def stop(self) -> None:
@@ -415,7 +415,7 @@ class TestSealed:
 
 async def test_a_bridge_that_stops_keeps_what_is_posted_until_the_end(inbox: Inboxes) -> None:
     await inbox.receiving.open()
-    inbox.receiving.release(directly=True)
+    inbox.receiving.proceed(directly=True)
     assert inbox.listener.keep is None
     inbox.receiving.keep_again()
     assert inbox.listener.keep is not None

@@ -47,10 +47,10 @@ class Listener:
         self.taken.append(post.body[0])
         return self.events.deliver(UplinkMessage(DEVICE, send(post.body[0]), None, self.events.now()))
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         pass
 
-    def release(self) -> None:
+    def proceed(self) -> None:
         pass
 
     async def stop(self) -> None:

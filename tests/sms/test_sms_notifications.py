@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bindings.contract import Attempt, Kind, NetworkState, Refusal, Report, UplinkMessage
+from bindings.contract import Kind, NetworkState, Refusal, Report, Submission, UplinkMessage
 from bindings.sms.destinations import Reference, destination, read_destination
 from tests.sms.scripted_sms_centre import MO_ANSWER
 
@@ -14,7 +14,7 @@ DEVICE = "dev1@iot.example"
 
 
 async def submitted(binding, *, device=DEVICE, number=1):
-    return await binding.submit(Attempt(7, number, device, b"x", Kind.REQUEST))
+    return await binding.submit(Submission(7, number, device, b"x", Kind.REQUEST))
 
 
 def reports(side):

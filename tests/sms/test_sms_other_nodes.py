@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from bindings.contract import Attempt, Kind, NetworkState, Report, UplinkMessage
+from bindings.contract import Kind, NetworkState, Report, Submission, UplinkMessage
 from bridge.errors import StoreUnavailable
 from tests.sms.scripted_sms_centre import MO_ANSWER
 
@@ -39,14 +39,14 @@ async def binding(make, side):
 
 async def submitted(binding, device=DEVICE):
     """Submit a downlink, as the node that serves the device does; both nodes have the same callback URL."""
-    await binding.submit(Attempt(7, 1, device, b"x", Kind.REQUEST))
+    await binding.submit(Submission(7, 1, device, b"x", Kind.REQUEST))
 
 
 async def test_a_delivery_report_is_passed_on_with_the_attempt_that_its_url_names(binding, centre, side):
     await submitted(binding)
     assert await centre.report("t1", "SUCCESS") == 204
     ((post, shard),) = binding.listener.pass_on.posts
-    assert (post.door, shard) == (REFERENCE + "/", SHARD)
+    assert (post.sub_path, shard) == (REFERENCE + "/", SHARD)
     assert side.delivered == []
     side.elsewhere.clear()
     assert await binding.posts.commit_kept(post) is None
@@ -56,7 +56,7 @@ async def test_a_delivery_report_is_passed_on_with_the_attempt_that_its_url_name
 async def test_an_sms_is_passed_on_and_answered_as_the_api_has_it(binding, centre, side, url):
     assert await centre.sms(url, b"\x40\x02") == (200, MO_ANSWER)
     ((post, shard),) = binding.listener.pass_on.posts
-    assert (post.door, shard) == ("", SHARD)
+    assert (post.sub_path, shard) == ("", SHARD)
     assert side.delivered == []
     side.elsewhere.clear()
     await binding.posts.commit_kept(post)
@@ -117,7 +117,7 @@ async def test_a_node_that_comes_to_serve_a_device_needs_nothing_of_the_former_o
     side.elsewhere.clear()
     following = await make()
     following.device_came(DEVICE)
-    attempt = Attempt(7, 1, DEVICE, b"x", Kind.REQUEST)
+    attempt = Submission(7, 1, DEVICE, b"x", Kind.REQUEST)
     found = await following.lookup(attempt)
     assert found.handle == "t1"
     destination = centre.transactions["t1"]["notificationDestination"]

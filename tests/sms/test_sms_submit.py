@@ -8,7 +8,6 @@ import pytest
 from bindings.contract import (
     Accepted,
     Ambiguous,
-    Attempt,
     Cancellation,
     Kind,
     Lookup,
@@ -17,6 +16,7 @@ from bindings.contract import (
     Refusal,
     Refused,
     Report,
+    Submission,
 )
 from tests.nidd.scripted_scef import HANG_UP, SILENCE
 
@@ -26,7 +26,7 @@ PROBLEM = {"title": "no", "status": 500, "cause": "MEMORY"}
 
 
 def attempt(payload=PAYLOAD, *, device=DEVICE, kind=Kind.REQUEST, downlink=7, number=1, **members):
-    return Attempt(downlink, number, device, payload, kind, **members)
+    return Submission(downlink, number, device, payload, kind, **members)
 
 
 async def answered(binding, centre, *answer):

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bindings.contract import Accepted, Attempt, Cancellation, Kind, Presence, Report, UplinkMessage
+from bindings.contract import Accepted, Cancellation, Kind, Presence, Report, Submission, UplinkMessage
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.nidd.settings import Configurations
 from bindings.t8.settings import Callbacks
@@ -62,7 +62,7 @@ async def test_the_binding_speaks_t8(scef, folder, tmp_path):
             await until(lambda: binding.status()["configurations"]["active"] == 2)
             assert scef.callback_of(DEVICE).startswith(proxy.url)
             scef.submit_status = "BUFFERING"
-            attempt = Attempt(1, 1, DEVICE, b"x", Kind.REQUEST, deadline=side.now() + 60, priority=2)
+            attempt = Submission(1, 1, DEVICE, b"x", Kind.REQUEST, deadline=side.now() + 60, priority=2)
             accepted = await binding.submit(attempt)
             assert isinstance(accepted, Accepted)
             assert (await binding.lookup(attempt)).presence is Presence.PRESENT

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from bindings.contract import Accepted, Ambiguous, Attempt, Kind, Refusal
+from bindings.contract import Accepted, Ambiguous, Kind, Refusal, Submission
 from bindings.nidd import NiddBinding, NiddSettings
 from bindings.t8.roots import ApiRoots
 from bindings.t8.settings import Callbacks, Credentials, Http
@@ -14,7 +14,7 @@ from tests.nidd.scripted_scef import HANG_UP, ScriptedScef
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
-ATTEMPT = Attempt(1, 1, DEVICE, b"x", Kind.REQUEST)
+ATTEMPT = Submission(1, 1, DEVICE, b"x", Kind.REQUEST)
 URLS = ("https://a.example", "https://b.example/x", "https://c.example")
 
 

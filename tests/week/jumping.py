@@ -67,8 +67,8 @@ class JumpingLoop(ClockLoop):
         """Run a function in a thread; time stands still meanwhile."""
         self.clock.held += 1
         future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._let_go)
+        future.add_done_callback(self._continue)
         return future
 
-    def _let_go(self, _: object) -> None:
+    def _continue(self, _: object) -> None:
         self.clock.held -= 1

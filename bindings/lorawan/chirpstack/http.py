@@ -39,13 +39,13 @@ class HttpEvents(CallbackListener):
         self.commit_event = commit_event
         self.lost_event = lost
 
-    def become(self, other: CallbackListener, secret: str, overlap: float) -> None:
+    def replace_with(self, other: CallbackListener, secret: str, overlap: float) -> None:
         """Take over the settings of another listener that was prepared for: see CallbackListener."""
-        super().become(other, secret, overlap)
+        super().replace_with(other, secret, overlap)
         if isinstance(other, HttpEvents):
             self.commit_event = other.commit_event
             self.lost_event = other.lost_event
-        self.settings = replace(self.settings, doors={"": self._event})
+        self.settings = replace(self.settings, handlers={"": self._event})
 
     def commit_kept(self, post: Post) -> Awaitable[Answer | None]:
         """Take an event that another node has received."""

@@ -140,10 +140,10 @@ class MqttEvents:
 
     # Events that another node has received (`bindings.contract.PostListener`)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Do nothing: the broker waits by itself."""
 
-    def release(self) -> None:
+    def proceed(self) -> None:
         """Do nothing."""
 
     def commit_kept(self, post: Post) -> Awaitable[None]:

@@ -83,7 +83,7 @@ class ChirpStack:
     async def inherit(self, earlier: Provider) -> None:
         if isinstance(earlier, ChirpStack) and earlier.http is not None and self.http is not None:
             await earlier.http.prepare(self.http)
-            earlier.http.hold()
+            earlier.http.pause()
             self._inherited, earlier.http = earlier.http, None
 
     def _subscription(self, missed: Callable[[], None] | None = None) -> MqttEvents:
@@ -108,9 +108,9 @@ class ChirpStack:
             if self._inherited is None:
                 await self.http.start(path)
             else:
-                self._inherited.become(self.http, path, self._settings.http.overlap)
+                self._inherited.replace_with(self.http, path, self._settings.http.overlap)
                 self.http, self._inherited = self._inherited, None
-                self.http.release()
+                self.http.proceed()
             where = self.http.address
         if self.mqtt is not None:
             await self._subscribe(self.mqtt, memory)

@@ -2,7 +2,7 @@
 
 A broker gives events of a shared subscription also to a subscriber that is away, and keeps them in its session. Another
 node goes on with that session: it connects under the same name, ends the subscription, and takes what is there. If the
-node comes back meanwhile, the broker lets it go on with its session itself.
+node comes back meanwhile, the broker continues the session with that node.
 
 Each start of a node has a note of its own. So whoever removes the note of a session that is empty cannot remove that of
 a node which has come back, however late the removal is committed.

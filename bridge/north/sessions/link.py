@@ -73,7 +73,7 @@ class SessionLink:
         self._since = 0.0  # when it was opened last
         self._heard = 0.0  # when the server was heard last
         self._held_until = 0.0  # until then the server wants no further link
-        self._holds = 0  # calls of `hold` that wait for `proceed`
+        self._holds = 0  # calls of `pause` that wait for `proceed`
 
     @property
     def is_free(self) -> bool:
@@ -120,7 +120,7 @@ class SessionLink:
         elif self._state is LinkState.CLOSED and self._retry is None:
             self._open(urgent=False)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """Let messages wait, but for those that are `first`, until `proceed`: the server does not know the client yet.
 
         The receiver asks for that when the link opens, and another opening may follow before it proceeds.
@@ -128,7 +128,7 @@ class SessionLink:
         self._holds += 1
 
     def proceed(self) -> None:
-        """End what one call of `hold` began."""
+        """End what one call of `pause` began."""
         self._holds = max(0, self._holds - 1)
         self.writable()
 

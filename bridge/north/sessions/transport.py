@@ -184,14 +184,14 @@ class SessionNorth:
             link.end_after_loss("an answer could not be queued: the server reads too slowly")
         return sending
 
-    def hold(self, source: int, server: str) -> None:
+    def pause(self, source: int, server: str) -> None:
         """Let messages over an open link wait until `proceed`."""
         found = self.links.get((source, server))
         if found is not None:
-            found.hold()
+            found.pause()
 
     def proceed(self, source: int, server: str) -> None:
-        """Send what waited because of `hold`."""
+        """Send what waited because of `pause`."""
         found = self.links.get((source, server))
         if found is not None:
             found.proceed()

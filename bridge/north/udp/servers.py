@@ -64,7 +64,7 @@ class Servers:
                 known.plain = known.secure = None
         self._index()
 
-    def become(self, other: "Servers") -> None:
+    def replace_with(self, other: "Servers") -> None:
         """Know the servers that another one knows, as far as it has resolved their names; keep what is unchanged.
 
         A server at another address now is still expected at the one before, too.

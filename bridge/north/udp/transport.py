@@ -60,7 +60,7 @@ class UdpNorth:
 
     def change(self, servers: Servers, resolve_interval: float, rate: float, amplification: int) -> None:
         """Reach other servers from now on; `servers` has resolved their names as far as that could be done."""
-        self.servers.become(servers)
+        self.servers.replace_with(servers)
         self._peers.rate, self._peers.amplification = rate, amplification
         if resolve_interval != self._resolve_interval:
             self._resolve_interval = resolve_interval
@@ -191,7 +191,7 @@ class UdpNorth:
         found = self.servers.destination(server)
         return None if found is None else as_text(found)
 
-    def hold(self, source: int, server: str) -> None:
+    def pause(self, source: int, server: str) -> None:
         """Do nothing: an address stays the endpoint's own."""
 
     def proceed(self, source: int, server: str) -> None:

@@ -49,7 +49,7 @@ class LimitsForgotten(Result, frozen=True, kw_only=True):
 
 
 class ForgetLimits(Request[LimitsForgotten], frozen=True):
-    """Forget the limits that a network was seen to keep, and let messages go that only these limits held.
+    """Forget the limits that a network was seen to keep, and send messages that only these limits delayed.
 
     A time to wait that the network named for a message stays with that message. Needs a running service.
     """

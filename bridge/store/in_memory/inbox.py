@@ -32,7 +32,7 @@ class InMemoryIngress:
         else:
             self._disk.posts += 1
             at = asyncio.get_running_loop().time()  # the ledger's clock: one loop runs all processes over a disk
-            self._disk.tables.put(InboxRow(self._disk.posts, network, at, post.door, post.query, post.body, shard))
+            self._disk.tables.put(InboxRow(self._disk.posts, network, at, post.sub_path, post.query, post.body, shard))
             for tell in self._disk.tell_of_posts:
                 tell(frozenset((shard,)))
             future.set_result(None)

@@ -113,7 +113,7 @@ class NodeStore(PostgresStore):
                 raise unreachable(where, error) from error
             failed.pop_all()
         store._start()
-        store._hold(store._of_node)
+        store._keep_renewed(store._of_node)
         return store
 
     @property

@@ -93,7 +93,7 @@ class PostgresIngress:
             future.set_exception(StoreUnavailable("the inbox is closed"))
             return future
         received = time.monotonic()  # in place of the ledger's clock, which the database knows
-        row = InboxRow(0, network, received, post.door, post.query, post.body, shard)
+        row = InboxRow(0, network, received, post.sub_path, post.query, post.body, shard)
         self._writer.give(Batch((Insert.of(row),), None, done, None))
         return future
 

@@ -120,7 +120,7 @@ class Membership(Ownership):
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def _let_go(self) -> None:
+    def _give_up_place(self) -> None:
         """Leave the cluster. The caller has released its shards; any others can be taken at once."""
         self._connection.execute("DELETE FROM node WHERE name = ? AND incarnation = ?", (self.node, self._name))
 

@@ -61,7 +61,7 @@ class Ownership:
         """Let another process have the place at once, and know that this one acts no more."""
         if self.holds:
             with contextlib.suppress(psycopg.Error):  # then the server releases it with the session
-                self._let_go()
+                self._give_up_place()
                 self._connection.execute("SELECT pg_advisory_unlock_all()")
 
     def take_place(self) -> bool:
@@ -119,7 +119,7 @@ class Ownership:
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def _let_go(self) -> None:
+    def _give_up_place(self) -> None:
         self._connection.execute("UPDATE id_mark SET owner = '' WHERE owner = ?", (self._name,))
 
     def _locked(self) -> bool:

@@ -104,10 +104,10 @@ class PostgresStore(SqlStore):
             failed.pop_all()
         store._start()
         if store._lease is not None:
-            store._hold(store._lease)
+            store._keep_renewed(store._lease)
         return store
 
-    def _hold(self, lease: Lease) -> None:
+    def _keep_renewed(self, lease: Lease) -> None:
         """Renew a lease, and watch that it is renewed in time."""
         threading.Thread(target=self._watch, args=(lease,), name="store-lease", daemon=True).start()
         self._renew(lease)
@@ -136,7 +136,7 @@ class PostgresStore(SqlStore):
                 return
 
     async def close(self) -> None:
-        """Finish all commits, tell them, and let go of the database. Later commits fail with StoreUnavailable."""
+        """Finish all commits, report them, and close the connections. Later commits fail with StoreUnavailable."""
         self._ended.set()
         self._transactions.stopping.set()
         await self.inbox.close()

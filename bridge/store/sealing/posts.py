@@ -14,7 +14,7 @@ release that knows no sealed posts leaves it in the inbox: it has no such networ
 
 
 class SealedIngress:
-    """`bridge.store.inbox.Ingress` over that of a store. A body is bound to its network, door and query."""
+    """`bridge.store.inbox.Ingress` over that of a store. A body is bound to its network, path and query."""
 
     def __init__(self, ingress: Ingress, seal: Seal) -> None:
         self._ingress = ingress
@@ -50,4 +50,4 @@ def opened_post(row: InboxRow, seal: Seal) -> Post:
 
 
 def _context(network: str, post: Post) -> str:
-    return f"post of a network:{network}:{post.door}:{post.query}"
+    return f"post of a network:{network}:{post.sub_path}:{post.query}"

@@ -22,7 +22,7 @@ class ReadOnlySqlStore:
     """The directory and the ledger of `bridge.store.contract.Store`, read only. The caller must close it."""
 
     def __init__(self, name: str, endpoints: int, loads: Loads, reads: SqlReads, close: Callable[[], None]) -> None:
-        """`name` is for people; `close` lets go of what `loads` reads from."""
+        """`name` is for people; `close` closes what `loads` reads from."""
         self._name = name
         self._close = close
         self.loads = loads

@@ -14,7 +14,7 @@ from bridge.store.sql.statements import ENDPOINT, columns_sql, decoder
 
 
 class SqlReader:
-    """A read connection of its own, which `close` lets go."""
+    """A read connection of its own; `close` closes it."""
 
     def __init__(self, connection: Connection, close: Callable[[], None] = lambda: None) -> None:
         self.connection = connection

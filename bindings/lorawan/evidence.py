@@ -1,25 +1,25 @@
 """What is certain of a downlink that the network server no longer has, or that is to be removed.
 
-`windows` has the proofs by frame counters; this module reads the counters in the order that the proofs need.
+`proofs` has the proofs by frame counters; this module reads the counters in the order that the proofs need.
 """
 
 import logging
 
 from bindings.contract import Cancellation, Events
-from bindings.lorawan import windows
+from bindings.lorawan import proofs
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.network_events import Discarded
 from bindings.lorawan.outstanding import Outstanding
+from bindings.lorawan.proofs import DeviceKnowledge
 from bindings.lorawan.provider import Provider, QueuedItem
 from bindings.lorawan.records import Records, WhenQueued
-from bindings.lorawan.windows import DeviceKnowledge
 from bridge.errors import CallFailed
 
 log = logging.getLogger(__name__)
 
 
-class Fates:
-    """The fates of one network instance's downlinks."""
+class Evidence:
+    """The evidence of one network instance's downlinks."""
 
     def __init__(
         self, provider: Provider, records: Records, outstanding: Outstanding, clock: NetworkClock, events: Events
@@ -35,7 +35,7 @@ class Fates:
         before = self._before(device, item_id)
         if before is None:
             return Cancellation.UNKNOWN  # it was transmitted, or somebody flushed it; an event may still say which
-        unsent = windows.removed_unsent(before, await self._provider.snapshot(device))
+        unsent = proofs.removed_unsent(before, await self._provider.snapshot(device))
         return Cancellation.REMOVED if unsent else Cancellation.UNKNOWN
 
     async def of_flushed(self, device: str, item: QueuedItem, known: DeviceKnowledge) -> Cancellation:
@@ -46,10 +46,10 @@ class Fates:
         before = self._before(device, item.id)
         first = await self._provider.snapshot(device)
         await self._provider.flush(device)
-        if windows.was_scheduled(item):
+        if proofs.was_scheduled(item):
             return Cancellation.GONE
         second = await self._provider.snapshot(device)
-        kept_back = windows.kept_back(item, before, known, first, second)
+        kept_back = proofs.kept_back(item, before, known, first, second)
         return Cancellation.REMOVED if kept_back else Cancellation.UNKNOWN
 
     async def of_unremovable(self, device: str, item: QueuedItem, known: DeviceKnowledge) -> Cancellation:
@@ -58,12 +58,12 @@ class Fates:
         After its expiry it is never transmitted, at any position: it is deleted at the next opportunity. `known`:
         from before the queue was read.
         """
-        if windows.was_scheduled(item):
+        if proofs.was_scheduled(item):
             return Cancellation.GONE
         if item.expires_at is None or not self._clock.has_passed(item.expires_at, self._events.now()):
             return Cancellation.UNKNOWN
         snapshot = await self._provider.snapshot(device)
-        kept_back = windows.kept_back(item, self._before(device, item.id), known, snapshot, snapshot)
+        kept_back = proofs.kept_back(item, self._before(device, item.id), known, snapshot, snapshot)
         return Cancellation.REMOVED if kept_back else Cancellation.UNKNOWN
 
     async def of_discarded(self, event: Discarded) -> bool:
@@ -78,10 +78,10 @@ class Fates:
                 "what became of a downlink of %s cannot be found out: %s",
                 event.device,
                 error,
-                extra={"sample": "lorawan fate"},
+                extra={"sample": "lorawan evidence"},
             )
             return False
-        return windows.discarded_unsent(event.why, before, now)
+        return proofs.discarded_unsent(event.why, before, now)
 
     async def settle(self, device: str) -> float | None:
         """Record which items of a device are still queued and were certainly not transmitted. Raises CallFailed.
@@ -91,7 +91,7 @@ class Fates:
         """
         record = await self._records.get(device)
         items = self._outstanding.of(device).items()
-        noted = {key: one for key, one in items if one.before is not None and windows.may_settle(one.before)}
+        noted = {key: one for key, one in items if one.before is not None and proofs.may_settle(one.before)}
         if not noted or record is None:
             return None
         known = self.known(device)
@@ -101,7 +101,7 @@ class Fates:
         for item in await self._provider.queue(device):
             one = noted.get(item.id)
             if one is not None and one.before is not None:
-                one.before = windows.settled(one.before, known, item, now) or one.before
+                one.before = proofs.settled(one.before, known, item, now) or one.before
                 self._records.changed(device, record)
         return None
 
@@ -115,10 +115,10 @@ class Fates:
         """Return what is known of a device now."""
         record = self._records.held(device)
         if record is None:
-            return DeviceKnowledge("", 0, counting=False, open_for=windows.LONGEST)
+            return DeviceKnowledge("", 0, counting=False, open_for=proofs.LONGEST)
         since = self._outstanding.since(device)
         age = self._events.now() - record.heard_at if since is None else since
-        open_for = windows.in_flight(record, self._records.profile(record.profile)) - age
+        open_for = proofs.in_flight(record, self._records.profile(record.profile)) - age
         return DeviceKnowledge(record.dev_addr, record.highest + 1, record.counting, open_for)
 
     def _before(self, device: str, item_id: str) -> WhenQueued | None:

@@ -14,7 +14,7 @@ Carry = Callable[[Effect], None]
 LONGEST_SLEEP = 1.0  # seconds; a foreign clock may be moved while the loop sleeps
 
 
-class Pump:
+class Driver:
     """Drives one `NetworkServer`. `clock` returns UNIX seconds; `carry_out` gets each effect, immediately and in order.
 
     All calls are made in the event loop's thread.
@@ -29,7 +29,7 @@ class Pump:
 
     def start(self) -> None:
         """Begin to serve timers; call in a running loop."""
-        self._task = asyncio.create_task(self._run(), name="chirpstack pump")
+        self._task = asyncio.create_task(self._run(), name="chirpstack driver")
 
     async def stop(self) -> None:
         """Serve no more timers."""
