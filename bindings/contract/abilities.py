@@ -204,7 +204,7 @@ class KnowsReachability(Protocol):
 class DeviceState(msgspec.Struct, frozen=True):
     """What a network reported of a device that cannot be reached now. Times are wall-clock seconds.
 
-    It is for people: messages are submitted nevertheless, since a report may be old.
+    This state is shown to people only: messages are submitted nevertheless, since a report may be old.
     """
 
     since: float

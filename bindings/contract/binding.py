@@ -11,9 +11,9 @@ from bindings.contract.events import Events
 class Memory(Protocol):
     """Durable notes of one network instance: key → bytes, written with the group commit.
 
-    A note may belong to a device, if every `put` names the device. It is then read together with the device's endpoint,
-    and is in memory as long as the endpoint is. Futures and coroutines raise `bridge.errors.StoreUnavailable`, nothing
-    else.
+    A note may belong to a device, if every `put` names the device. Such a note is then read together with the device's
+    endpoint, and is in memory as long as the endpoint is. Futures and coroutines raise
+    `bridge.errors.StoreUnavailable`, nothing else.
     """
 
     is_shared: bool
@@ -61,7 +61,7 @@ class Binding(Protocol):
     def __init__(self, name: str, settings: Any) -> None:
         """Check the settings without opening anything; files that they name are read.
 
-        `config check` does only this. It may be called without an event loop. Raises
+        `config check` does only this. The constructor may be called without an event loop. Raises
         `bridge.errors.ConfigurationError`: the text begins with the key, such as `api.server`, and says the cure;
         the bridge puts file and section before it.
         """
@@ -112,7 +112,7 @@ class Binding(Protocol):
     def south_profile(self, device: str) -> SouthProfile:
         """Return the device's current profile; cheap (microseconds), called for every event. Never raises.
 
-        It is called while the device's endpoint is in memory: `Memory.held` has the device's notes. Before `start`
+        Called while the device's endpoint is in memory: `Memory.held` has the device's notes. Before `start`
         nothing is known of any device, and it is called all the same: servers may be heard before every network is
         started.
         """

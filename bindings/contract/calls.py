@@ -34,11 +34,11 @@ class NetworkState(Enum):
 
 
 class Refusal(Enum):
-    """Why a network refused, or gave up, a downlink. It is certain that the device did not get this attempt.
+    """Why a network refused, or gave up, a downlink. Certainly the device did not get this attempt.
 
     What the bridge does next depends on the cause. UNREACHABLE concerns the device: its messages wait until `retry_at`,
-    or until it is heard. RATE_LIMITED and FAILED concern the message: only this message waits. It is tried again until
-    its deadline; a FAILED that is reported of a message that the network had accepted counts toward
+    or until it is heard. RATE_LIMITED and FAILED concern the message: only this message waits. The message is tried
+    again until its deadline; a FAILED that is reported of a message that the network had accepted counts toward
     `SouthProfile.max_attempts`, since that attempt may have cost something. EXPIRED is treated like FAILED as long as
     the message's own deadline has not passed, and never counts. After both a message is also tried when its device is
     heard, unless the network named a time. NETWORK_UNAVAILABLE concerns the network: all its calls pause, and nothing

@@ -35,7 +35,7 @@ class UplinkMessage(BindingEvent, frozen=True):
 
 
 class Report(BindingEvent, frozen=True):
-    """What became of a downlink after `submit`. It may arrive before `submit` has returned."""
+    """What became of a downlink after `submit`. A report may arrive before `submit` has returned."""
 
     device: str
     handle: str
@@ -64,7 +64,7 @@ class Joined(BindingEvent, frozen=True):
 class Flushed(BindingEvent, frozen=True):
     """The network dropped what it held for the device (join, terminated configuration, foreign flush: R31).
 
-    With `handle` only that downlink: it is no longer in the network. It may have been transmitted just
+    With `handle` only that downlink: it is no longer in the network. The downlink may have been transmitted just
     before; a later report with the same handle still counts, and without one the device may have it.
     """
 

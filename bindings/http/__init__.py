@@ -13,11 +13,11 @@ later. What a site may rely on:
 - beyond the limit of connections the oldest one without a useful request is closed, then the one idle for longest;
 - `stop` answers running requests, for up to 10 s, and accepts nothing more.
 
-It does not decode content codings, follow `Upgrade`, or speak HTTP/2. `start` raises OSError, nothing else raises.
-`CallbackListener` is the site that both kinds of network use.
+The server does not decode content codings, follow `Upgrade`, or speak HTTP/2. `start` raises OSError, nothing else
+raises. `CallbackListener` is the site that both kinds of network use.
 
 **Client.** `HttpClient(limits, context, proxy)` makes requests over kept connections, one at a time on each:
-`await request(method, origin, target, headers, body)` returns a `Response`, whatever its status. It raises
+`await request(method, origin, target, headers, body)` returns a `Response`, whatever its status. The client raises
 
 - `NotSent` if the request certainly did not reach the server: it may be repeated;
 - `NoAnswer` if it may have: its result is unknown (ambiguous submission, R9). So nothing is repeated here.

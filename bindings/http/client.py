@@ -1,7 +1,7 @@
 """The HTTP client of the bindings: kept connections, one request at a time on each (RFC 9110, RFC 9112).
 
-It distinguishes *not sent* from *no answer*: a request that was never sent may be sent again; of one that may have
-arrived the result is unknown (R9). So nothing is repeated here, not even on a kept connection that turns out to be
+The client distinguishes *not sent* from *no answer*: a request that was never sent may be sent again; of one that may
+have arrived the result is unknown (R9). So nothing is repeated here, not even on a kept connection that turns out to be
 broken.
 """
 

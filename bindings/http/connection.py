@@ -315,7 +315,10 @@ class Connection(asyncio.BufferedProtocol):
             self._end_with(problem(status, why.replace("_", " ")))
 
     def _end_with(self, answer: Answer) -> None:
-        """Make this the last answer. It is sent after those to earlier requests, for which it would be mistaken."""
+        """Make this the last answer.
+
+        The answer is sent after those to earlier requests, for which it would be mistaken.
+        """
         self._deaf = True
         if self._answering is None and not self._pipelined:
             self._end(answer)

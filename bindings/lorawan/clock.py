@@ -1,8 +1,8 @@
 """Estimates the network server's wall clock from its events: it may differ from ours by any amount.
 
 An event has the time at which it was made, and arrives later, so the server's clock shows at least that time now. The
-least delayed event of the last minutes gives the best bound. It is a bound from below: if all events were delayed, the
-server's clock is not so far behind as it seems, or not behind.
+least delayed event of the last minutes gives the best bound. That is a bound from below: if all events were delayed,
+the server's clock is not so far behind as it seems, or not behind.
 """
 
 SPAN = 300.0  # seconds for which an observation counts: at most twice as long, since two spans are kept

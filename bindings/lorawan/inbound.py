@@ -136,7 +136,7 @@ class Inbound:
     def _expect_reset(self, event: net.CounterReset, record: DeviceNote) -> None:
         """Remember that an uplink was refused for its low counter: one that is accepted with a low counter is new.
 
-        It does not end an exchange: anybody can cause it by sending a recorded frame again.
+        Such an uplink ends no exchange: anybody can cause it by sending a recorded frame again.
         """
         log.info("counter reset of %s: %s", event.device, event.text, extra={"sample": "lorawan reset"})
         if self._records.held(event.device) is record:

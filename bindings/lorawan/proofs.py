@@ -68,7 +68,7 @@ def kept_back(
 def removed_unsent(before: WhenQueued | None, now: DeviceSnapshot) -> bool:
     """Return whether an item that is no longer in the queue was certainly removed without a transmission.
 
-    It was if no uplink came since it was queued: somebody else flushed the queue.
+    That is certain if no uplink came since it was queued: somebody else flushed the queue.
     """
     return before is not None and before.quiet and _is_class_a(before, now) and _uplinks_since(before, now) == 0
 
@@ -76,9 +76,10 @@ def removed_unsent(before: WhenQueued | None, now: DeviceSnapshot) -> bool:
 def discarded_unsent(why: DiscardReason, before: WhenQueued | None, now: DeviceSnapshot) -> bool:
     """Return whether an item that the network server discarded was certainly never transmitted before.
 
-    It is discarded at an opportunity to transmit. For class A that is the window of an uplink: it must be the first one
-    since the item was queued, else an earlier one may have transmitted it. For class B and C only the size proves
-    something: while the device is silent its limit does not change, so that the first opportunity was also the last.
+    An item is discarded at an opportunity to transmit. For class A that is the window of an uplink: it must be the
+    first one since the item was queued, else an earlier one may have transmitted it. For class B and C only the size
+    proves something: while the device is silent its limit does not change, so that the first opportunity was also the
+    last.
     """
     if before is None or not before.quiet:
         return False

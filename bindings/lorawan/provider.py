@@ -1,7 +1,7 @@
 """What the binding needs of a LoRaWAN network server: calls, values and events. ChirpStack v4 is the first provider.
 
-A provider uses the API of one product and reads its events. It stores nothing about a device, and decides nothing about
-a downlink: the binding does, in the same way for all products.
+A provider uses the API of one product and reads its events. A provider stores nothing about a device, and decides
+nothing about a downlink: the binding does, in the same way for all products.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping

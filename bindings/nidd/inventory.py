@@ -1,6 +1,6 @@
 """The bridge's configurations at the SCEF, read from its list as a stream.
 
-T8 has no pages: the list of 100 000 devices is one array. It is read item by item, and only the name of
+T8 has no pages: the list of 100 000 devices is one array. The array is read item by item, and only the name of
 each configuration is kept; the rest is read when it is adopted.
 """
 

@@ -57,7 +57,10 @@ class LostDevices:
         self._heard.pop(device, None)
 
     def read_again(self) -> None:
-        """Read in the background what another node has noted of devices that came. It is tried until it succeeds."""
+        """Read in the background what another node has noted of devices that came.
+
+        The read is repeated until it succeeds.
+        """
         self._is_old = True
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())

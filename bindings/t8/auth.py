@@ -80,7 +80,7 @@ class Authorization:
 
     @property
     def latest(self) -> str | None:
-        """Return the header's value, None for none. It may be used unless a token `is_due`."""
+        """Return the header's value, None for none. The header may be used unless a token `is_due`."""
         return self._header
 
     async def header(self, client: HttpClient) -> str | None:

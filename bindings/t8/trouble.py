@@ -18,7 +18,7 @@ class FailureCause(Enum):
 
 
 class JobFailed(Exception):
-    """A job failed. It is tried again: after `after` seconds if the SCEF said so."""
+    """A job failed. The job is repeated: after `after` seconds if the SCEF said so."""
 
     def __init__(self, text: str, after: float | None = None, whose: FailureCause = FailureCause.DEVICE) -> None:
         super().__init__(text)

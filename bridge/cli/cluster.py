@@ -41,7 +41,7 @@ def status(target: Target, as_json: bool, shards: bool) -> None:
 @target_options
 @errors_shown
 def drain(target: Target, node: str, off: bool, wait: float | None, as_json: bool) -> None:
-    """Let NODE hand its shards over to the others, a few at a time. It stays so until it is started anew.
+    """Let NODE hand its shards over to the others, a few at a time. The node takes no shard until it is started again.
 
     Without NODE it is the node that is asked. The exit code is 1 if it still has shards after --wait, although others
     could take them.

@@ -315,7 +315,10 @@ def enable(target: Target, name: str) -> None:
 @click.argument("name")
 @errors_shown
 def disable(target: Target, name: str) -> None:
-    """Disable an endpoint: nothing more is accepted, waiting messages get their outcome. It keeps its address."""
+    """Disable an endpoint: nothing more is accepted, waiting messages get their outcome.
+
+    The endpoint keeps its address.
+    """
     click.echo(f"{target.ask(DisableEndpoint(name)).name} is disabled")
 
 

@@ -28,7 +28,7 @@ def key_group() -> None:
 @click.option("--lifetime", type=SPAN, help="How long it is valid: 90, 15min, 6h, 2d; default: until it is revoked.")
 @errors_shown
 def create(target: Target, as_json: bool, name: str, role: str, lifetime: float | None) -> None:
-    """Make a key for a person or a program. It is shown once; the bridge stores only its SHA-256."""
+    """Make a key for a person or a program. The key is shown once; the bridge stores only its SHA-256."""
     made = target.ask(CreateKey(name=name, role=Role(role), lifetime=lifetime))
     if as_json:
         print_json(made)

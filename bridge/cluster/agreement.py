@@ -11,7 +11,7 @@ NO_KEY = ""  # in place of the id of a key: in the clear
 
 
 class Agreement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the configuration of one node says. It holds no secrets.
+    """What the configuration of one node says. An agreement has no secrets.
 
     `alike`: settings that no two nodes may have otherwise, by their names. `in_time`: settings that may differ while
     the nodes are changed one after the other. `seals`: the id of the key under which the node encrypts, `NO_KEY` for

@@ -19,8 +19,8 @@ from typing import Protocol, runtime_checkable
 class ShardFollower(Protocol):
     """A part of the node that has work to do when a shard comes or goes.
 
-    It is called for several shards at the same time, for each one call after the other. Each call has a time limit of
-    10 s (but `HasTimeLimit`).
+    A follower is called for several shards at the same time, for each one call after the other. Each call has a time
+    limit of 10 s (but `HasTimeLimit`).
     """
 
     async def taken(self, shard: int, epoch: int) -> None:
@@ -64,4 +64,7 @@ class Shards(Protocol):
         """Return whether all followers are prepared, and the release has not begun."""
 
     def follow(self, follower: ShardFollower) -> None:
-        """Add a follower. It is not called for shards that are held already: add all of them before the first one."""
+        """Add a follower.
+
+        A follower is not called for shards that are held already: add all of them before the first one.
+        """

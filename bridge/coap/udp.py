@@ -1,7 +1,7 @@
 """The message layer of a hop over UDP (RFC 7252 §3 and §4): the frame around a body, and message IDs.
 
-The rest of the bridge has a message as type, code, message ID, token and body. It is framed here when it is sent, so
-that a repetition has the same bytes. `bridge.coap.transmission` has the retransmissions of this layer;
+The rest of the bridge has a message as type, code, message ID, token and body. A message is framed here when it is
+sent, so that a repetition has the same bytes. `bridge.coap.transmission` has the retransmissions of this layer;
 `bridge.coap.stream` is the message layer over a stream (RFC 8323: a length, no type, no message ID).
 """
 

@@ -228,7 +228,7 @@ class Security(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     def lists(self, directory: Path) -> Callable[[], bytes] | None:
         """Return what reads the revocation lists as they are when it is called; None if there are none.
 
-        It raises ConfigurationError.
+        The returned function raises ConfigurationError.
         """
         if not self.revocation_lists or self.mode != "certificate":
             return None

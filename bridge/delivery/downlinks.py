@@ -156,7 +156,7 @@ class Answer(CoapDownlink):
         answers: int | None,
         port: str | None = None,
     ) -> Self:
-        """Return a new row, QUEUED. It is repeatable: a device recognises a repeated answer."""
+        """Return a new row, QUEUED. The answer is repeatable: a device recognises a repeated answer."""
         return cls(
             id_, endpoint, shard, now, operation, True, deliver_by, body, [], *_NEW, coap_type, code, south_mid,
             south_token, answers, port,
@@ -174,7 +174,7 @@ class OpaqueDownlink(Downlink):
     def accepted(
         cls, id_: int, endpoint: int, shard: int, now: float, deliver_by: float, data: bytes, server: str
     ) -> Self:
-        """Return a new row, QUEUED. It is not repeatable."""
+        """Return a new row, QUEUED. The message is not repeatable."""
         return cls(id_, endpoint, shard, now, "DTLS", False, deliver_by, data, [], *_NEW, server)
 
 
@@ -196,7 +196,7 @@ class Trigger(CoapDownlink):
         code: int,
         south_mid: int,
     ) -> Self:
-        """Return a new row, QUEUED: a NON without a token. It is not repeatable."""
+        """Return a new row, QUEUED: a NON without a token. The message is not repeatable."""
         return cls(
             id_, endpoint, shard, now, operation, False, deliver_by, body, [], *_NEW, NON, code, south_mid, b"",
         )  # fmt: skip

@@ -16,7 +16,7 @@ class Turn(Enum):
 class NetworkCondition(msgspec.Struct, frozen=True, gc=False):
     """Whether an endpoint may call its network now. The service knows it, and reserves the call right after the step.
 
-    It may not if the network has as many calls as it can have, or if other endpoints wait for their turn.
+    The endpoint may not if the network has as many calls as it can have, or if other endpoints wait for their turn.
     """
 
     takes_answers: bool = True

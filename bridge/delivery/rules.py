@@ -169,8 +169,8 @@ def wants_confirmation(row: Downlink, options: Mapping[str, str], *, always: boo
 def holds_slot(row: ServerRequest, now: float, profile: SouthProfile) -> bool:
     """Return whether a request holds the device's one request slot, so that the next request waits (R6).
 
-    It does while the network is called or has it; while it is in doubt, until the device is heard; and after it was
-    transmitted, for the network's response time, or until nobody waits for the answer and the device is heard.
+    A request does while the network is called or has it; while it is in doubt, until the device is heard; and after it
+    was transmitted, for the network's response time, or until nobody waits for the answer and the device is heard.
     """
     for one in row.attempts:
         known = one.known

@@ -192,7 +192,7 @@ class OpaqueUplink(Uplink):
         digest: bytes,
         duplicate_key: str | None,
     ) -> Self:
-        """Return a new row, RECEIVED. It has no deadline: it is sent once, immediately."""
+        """Return a new row, RECEIVED. The message has no deadline: it is sent once, immediately."""
         return cls(id_, endpoint, shard, now, server, "DTLS", None, data, *_NEW, digest, duplicate_key)
 
 

@@ -88,7 +88,7 @@ class Directory:
     def find(self, key: Key) -> Future[Record | None]:
         """Return a future of the endpoint with this key, or of None if there is none.
 
-        It raises StoreUnavailable.
+        The future raises StoreUnavailable.
         """
         future: Future[Record | None] = asyncio.get_running_loop().create_future()
 

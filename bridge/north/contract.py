@@ -78,7 +78,7 @@ class Counters:
 
 
 class Receiver(Protocol):
-    """Gets the messages of a transport. It must be quick and do no I/O; exceptions are logged and counted."""
+    """Gets the messages of a transport. A receiver must be quick and do no I/O; exceptions are logged and counted."""
 
     def message(self, source: int, servers: tuple[str, ...], message: bytes) -> None:
         """Take one message for an endpoint.
@@ -157,8 +157,8 @@ class NorthTransport(Protocol):
     def carries(self, source: int, server: str, message: bytes, *, opaque: bool = False) -> bool:
         """Return whether this message would leave now, as far as the transport knows. For the data path.
 
-        Nothing is kept for the message: what is sent before it may use up what is allowed now. It opens nothing but an
-        address of the endpoint's own that was not needed until now.
+        Nothing is kept for the message: what is sent before it may use up what is allowed now. The call opens nothing
+        but an address of the endpoint's own that was not needed until now.
         """
 
     def address(self, server: str) -> str | None:

@@ -18,8 +18,8 @@ from bridge.quota.periods import DAY, end_of, start_of
 class Claim(msgspec.Struct, frozen=True):
     """What a node used of a quota, and what it needs of it.
 
-    It replaces what the node asked before. Until the answer comes, the node uses no more than it keeps; the rest of
-    what it was given goes back.
+    A claim replaces what the node asked before. Until the answer comes, the node uses no more than it keeps; the rest
+    of what it was given goes back.
     """
 
     key: str  # see `key_of`
@@ -78,7 +78,7 @@ class Budget(msgspec.Struct):
 def key_of(quota: Quota, group: str) -> str:
     """Return the name of a quota's budget; `group` is whose messages it counts, "" for all of the network.
 
-    It does not depend on the limits: these may change within a period.
+    The name does not depend on the limits: these may change within a period.
     """
     return msgspec.json.encode((quota.name, quota.network, group, quota.period, quota.counts)).decode()
 

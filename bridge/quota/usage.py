@@ -1,9 +1,9 @@
 """What one endpoint used of one network on one day: the row that all counting is based on.
 
 The row changes in the same commit as the message that it counts, so that the count on the disk is exact, whatever
-happens to the process. It counts the day, and stores what the count was at the beginning of the latest hour and minute
-in which anything was used. Hours and minutes never go back: after a clock was set back, messages count for the later
-one until it has passed.
+happens to the process. The row counts the day, and stores what the count was at the beginning of the latest hour and
+minute in which anything was used. Hours and minutes never go back: after a clock was set back, messages count for the
+later one until it has passed.
 """
 
 from typing import ClassVar

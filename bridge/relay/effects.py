@@ -23,9 +23,9 @@ __all__ = [
 class SendToServer(Effect, frozen=True):
     """A datagram from the endpoint's own address; `secure` asks for the server's DTLS port (R26).
 
-    `row`: it is a message that no server acknowledges. It must not wait for a link that is not open, and an event
-    `LeftForServer` with this id says that it left; without that event it is sent again.
-    `first`: it goes before what waits because the link has just opened.
+    `row`: it is a message that no server acknowledges. Such a message must not wait for a link that is not open, and an
+    event `LeftForServer` with this id says that it left; without that event it is sent again. `first`: it goes before
+    what waits because the link has just opened.
     """
 
     server: str

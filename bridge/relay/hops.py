@@ -28,7 +28,7 @@ def north_size(row: Uplink) -> int:
 class SouthCodec(Protocol):
     """Converts CoAP messages to the bytes that a network carries, and back; it may compress them.
 
-    Sizes, lookups and submissions all use it. It must return the same bytes for the same message each time.
+    Sizes, lookups and submissions all use it. A codec must return the same bytes for the same message each time.
     """
 
     def encode(self, message: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 A server reaches a client over the connection on which the client's latest message came. So after a new connection the
 bridge sends an Update without parameters (LwM2M Core TS §6.2.2) for the device, which also renews the registration. The
-Update is a NON, since a connection loses nothing. It is the first message of the connection: a server that knows
-clients by their connections alone would refuse another one. If the connection ends before the answer, the next
+Update is a NON, since a connection loses nothing. The Update is the first message of the connection: a server that
+knows clients by their connections alone would refuse another one. If the connection ends before the answer, the next
 connection begins with another Update.
 """
 

@@ -34,7 +34,7 @@ def follow(step: Step, row: ServerRequest, message: Message) -> None:
 
 
 def _begin(step: Step, row: ServerRequest, state: ObservationState) -> None:
-    """Record a new observation. It replaces an older one of the same resource (RFC 7641 §3.1)."""
+    """Record a new observation. The observation replaces an older one of the same resource (RFC 7641 §3.1)."""
     endpoint = step.state.endpoint
     asked = parse(row.code, row.body)
     asks = what_is_asked(asked)

@@ -64,8 +64,8 @@ class AddressCommand:
     ) -> bool:
         """Run it to its end; `proved` is called with each prefix that it says is done, at once.
 
-        It is ended after `seconds`, or when it has proved nothing more for `silent` seconds. Return whether it has
-        ended with 0; False if it was ended by `ending`. Raises ConfigurationError if it fails, or takes too long.
+        The command is ended after `seconds`, or when it has proved nothing more for `silent` seconds. Return whether it
+        has ended with 0; False if it was ended by `ending`. Raises ConfigurationError if it fails, or takes too long.
         """
         if not self.program:
             return True

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """A note. It says nothing of a monotonic clock, which a restart of the machine sets to 0."""
+    """A note. The note says nothing of a monotonic clock, which a restart of the machine sets to 0."""
 
     at: float  # wall seconds: the moment of the record
     record: PacesRecord

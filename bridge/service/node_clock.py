@@ -31,7 +31,7 @@ class NodeClock:
 
     `ahead` are the seconds by which the machine's clock is ahead of the database's; negative: it is behind.
 
-    It is what is certain: the time that a question and its answer took is no difference. None: not known yet.
+    Only what is certain counts: the time that a question and its answer took is no difference. None: not known yet.
     """
 
     def __init__(self, ledger: ClusterLedger, wall: Callable[[], float]) -> None:

@@ -89,7 +89,8 @@ async def seal_the_rest(store: Store, progress: Progress) -> None:
 def opened_notes(inbox: Ingress, config: Config) -> Callable[[str, str], Awaitable[bytes | None]]:
     """Return what reads a note of a network instance beside the bridge that serves the ledger, opened if it is sealed.
 
-    It raises ConfigurationError (sealed under another key) and StoreUnavailable. This raises ConfigurationError.
+    The returned function raises ConfigurationError (sealed under another key) and StoreUnavailable. The call itself
+    raises ConfigurationError.
     """
     seal = store_seal(config)
 

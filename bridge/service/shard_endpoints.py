@@ -28,7 +28,7 @@ Begin = Callable[[Coroutine[Any, Any, None]], None]
 class ShardCaches:
     """`bridge.cluster.contract.ShardFollower`; the first one, so that the others read what the former holder wrote.
 
-    It is the last one when a shard is released: nothing of its endpoints is under way then.
+    This follower is the last one when a shard is released: nothing of its endpoints is under way then.
     """
 
     def __init__(self, directory: Directory, memories: Memories, networks: Mapping[str, Binding]) -> None:

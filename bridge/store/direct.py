@@ -1,6 +1,6 @@
 """Requests that came by the API, by the keys that their callers gave them. Part of `bridge.store.contract`.
 
-A note is a row of the same commit as its downlink. It is kept at least as long as that.
+A note is a row of the same commit as its downlink. The note is kept at least as long as that.
 """
 
 from collections.abc import Sequence

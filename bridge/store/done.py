@@ -9,8 +9,8 @@ def future_and_done(
 ) -> tuple[asyncio.Future[None], Callable[[BaseException | None], None]]:
     """Return a future, and the function that completes it with None, or with the error that it is called with.
 
-    The function is a `bridge.store.contract.Done`. It does nothing if the future is done or cancelled. `loop`: the loop
-    of the future; None: the one that runs.
+    The function is a `bridge.store.contract.Done`. The function does nothing if the future is done or cancelled.
+    `loop`: the loop of the future; None: the one that runs.
     """
     future: asyncio.Future[None] = (loop or asyncio.get_running_loop()).create_future()
 

@@ -20,7 +20,8 @@ class Followers:
     def failed(self, endpoint: int | None) -> None:
         """Record that a commit of the current group was not kept.
 
-        It counts under the number that this group will have: groups reported before it do not free its followers.
+        The commit counts under the number that this group will have: groups reported before it do not free its
+        followers.
         """
         if endpoint is not None:
             self._failed[endpoint] = self._failing + 1

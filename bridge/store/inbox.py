@@ -47,8 +47,8 @@ class Ingress(Protocol):
     def keep(self, network: str, post: Post, shard: int = NO_SHARD) -> Future[None]:
         """Commit a post that was received now, for the node that holds the shard.
 
-        The returned future completes when the post is durable; only then answer the network. It raises StoreUnavailable
-        if the post is not known to be kept, or if `MOST` posts wait already.
+        The returned future completes when the post is durable; only then answer the network. The future raises
+        StoreUnavailable if the post is not known to be kept, or if `MOST` posts wait already.
         """
 
     async def note(self, network: str, key: str) -> bytes | None:
@@ -73,7 +73,7 @@ class Inbox(Protocol):
     def age(self, row: InboxRow) -> float:
         """Return for how many seconds a row that `rows` returned has been there: by the ledger's clock, at least 0.
 
-        It is never less than that by more than the clock of the ledger was set back meanwhile.
+        The age is never less than that by more than the clock of the ledger was set back meanwhile.
         """
 
     async def told(self, timeout: float) -> None:  # noqa: ASYNC109  # part of what it does

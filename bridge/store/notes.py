@@ -27,7 +27,7 @@ class NoteTable(Protocol):
     """The durable notes of all networks."""
 
     def find(self, network: str, key: str, done: FoundNote) -> None:
-        """Call `done` with a note. It contains all changes reported before `done` is called."""
+        """Call `done` with a note. The note contains all changes reported before `done` is called."""
 
     async def page(self, network: str, prefix: str, after: str | None, limit: int) -> list[tuple[str, bytes]]:
         """Return notes whose key starts with `prefix`, by rising key, from the first one after the key `after`."""

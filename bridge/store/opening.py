@@ -24,7 +24,7 @@ class NodeStore(LeasedStore, ClusterLedger, Protocol):
 
 
 def open_store(database: Path | str) -> contract.Store:
-    """Open a ledger, and make it if need be: a file, or a PostgreSQL database by its URI. It blocks.
+    """Open a ledger, and make it if need be: a file, or a PostgreSQL database by its URI. The call blocks.
 
     Raises ConfigurationError (it cannot be used, or another process uses it) or StoreUnavailable.
     """

@@ -16,7 +16,7 @@ from bridge.tls.settings import SessionSettings
 
 
 class Phase(Enum):
-    """The phases of a session. It goes through them in this order, or from the first to the last."""
+    """The phases of a session. A session goes through them in this order, or from the first to the last."""
 
     HANDSHAKE = "handshake"
     OPEN = "open"  # messages can be sent; the server is authenticated

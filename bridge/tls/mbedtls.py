@@ -1,6 +1,7 @@
 """Sessions on Mbed TLS, through python-mbedtls: DTLS alone. An extra, since its authors no longer maintain it.
 
-Mbed TLS reads the system's clock itself. It does not say when a flight is due, so it is called every POLL seconds.
+Mbed TLS reads the system's clock itself. Mbed TLS does not say when a flight is due, so it is called every POLL
+seconds.
 """
 
 from hashlib import sha256

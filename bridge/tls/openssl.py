@@ -37,7 +37,10 @@ _SUITES = {name: suite.value for suite, name in _NAMES.items()}
 
 @dataclass(slots=True)
 class _Notes:
-    """What OpenSSL's callbacks record about one session. It has no reference to the session, to avoid a cycle."""
+    """What OpenSSL's callbacks record about one session.
+
+    The notes have no reference to the session, to avoid a cycle.
+    """
 
     alert: Alert | None = None
     refused: str = ""  # why the server's certificate is not accepted

@@ -1,6 +1,6 @@
 """Who lives in the emulated server's process: gateways and devices with modem ports, and the server's rows for them.
 
-It is a TOML file; all tables are optional:
+A population is a TOML file; all tables are optional:
 
     [server]                 # rows to begin with; without this table there is an empty tenant
     tenant = "demo"

@@ -1,6 +1,6 @@
 """The air between devices and gateways: a discrete-event simulation. No I/O; time and randomness are passed in.
 
-The owner calls `advance` when `next_at` is due, and before anything else it does here. It gives a network server
+The owner calls `advance` when `next_at` is due, and before anything else it does here. The air gives a network server
 (`radio.NetworkServer`) and a callable that takes the payloads of downlinks to a device.
 """
 

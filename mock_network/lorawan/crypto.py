@@ -117,7 +117,7 @@ def crypt_f_opts(key: bytes, data: bytes, *, uplink: bool, application: bool, de
 def data_mic(key: bytes, message: bytes, *, uplink: bool, dev_addr: int, f_cnt: int, conf_f_cnt: int = 0) -> bytes:
     """Return the MIC over block B0 and `message` (MHDR to FRMPayload).
 
-    It is the whole MIC of 1.0.x and of 1.1 downlinks; there `conf_f_cnt` is the FCnt of the uplink that is
+    That is the whole MIC of 1.0.x and of 1.1 downlinks; there `conf_f_cnt` is the FCnt of the uplink that is
     acknowledged, 0 without the ACK bit and in 1.0.x.
     """
     b0 = _b(conf_f_cnt, 0, 0, len(message), uplink=uplink, dev_addr=dev_addr, f_cnt=f_cnt)

@@ -129,7 +129,7 @@ class NetworkServer(Protocol):
         """Process a frame that a gateway received."""
 
     def tx_ack(self, ack: TxAck) -> None:
-        """Process a gateway's answer to a downlink command. It comes before the frame is on air."""
+        """Process a gateway's answer to a downlink command. The answer comes before the frame is on air."""
 
 
 class RadioSide(Protocol):

@@ -1,6 +1,7 @@
 """Docstrings tell a caller what a function does: each begins with a verb, and none with a pronoun."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,9 @@ VERBS = frozenset(_VERBS.split())
 """The verbs that docstrings of functions begin with. Choose one of them; add one only if none says what happens."""
 
 PRONOUNS = frozenset({"He", "I", "It", "She", "That", "These", "They", "This", "Those", "We", "You"})
+
+
+_LATER_IT = re.compile(r"[.?!]\s+It\b|\n\nIt\b")
 
 
 class Docstring(NamedTuple):
@@ -83,6 +87,9 @@ def faults(docstring: Docstring) -> Iterator[str]:
     elif docstring.kind == "function" and first not in VERBS:
         yield f"begins with {first!r}: begin with a verb that says what the function does, such as one of VERBS"
 
+    if _LATER_IT.search(docstring.text):
+        yield "has a sentence that begins with 'It': name what is meant"
+
 
 def faults_of_a_test(docstring: Docstring) -> Iterator[str]:
     """Yield what is wrong with a docstring of a test, a fixture or a helper: it may say a rule, or what a thing is."""
@@ -129,6 +136,9 @@ class Queue:
     def clear(self):
         """All messages are gone."""
 
+    def close(self):
+        """Close the queue. It raises nothing."""
+
     def _private(self):
         """Whatever."""
 '''
@@ -141,4 +151,5 @@ def test_each_kind_of_fault_is_seen() -> None:
         ("Queue.length", "is of a property, and begins with 'The'"),
         ("Queue.next", "begins with 'Gives'"),
         ("Queue.clear", "begins with 'All'"),
+        ("Queue.close", "has a sentence that begins with 'It'"),
     ]

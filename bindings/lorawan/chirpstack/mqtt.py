@@ -34,7 +34,8 @@ _MAX_RETRY = 30.0
 class MqttEvents:
     """One subscription. `missed` is called if the broker did not keep events while it, or the bridge, was down.
 
-    It is also a `bindings.contract.PostListener`: events of other nodes' devices are passed on as if they were posted.
+    The class is also a `bindings.contract.PostListener`: events of other nodes' devices are passed on as if they were
+    posted.
     """
 
     def __init__(
@@ -331,9 +332,9 @@ class MqttEvents:
     def _comes_again(self, message: paho.MQTTMessage, connection: int) -> bool:
         """Return whether the broker sends an event again over a new connection: then the earlier one waits no more.
 
-        Else each new connection would add all events that wait while the store is down. It does so only if it has kept
-        the session since the event came, over all connections; what paho's thread knows already is not used here,
-        since whether the session was kept follows in the event loop.
+        Else each new connection would add all events that wait while the store is down. The broker sends events again
+        only if it has kept the session since the event came, over all connections; what paho's thread knows already is
+        not used here, since whether the session was kept follows in the event loop.
         """
         return message.qos > 0 and self._session_began <= connection < self._latest
 

@@ -46,7 +46,7 @@ class ChannelUser(Protocol):
 
 
 class Channel(Protocol):
-    """One way to a server. It begins to open when it is made, and limits the time for that."""
+    """One way to a server. A channel begins to open when it is made, and limits the time for that."""
 
     def send(self, message: bytes) -> Sending:
         """Send a message; only while open. DROPPED: it can never be sent, or the system accepts no more."""

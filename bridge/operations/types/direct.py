@@ -159,7 +159,10 @@ class SendDownlink(Request[DirectView], frozen=True, kw_only=True):
 
 
 class GetOutcome(Request[DirectView], frozen=True, kw_only=True):
-    """Show a direct request with the device's response. It may hold personal data and secrets of the device."""
+    """Show a direct request with the device's response.
+
+    The response may hold personal data and secrets of the device.
+    """
 
     NAME: ClassVar[str] = "downlink.outcome"
     ACCESS: ClassVar[Access] = Access.OPERATE

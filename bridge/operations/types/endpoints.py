@@ -330,7 +330,10 @@ class EnableEndpoint(Request[EndpointView], frozen=True):
 
 
 class DisableEndpoint(Request[EndpointView], frozen=True):
-    """Disable an endpoint: nothing more is accepted, waiting messages get their outcome. It keeps its address."""
+    """Disable an endpoint: nothing more is accepted, waiting messages get their outcome.
+
+    The endpoint keeps its address.
+    """
 
     NAME: ClassVar[str] = "endpoint.disable"
     ACCESS: ClassVar[Access] = Access.OPERATE

@@ -39,7 +39,10 @@ class History(Result, frozen=True, kw_only=True):
 
 
 class GetHistory(Request[History], frozen=True, kw_only=True):
-    """Say what happened in the last hours. It is kept in memory for a day, from the start of the service on."""
+    """Say what happened in the last hours.
+
+    The history is kept in memory for a day, from the start of the service on.
+    """
 
     NAME: ClassVar[str] = "history"
     ACCESS: ClassVar[Access] = Access.READ

@@ -85,7 +85,7 @@ class PayloadView(Result, frozen=True, kw_only=True):
 
 
 class GetDownlinkPayload(Request[PayloadView], frozen=True):
-    """Show the content of a message to a device. It may hold personal data and secrets of the device."""
+    """Show the content of a message to a device. The content may hold personal data and secrets of the device."""
 
     NAME: ClassVar[str] = "downlink.payload"
     ACCESS: ClassVar[Access] = Access.OPERATE
@@ -94,7 +94,7 @@ class GetDownlinkPayload(Request[PayloadView], frozen=True):
 
 
 class GetUplinkPayload(Request[PayloadView], frozen=True):
-    """Show the content of a message from a device. It may hold personal data and secrets of the device."""
+    """Show the content of a message from a device. The content may hold personal data and secrets of the device."""
 
     NAME: ClassVar[str] = "uplink.payload"
     ACCESS: ClassVar[Access] = Access.OPERATE

@@ -14,7 +14,7 @@ TraceId = Annotated[str, Meta(min_length=1, max_length=64, description="id of a 
 
 
 class TraceBegun(Result, frozen=True, kw_only=True):
-    """A trace that has begun. It ends on request, or when it was not read for 30 seconds."""
+    """A trace that has begun. A trace ends on request, or when it was not read for 30 seconds."""
 
     id: str
     endpoint: str

@@ -1,4 +1,4 @@
-"""The store in memory, for tests and simulations, with faults on demand. It does not outlive the process."""
+"""The store in memory, for tests and simulations, with faults on demand. Nothing outlives the process."""
 
 from bridge.store.in_memory.cluster import ClusterRows, InMemoryNode
 from bridge.store.in_memory.disk import Disk

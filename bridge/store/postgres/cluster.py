@@ -84,7 +84,7 @@ class NodeStore(PostgresStore):
         wait: float = WAIT,
         agreement: Agreement = NOTHING_SAID,
     ) -> "NodeStore":
-        """Join the cluster of a database; call it in a running event loop. It blocks.
+        """Join the cluster of a database; call it in a running event loop. The call blocks.
 
         `span`, `pause`: seconds of the lease, and between two renewals. `lost` is called in another thread before the
         lease ends, or when the place is found to be lost, and must end everything at once. Raises LedgerInUse (a

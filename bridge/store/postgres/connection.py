@@ -36,8 +36,9 @@ _NEW_EVENT = change_sql(Insert, EventRow)
 class PostgresConnection:
     """`bridge.store.sql.connection.Connection`. Used by one thread at a time.
 
-    It connects with its first statement, and again with the first one after it broke; whoever is within a transaction
-    then gets psycopg.Error, since nothing of the transaction is left. With `by_itself` false only `connect` connects.
+    The connection is made with its first statement, and again with the first one after it broke; whoever is within a
+    transaction then gets psycopg.Error, since nothing of the transaction is left. With `by_itself` false only `connect`
+    connects.
 
     A session that the server ended while nothing was under way is found before a statement is sent into it. A statement
     that was sent and not answered is repeated over a new session only where that changes nothing: a BEGIN, and whatever

@@ -20,7 +20,7 @@ _OF_SHARDS = _ROWS.replace("ORDER", "AND shard = ANY(?) ORDER")
 
 
 class PostgresInbox:
-    """`bridge.store.inbox.Inbox`. It listens from the first call of `told` on."""
+    """`bridge.store.inbox.Inbox`. The inbox listens from the first call of `told` on."""
 
     def __init__(self, where: str, reads: SqlReads) -> None:
         self._loop = asyncio.get_running_loop()

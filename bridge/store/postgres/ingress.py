@@ -76,7 +76,7 @@ class _IngressTransactions(Transactions):
 
 
 class PostgresIngress:
-    """`bridge.store.inbox.Ingress`. It connects with the first post, and again after a connection broke."""
+    """`bridge.store.inbox.Ingress`. A connection is made with the first post, and again after a connection broke."""
 
     def __init__(self, where: str) -> None:
         """`where`: a connection string or URI of libpq. Make it in a running event loop."""

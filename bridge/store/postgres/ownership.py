@@ -67,7 +67,7 @@ class Ownership:
     def take_place(self) -> bool:
         """Take the place, once it is locked and has its tables; return whether a former owner may still act.
 
-        It may unless it has released the place: its session can be over while its process goes on.
+        A former owner may act unless it has released the place: its session can be over while its process goes on.
         Raises LedgerInUse, psycopg.Error.
         """
         former = self._connection.execute("SELECT owner FROM id_mark").fetchone()

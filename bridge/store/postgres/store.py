@@ -69,7 +69,7 @@ class PostgresStore(SqlStore):
     def open(
         cls, where: str, span: float | None = None, lost: Callable[[], None] = lambda: None, wait: float = WAIT
     ) -> "PostgresStore":
-        """Open a database, and make its tables if need be; call it in a running event loop. It blocks.
+        """Open a database, and make its tables if need be; call it in a running event loop. The call blocks.
 
         `where` is a connection string or URI of libpq. With `span` the store is held by a lease of so many seconds:
         `lost` is called in another thread before the lease ends, or when another bridge is found to have the place, and

@@ -113,8 +113,8 @@ class SqlStore:
     async def run(self, work: Callable[[Connection], T], *, directory: bool = False, shards: Collection[int] = ()) -> T:
         """Run `work` in the writer's thread, inside a commit; return its result when that is durable.
 
-        `work` gets the writing connection. It must not commit, must be quick, and may be run twice. If it raises a
-        BridgeError, only its own changes are undone, and the error is raised here; any other failure is
+        `work` gets the writing connection. The function must not commit, must be quick, and may be run twice. If it
+        raises a BridgeError, only its own changes are undone, and the error is raised here; any other failure is
         StoreUnavailable. `directory`: it changes the directory. `shards`: only if this node of a cluster holds them.
         """
         if self._closing:

@@ -8,7 +8,7 @@ from bridge.store.sqlite.registered import add_function
 
 
 class Reader(SqlReader):
-    """A read connection of its own. It works beside a running service and without one."""
+    """A read connection of its own. Reads work beside a running service and without one."""
 
     @classmethod
     def open(cls, path: Path) -> "Reader":

@@ -49,7 +49,7 @@ class SqliteStore(SqlStore):
         connect: Callable[[Path], apsw.Connection] = connect_writer,
         measure: Callable[[Path], Volume | None] = measure,
     ) -> "SqliteStore":
-        """Open the database, or create it; call this in a running event loop. It blocks during the check.
+        """Open the database, or create it; call this in a running event loop. The call blocks during the check.
 
         `connect` opens the writing connection, `measure` says how much room a directory has. Raises ConfigurationError
         (in use by another process, of another program, of a newer release, on a volume too small) or StoreUnavailable

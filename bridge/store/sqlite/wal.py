@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class Wal:
     """The WAL of a writing connection. All methods are called in the writer's thread.
 
-    `mark` is a number in the header of the database's file. It rises with each complete checkpoint, so that an
+    `mark` is a number in the header of the database's file. The number rises with each complete checkpoint, so that an
     earlier copy of the file has a smaller one.
     """
 
