@@ -58,11 +58,11 @@ async def list_endpoints(bridge: Bridge, asked: ListEndpoints) -> EndpointPage:
         conditions_of(asked, now),
         order=asked.sort,
         descending=asked.descending,
-        after=page_end_at(asked.after),
+        after=page_end_at(asked.after, asked.sort),
         limit=asked.limit + 1,
     )
     page = found[: asked.limit]
-    following = cursor_of(page_end_of(page[-1], asked.sort)) if len(found) > asked.limit else None
+    following = cursor_of(page_end_of(page[-1], asked.sort), asked.sort) if len(found) > asked.limit else None
     return EndpointPage(
         items=tuple(item(one, now, bridge.holder, bridge.directory.catalogue.ports) for one in page),
         next=following,

@@ -38,7 +38,8 @@ _NOBODY = "no node serves the endpoint at the moment; another one is about to ta
 async def list_waiting(bridge: Bridge, asked: ListWaiting) -> WaitingPage:
     now = bridge.now()
     conditions = EndpointConditions(network=asked.network, waiting=True, now=now)
-    found = await bridge.fleet.page(conditions, after=page_end_at(asked.after), limit=asked.limit + 1)
+    after = page_end_at(asked.after, Order.NAME)
+    found = await bridge.fleet.page(conditions, after=after, limit=asked.limit + 1)
     page = found[: asked.limit]
     elsewhere = [one.record.id for one in page if _other_node(bridge, one.record) is not None]
     asked_of = {*elsewhere[:ASKED]}
@@ -50,7 +51,7 @@ async def list_waiting(bridge: Bridge, asked: ListWaiting) -> WaitingPage:
         for one, messages in zip(page, waiting, strict=True)
         if messages
     )
-    following = cursor_of(page_end_of(page[-1], Order.NAME)) if len(found) > asked.limit else None
+    following = cursor_of(page_end_of(page[-1], Order.NAME), Order.NAME) if len(found) > asked.limit else None
     return WaitingPage(time=now, items=items, next=following)
 
 

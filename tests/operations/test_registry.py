@@ -12,8 +12,9 @@ from bridge.operations.operation import Entry, Operation
 from bridge.operations.registry import OPERATIONS, call
 from bridge.operations.types.request import Request
 from bridge.store.fleet import PageEnd
+from bridge.store.order import Order
 
-TOO_LARGE = cursor_of(PageEnd("e1", 2**63)).encode()  # an id that no database has
+TOO_LARGE = cursor_of(PageEnd("e1", 2**63), Order.NAME).encode()  # an id that no database has
 ALL = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 
 
