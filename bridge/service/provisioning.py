@@ -22,7 +22,11 @@ AGAIN = 2.0  # seconds from a failure of the store to the next attempt
 
 
 class ProvisioningNotes:
-    """Stores the provisioning state of each device. A report about a device replaces an earlier one."""
+    """Stores the provisioning state of each device.
+
+    A report about a device replaces an earlier one, also one that is just being stored and may fail to be. What is only
+    presumed (`unless_known`) replaces none.
+    """
 
     def __init__(
         self, fleet: Fleet, now: Callable[[], float], tasks: Tasks, announcer: Announcer | None = None
@@ -34,6 +38,7 @@ class ProvisioningNotes:
         self._announcer = announcer
         self._gathered: dict[tuple[str, str], ProvisioningNote] = {}
         self._futures: list[Future[None]] = []  # completed when the reports collected so far are durable
+        self._storing = asyncio.Lock()  # one `flush` at a time: the next one also waits for what this one stores
 
     def store_report(self, network: str, event: Provisioned) -> Future[None]:
         """Store a binding's report. The returned future completes when it is durable."""
@@ -53,32 +58,36 @@ class ProvisioningNotes:
 
         The returned future completes when it is durable.
         """
-        key = network, device
-        if not (unless_known and key in self._gathered):
-            kept = Kept(state, reason, self._now(), retry_at)
-            self._gathered[key] = ProvisioningNote(network, device, kept, unless_known)
+        kept = Kept(state, reason, self._now(), retry_at)
+        _add(self._gathered, ProvisioningNote(network, device, kept, unless_known))
         if not self._futures:
             self._futures.append(asyncio.get_running_loop().create_future())
             self._tasks.keep_up("storing the provisioning state of devices", self._keep_soon)
         return self._futures[-1]
 
     async def flush(self) -> None:
-        """Store the collected reports. Raises StoreUnavailable; then they stay collected for the next attempt."""
-        gathered, self._gathered = self._gathered, {}
-        futures, self._futures = self._futures, []
-        try:
-            if self._announcer is None:
-                await self._fleet.note([*gathered.values()])
-            else:
-                await self._fleet.note([*gathered.values()], self._announcer.of_provisioning)
-                self._announcer.committed()
-        except BaseException:
-            self._gathered = gathered | self._gathered
-            self._futures = futures + self._futures
-            raise
-        for one in futures:
-            if not one.done():
-                one.set_result(None)
+        """Store all reports that came before this call, also those that are just being stored.
+
+        Raises StoreUnavailable; then they stay collected for the next attempt.
+        """
+        async with self._storing:
+            gathered, self._gathered = self._gathered, {}
+            futures, self._futures = self._futures, []
+            try:
+                if self._announcer is None:
+                    await self._fleet.note([*gathered.values()])
+                else:
+                    await self._fleet.note([*gathered.values()], self._announcer.of_provisioning)
+                    self._announcer.committed()
+            except BaseException:
+                for newer in self._gathered.values():
+                    _add(gathered, newer)
+                self._gathered = gathered
+                self._futures = futures + self._futures
+                raise
+            for one in futures:
+                if not one.done():
+                    one.set_result(None)
 
     async def _keep_soon(self) -> None:
         pause = GATHER
@@ -93,6 +102,13 @@ class ProvisioningNotes:
                 )
             else:
                 return
+
+
+def _add(gathered: dict[tuple[str, str], ProvisioningNote], newer: ProvisioningNote) -> None:
+    """Add a report to those that are not stored yet; what is only presumed replaces no report."""
+    key = newer.network, newer.device
+    if not (newer.unless_known and key in gathered):
+        gathered[key] = newer
 
 
 class Provisioning:
