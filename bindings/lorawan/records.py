@@ -8,7 +8,7 @@ unknown.
 import asyncio
 import contextlib
 from asyncio import Future
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
 import msgspec
 
@@ -186,6 +186,8 @@ class Records:
         self._check_served = check_served
         self._kept: dict[str, DeviceNote] = {}
         self._changed: dict[str, DeviceNote] = {}
+        self._being_written: dict[str, DeviceNote] = {}
+        self._writing = asyncio.Lock()  # one `write` at a time: the next one also waits for what this one writes
         self._profiles: dict[str, Profile] = {}
 
     async def start(self) -> None:
@@ -214,8 +216,7 @@ class Records:
 
         Raises StoreUnavailable; NotServedHere, if another node serves the device.
         """
-        record = self._kept.get(device) or self._changed.get(device)
-        return record or await self.when_read(device, self._memory.load(_DEVICE + device))
+        return self._there(device) or await self.when_read(device, self._memory.load(_DEVICE + device))
 
     async def when_read(self, device: str, read: Future[bytes | None]) -> DeviceNote | None:
         """Return a device's note when it is read. Raises StoreUnavailable; NotServedHere, as `get`."""
@@ -234,7 +235,7 @@ class Records:
 
     def read(self, device: str, raw: bytes | None) -> DeviceNote | None:
         """Return a device's note, decoded from `raw` unless it is in memory: there is one object for each device."""
-        record = self._kept.get(device) or self._changed.get(device)
+        record = self._there(device)
         if record is None and raw is not None:
             record = self._decoded(raw)
         if record is not None:
@@ -243,6 +244,9 @@ class Records:
             if len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]
         return record
+
+    def _there(self, device: str) -> DeviceNote | None:
+        return self._kept.get(device) or self._changed.get(device) or self._being_written.get(device)
 
     def _decoded(self, raw: bytes) -> DeviceNote | None:
         try:
@@ -256,15 +260,16 @@ class Records:
             self._changed[device] = record
 
     def _is_current(self, device: str, record: DeviceNote) -> bool:
-        return not self.is_shared or record is self._kept.get(device) or record is self._changed.get(device)
+        return not self.is_shared or record is self._there(device)
 
     async def put(self, device: str, record: DeviceNote) -> None:
         """Write a note now. Raises StoreUnavailable."""
-        there = self._kept.get(device) or self._changed.get(device)
+        there = self._there(device)
         if self.is_shared and there is not None and there is not record:
             raise StoreUnavailable(f"the note of {device} was read anew: another node has served the device meanwhile")
         self._kept[device] = record
-        changed = self._changed.pop(device, None)  # later changes are written with the next `write`
+        older = self._being_written.pop(device, None)  # if that fails, it is not written again over this note
+        changed = self._changed.pop(device, None) or older  # later changes are written with the next `write`
         try:
             await self._memory.put(_DEVICE + device, _encode(record), device)
         except BaseException:
@@ -275,16 +280,27 @@ class Records:
     async def write(self, some_devices: Collection[str] | None = None) -> None:
         """Write changed notes, many in one commit; of some devices, or of all.
 
-        Raises StoreUnavailable; the rest is written next time.
+        Returns when those are committed, too, that an earlier call is just writing. Raises StoreUnavailable; the rest
+        is written next time.
         """
-        devices = [device for device in self._changed if some_devices is None or device in some_devices]
-        for begin in range(0, len(devices), _TOGETHER):
-            some = {device: self._changed.pop(device) for device in devices[begin : begin + _TOGETHER]}
-            writing = [self._memory.put(_DEVICE + device, _encode(record), device) for device, record in some.items()]
-            failed = [done for done in await asyncio.gather(*writing, return_exceptions=True) if done is not None]
-            if failed:
-                self._changed = some | self._changed
-                raise failed[0]
+        async with self._writing:
+            devices = [device for device in self._changed if some_devices is None or device in some_devices]
+            for begin in range(0, len(devices), _TOGETHER):
+                some = [device for device in devices[begin : begin + _TOGETHER] if device in self._changed]
+                self._being_written = {device: self._changed.pop(device) for device in some}
+                try:
+                    await self._put_all(self._being_written)
+                except BaseException:
+                    self._changed = self._being_written | self._changed
+                    raise
+                finally:
+                    self._being_written = {}
+
+    async def _put_all(self, notes: Mapping[str, DeviceNote]) -> None:
+        writing = [self._memory.put(_DEVICE + device, _encode(record), device) for device, record in notes.items()]
+        for done in await asyncio.gather(*writing, return_exceptions=True):
+            if done is not None:
+                raise done
 
     async def remove(self, device: str) -> None:
         """Forget a device. Raises StoreUnavailable."""
@@ -307,6 +323,7 @@ class Records:
     def _forget(self, device: str) -> None:
         self._kept.pop(device, None)
         self._changed.pop(device, None)
+        self._being_written.pop(device, None)
 
     async def devices(self) -> AsyncIterator[str]:
         """Yield all devices that have a note. Raises StoreUnavailable."""
