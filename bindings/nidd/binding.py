@@ -128,7 +128,9 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
     async def devices_left(self, devices: Collection[str], *, late: bool = False) -> None:  # noqa: ARG002  # nothing waits to be written
         """Forget what is cached of devices that another node serves now (bindings.contract.ReleasesDevices)."""
         for device in devices if self._calls.open else ():
-            self._provisioning.device_left(canonical_device(device))
+            canonical = canonical_device(device)
+            self._provisioning.device_left(canonical)
+            self._watch.device_left(canonical)
 
     async def provision(self, device: str, options: Mapping[str, str]) -> None:
         """Record that the device is wanted; its configuration is created or adopted soon, at the configured pace.

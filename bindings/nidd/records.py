@@ -157,7 +157,7 @@ class Records:
         if before is not None:
             self.by_state[before.state] -= 1
             if before.configuration and before.configuration != record.configuration:
-                await self._forget_index(before.configuration)
+                await self._forget_index(before.configuration, device)
         self.changed(device, record, trouble)
 
     async def remove(self, device: str) -> None:
@@ -165,14 +165,14 @@ class Records:
         before = await self.get(device)
         if before is None:
             return
-        await self._memory.put(_RECORD + device, None)
+        await self._memory.put(_RECORD + device, None, device)
         _keep(self._kept, device, None)
         self.by_state[before.state] -= 1
         if before.configuration:
-            await self._forget_index(before.configuration)
+            await self._forget_index(before.configuration, device)
 
-    async def _forget_index(self, configuration: str) -> None:
-        await self._memory.put(_INDEX + configuration, None)
+    async def _forget_index(self, configuration: str, device: str) -> None:
+        await self._memory.put(_INDEX + configuration, None, device)
 
 
 def _keep(cache: dict[str, Any], key: str, value: object) -> None:

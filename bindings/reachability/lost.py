@@ -32,19 +32,23 @@ class LostDevices:
         self._writing: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
         self._is_old = False  # whether notes are to be read that another node may have written
+        self._moved: set[str] = set()  # devices that came or left while notes are read: what was read may be old
 
     def __len__(self) -> int:
         return len(self._lost)
 
     async def load(self) -> None:
         """Read what was reported before a restart, or to another node. Raises StoreUnavailable."""
+        self._moved.clear()
         async for key, raw in self._memory.items(_LOST):
             device = key.removeprefix(_LOST)
             try:
                 state = _decode(raw)
             except msgspec.MsgspecError:
-                await self._memory.put(key, None)
+                await self._memory.put(key, None, device)
                 continue
+            if device in self._moved:
+                continue  # its node reads it again
             if self._heard.get(device, 0.0) > state.since:  # while this was read
                 self._remove(device)
             else:
@@ -53,8 +57,13 @@ class LostDevices:
 
     def device_came(self, device: str) -> None:
         """Forget what is cached of a device that another node has served so far."""
+        self._moved.add(device)
         self._lost.pop(device, None)
         self._heard.pop(device, None)
+
+    def device_left(self, device: str) -> None:
+        """Forget what is cached of a device that another node serves from now on."""
+        self.device_came(device)
 
     def read_again(self) -> None:
         """Read in the background what another node has noted of devices that came.
@@ -110,7 +119,7 @@ class LostDevices:
         """Remove what is known of a device. Raises StoreUnavailable."""
         self._heard.pop(device, None)
         if self._lost.pop(device, None) is not None:
-            await self._memory.put(_LOST + device, None)
+            await self._memory.put(_LOST + device, None, device)
 
     async def stop(self) -> None:
         """Return when no note is being written."""
@@ -132,7 +141,7 @@ class LostDevices:
 
     async def _put_none(self, device: str) -> None:
         try:
-            await self._memory.put(_LOST + device, None)
+            await self._memory.put(_LOST + device, None, device)
         except StoreUnavailable as error:  # it may be shown once more after a restart, until the device is heard
             log.warning("a report on %s could not be removed: %s", device, error, extra={"sample": "lost device"})
             return

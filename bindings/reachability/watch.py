@@ -93,6 +93,11 @@ class ReachabilityMonitor:
         self._lost.device_came(device)
         self._sleeps.pop(device, None)
 
+    def device_left(self, device: str) -> None:
+        """Forget what is cached of a device that another node serves from now on."""
+        self._lost.device_left(device)
+        self._sleeps.pop(device, None)
+
     def shards_came(self) -> None:
         """Read what other nodes have noted of this node's devices, in the background."""
         self._lost.read_again()
@@ -167,7 +172,7 @@ class ReachabilityMonitor:
                 watched = made
                 if before is not None:  # after the new one: no report may be missed
                     await self._drop(operations.UNSUBSCRIBE, before[0])
-                    await self._memory.put(_SUBSCRIPTION + before[0], None)
+                    await self._memory.put(_SUBSCRIPTION + before[0], None, device)
         return watched
 
     async def _subscribe(self, device: str, kind: str, more: dict[str, Any]) -> Watched | None:
@@ -238,8 +243,8 @@ class ReachabilityMonitor:
             await self._drop(operations.DROP_PARAMETERS, watched.configuration)
         for name, _ in watched.subscriptions.values():
             await self._drop(operations.UNSUBSCRIBE, name)
-            await self._memory.put(_SUBSCRIPTION + name, None)
-        await self._memory.put(_WATCH + device, None)
+            await self._memory.put(_SUBSCRIPTION + name, None, device)
+        await self._memory.put(_WATCH + device, None, device)
 
     def status(self) -> dict[str, Any]:
         """Return the requested events, and the last failure."""
@@ -335,7 +340,7 @@ class ReachabilityMonitor:
         kind = next((kind for kind, (noted, _) in watched.subscriptions.items() if noted == name), "")
         if kind and (over or kind in ON_DEMAND):
             await self._note(device, lambda noted: noted.without(name))
-            await self._memory.put(_SUBSCRIPTION + name, None)
+            await self._memory.put(_SUBSCRIPTION + name, None, device)
 
     def _learn(self, device: str, idle: IdleStatus) -> None:
         since = self._client.clock.ours(idle.idleStatusTimestamp)

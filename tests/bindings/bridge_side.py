@@ -43,6 +43,8 @@ class DictMemory:
         if self.fails:
             raise StoreUnavailable("disk full")
         if value is None:
+            owner = self.devices.get(key, "")
+            assert device == owner, f"{key} of {owner!r} is removed without its device: a former node could do that"
             self.notes.pop(key, None)
             self.devices.pop(key, None)
         else:

@@ -141,6 +141,30 @@ async def test_what_was_reported_to_another_node_is_known_when_the_device_comes(
     assert one.device_state(DEVICE) is None, "what was known is not kept"
 
 
+async def test_of_a_device_that_left_nothing_stays_in_memory_and_its_notes_stay_in_the_store(make, memory, side):
+    one = await make(reachability={"events": ("LOSS_OF_CONNECTIVITY",)})
+    await one._watch._lost.lost(DEVICE, DeviceState(side.now(), "lost"))
+    await one.devices_left([DEVICE])
+    assert one.device_state(DEVICE) is None
+    assert one.status()["reachability"]["reported_unreachable"] == 0
+    assert "l/" + DEVICE in memory.notes
+
+
+async def test_what_is_being_read_of_a_device_that_leaves_is_not_kept(make, memory, side):
+    other, one = await make(), await make()
+    await other._watch._lost.lost(DEVICE, DeviceState(side.now(), "lost"))
+    items = memory.items
+
+    async def left_meanwhile(prefix):
+        async for key, value in items(prefix):
+            await one.devices_left([DEVICE])
+            yield key, value
+
+    memory.items = left_meanwhile
+    await one._watch._lost.load()
+    assert one.device_state(DEVICE) is None
+
+
 async def test_a_node_compares_the_devices_of_its_first_shards_with_the_scefs_list(make, scef, memory, monkeypatch):
     """The node sees no notes when it starts; configurations that the SCEF has lost are found nevertheless, once."""
     monkeypatch.setattr(provisioning, "TOGETHER", 0.01)
