@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from bridge import errors
@@ -42,6 +42,7 @@ class AskOwners:
         self._open: dict[int, asyncio.Future[OwnerAnswer]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
+        self._abandoned: set[asyncio.Task[None]] = set()
 
     def tell(self) -> None:
         """Ask for answers now: there may be some."""
@@ -52,21 +53,27 @@ class AskOwners:
 
         `body`: the request as JSON, which may be carried out twice if that node dies; `wait`: seconds that it may
         wait by itself. Raises the error of the operation; NotServedHere if no node has begun in time, and none will;
-        StoreUnavailable if it is not known what became of it.
+        StoreUnavailable if it is not known what became of it. If the caller cancels this, the request is withdrawn,
+        unless a node has begun with it.
         """
-        id_ = await self._requests.ask(OwnerRequest(shard, operation, body, who), self._begun_within)
-        answered = self._open[id_] = asyncio.get_running_loop().create_future()
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(kept_up("asking for answers of other nodes", self._ask))
+        request = OwnerRequest(shard, operation, body, who)
+        asking = asyncio.ensure_future(self._requests.ask(request, self._begun_within))
         result = "unanswered"
         try:
-            answer = await self._answer(id_, shard, answered, wait)
+            id_ = await asyncio.shield(asking)
+            with self._answer_of(id_) as answered:
+                answer = await self._answer(id_, shard, answered, wait)
             result = "refused" if answer.error else "done"
         except NotServedHere:
             result = "withdrawn"
             raise
+        except asyncio.CancelledError:
+            result = "abandoned"
+            abandoning = asyncio.create_task(self._abandon(asking))
+            self._abandoned.add(abandoning)
+            abandoning.add_done_callback(self._abandoned.discard)
+            raise
         finally:
-            del self._open[id_]
             self._count("owner_requests", operation=operation, result=result)
         if answer.error:
             raise _error(answer)
@@ -83,6 +90,25 @@ class AskOwners:
                 "look at the endpoint before you ask again"
             )
         return answered.result()
+
+    @contextlib.contextmanager
+    def _answer_of(self, id_: int) -> "Iterator[asyncio.Future[OwnerAnswer]]":
+        """Ask for the answer to a request inside the context; yield its future."""
+        answered = self._open[id_] = asyncio.get_running_loop().create_future()
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(kept_up("asking for answers of other nodes", self._ask))
+        try:
+            yield answered
+        finally:
+            del self._open[id_]
+
+    async def _abandon(self, asking: "asyncio.Future[int]") -> None:
+        """Withdraw a request for which nobody waits any more; of one that a node has begun, remove the answer."""
+        with contextlib.suppress(StoreUnavailable):  # then the ledger forgets it after its time
+            id_ = await asking
+            if not await self._requests.withdraw(id_):
+                with self._answer_of(id_) as answered:
+                    await asyncio.wait([answered], timeout=ANSWERED_WITHIN)
 
     async def _ask(self) -> None:
         """Look for answers as long as any is awaited."""

@@ -348,3 +348,51 @@ async def test_an_answer_that_cannot_be_decrypted_is_no_refusal() -> None:
     answer, found, _ = await sealed_answer(FIRST, SECOND)
     assert len(found) == 1
     assert answer.text.startswith("it was carried out, and its result cannot be read here")
+
+
+async def test_a_request_for_which_nobody_waits_any_more_is_withdrawn(cluster: Cluster) -> None:
+    asked = asyncio.create_task(cluster.ask())
+    await until(lambda: len(cluster.ledger.rows.rows) == 1)
+    asked.cancel()
+    await until(lambda: not cluster.ledger.rows.rows)
+    assert cluster.counted == {"endpoint.enable abandoned": 1}
+    assert cluster.owner(SHARD).asked == []
+
+
+async def test_one_that_is_abandoned_before_it_is_in_the_ledger_is_withdrawn_too(cluster: Cluster) -> None:
+    readable, goes_on = cluster.ledger.readable, asyncio.Event()
+
+    async def slowly() -> None:
+        await goes_on.wait()
+        await readable()
+
+    cluster.asker = AskOwners(
+        InMemoryOwnerRequests(cluster.ledger.rows, slowly, cluster.ledger.tell), LEASE, cluster._count
+    )
+    asked = asyncio.create_task(cluster.ask())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    goes_on.set()
+    await until(lambda: not cluster.asker._abandoned)
+    assert cluster.ledger.rows.rows == {}
+
+
+async def test_the_answer_to_one_that_was_abandoned_after_a_node_had_begun_is_removed(cluster: Cluster) -> None:
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_body: bytes) -> bytes:
+        begun.set()
+        await goes_on.wait()
+        return b"done"
+
+    cluster.owner(SHARD).carry_out = slowly
+    asked = asyncio.create_task(cluster.ask())
+    await begun.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    goes_on.set()
+    await until(lambda: not cluster.ledger.rows.rows, why="the answer stays in the ledger")
