@@ -1,5 +1,7 @@
 """`lwm2m-bridge network`: the networks of a bridge, and what each can do."""
 
+import sys
+
 import click
 
 from bridge.cli.access import Target, target_options
@@ -61,10 +63,21 @@ def show(name: str, target: Target, as_json: bool) -> None:
 def forget_limits(name: str, target: Target, as_json: bool) -> None:
     """Forget the limits that network NAME was seen to keep, for example after the operator raised them.
 
-    Messages that only these limits held go at once. A time to wait that the network named for one message stays.
+    Messages that only these limits held go at once. A time to wait that the network named for one message stays. In a
+    cluster all nodes forget them; the exit code is 1 if one was not reached.
     """
     found = target.ask(ForgetLimits(name))
     if as_json:
         print_json(found)
     else:
-        click.echo(f"forgotten: {found.limits}" if found.limits else "no limits of this network were known")
+        click.echo(_forgotten(found.limits))
+        for node, limits in found.nodes.items():
+            click.echo(f"node {node}: {_forgotten(limits)}")
+        for node, why in found.not_reached.items():
+            click.echo(f"node {node} may still know limits: {why}; ask again later", err=True)
+    if found.not_reached:
+        sys.exit(1)
+
+
+def _forgotten(limits: str | None) -> str:
+    return f"forgotten: {limits}" if limits else "no limits of this network were known"

@@ -1,5 +1,6 @@
 """Operations on networks, and on devices in them. The type of its binding says what a network can do."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from bridge.directory import Draft
 from bridge.errors import BridgeError, ConfigurationError, LocalError, NotFound, NotPossible, RequestError
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
+from bridge.operations.owners import at_owner
 from bridge.operations.standings import view
 from bridge.operations.types.networks import (
     Ability,
@@ -44,6 +46,8 @@ ABILITIES: dict[Ability, type[Any]] = {
     Ability.MAKE_DEVICES: MakesDevices,
     Ability.SET_INTEGRATION: SetsIntegration,
 }
+
+OTHER_NODES = 5.0  # seconds in which another node of the cluster must answer
 
 _INSTEAD = {
     Ability.LIST_DEVICES: "add its devices with `lwm2m-bridge endpoint add`, or import a file",
@@ -75,7 +79,32 @@ async def check_networks(bridge: Bridge, asked: CheckNetworks) -> NetworkChecks:
 
 async def forget_limits(bridge: Bridge, asked: ForgetLimits) -> LimitsForgotten:
     existing(bridge, asked.network)
-    return LimitsForgotten(limits=await bridge.forget_limits(asked.network))
+    if asked.only_here or bridge.holder(0) is None:
+        return LimitsForgotten(limits=await bridge.forget_limits(asked.network))
+    view = await bridge.cluster.view()
+    shards = {view.holder(shard): shard for shard in view.shards}  # a node is asked as the holder of one of its shards
+    others = [node.name for node in view.nodes.values() if node.is_alive and node.name != bridge.node]
+    limits = await bridge.forget_limits(asked.network)
+    answers = await asyncio.gather(*(_forgotten_at(bridge, shards.get(node), asked.network) for node in others))
+    both = [*zip(others, answers, strict=True)]
+    nodes = {node: answer.limits for node, answer in both if isinstance(answer, LimitsForgotten)}
+    not_reached = {node: answer for node, answer in both if isinstance(answer, str)}
+    return LimitsForgotten(limits=limits, nodes=nodes, not_reached=not_reached)
+
+
+async def _forgotten_at(bridge: Bridge, shard: int | None, network: str) -> LimitsForgotten | str:
+    """Have the node that holds a shard forget limits; return its answer, or why there is none."""
+    if shard is None:
+        return "it serves no shard at the moment"
+    asked = ForgetLimits(network, only_here=True)
+    try:
+        async with asyncio.timeout(OTHER_NODES):
+            answer: LimitsForgotten = await at_owner(bridge, shard, asked)
+            return answer
+    except TimeoutError:
+        return f"no answer within {OTHER_NODES:.0f} s"
+    except BridgeError as error:
+        return error.text
 
 
 async def set_integration(bridge: Bridge, asked: SetIntegration) -> IntegrationSet:

@@ -9,17 +9,18 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from bridge.cli import cluster as commands, endpoint as endpoint_commands
+from bridge.cli import cluster as commands, endpoint as endpoint_commands, network as network_commands
 from bridge.cluster.balance import misplaced, wanted
 from bridge.cluster.requests import OwnerAnswer
 from bridge.cluster.view import ClusterView, NodeView, ShardView
 from bridge.delivery.rows import Insert
 from bridge.errors import NotFound, NotServedHere
 from bridge.north.udp.prefixes import SHARDS
-from bridge.operations import waiting
+from bridge.operations import networks, waiting
 from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards
 from bridge.operations.types.direct import DirectView, SendDownlink
 from bridge.operations.types.endpoints import ExplainEndpoint, GetEndpointState, ListEndpoints, ListWaiting
+from bridge.operations.types.networks import ForgetLimits, LimitsForgotten
 from bridge.operations.types.request import Request
 from bridge.operations.types.state import GetMetrics, GetStatus
 from bridge.store.sealing import KEY_BYTES, Seal, SealedOwnerRequests
@@ -272,3 +273,41 @@ async def test_why_a_message_waits_is_said_by_the_node_that_serves_the_endpoint(
     await until(answered, 20, why="the other node is not asked")
     (page,) = (await asked).items
     assert page.messages == (said,)
+
+
+async def test_all_nodes_forget_the_limits_of_a_network_and_those_that_did_not_are_named(
+    both: TwoNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "OTHER_NODES", 0.5)
+    found = await both.ask(ForgetLimits("net"))
+    assert (found.nodes, found.not_reached) == ({}, {"b": "no answer within 0 s"})
+    monkeypatch.setattr(networks, "OTHER_NODES", 20.0)
+    asked = asyncio.create_task(both.ask(ForgetLimits("net")))
+
+    async def answered() -> bool:
+        for request in await both.b.owner_requests.waiting([shard for shard, node in enumerate(RIGHT) if node == "b"]):
+            assert msgspec.json.decode(request.body, type=ForgetLimits) == ForgetLimits("net", only_here=True)
+            answer = LimitsForgotten(limits="10 messages an hour")
+            await both.b.owner_requests.answer(request.id, OwnerAnswer(msgspec.json.encode(answer)))
+        return asked.done()
+
+    await until(answered, 20, why="the other node is not asked")
+    assert await asked == LimitsForgotten(limits=None, nodes={"b": "10 messages an hour"})
+
+
+async def test_a_node_that_is_asked_by_another_one_asks_no_further(both: TwoNodes) -> None:
+    assert await both.ask(ForgetLimits("net", only_here=True)) == LimitsForgotten(limits=None)
+
+
+def test_the_command_shows_what_each_node_forgot_and_fails_if_one_was_not_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = LimitsForgotten(limits=None, nodes={"b": "10 an hour"}, not_reached={"c": "no answer within 5 s"})
+    monkeypatch.setattr("bridge.cli.access.Target.ask", lambda *_: answer)
+    done = CliRunner().invoke(network_commands.network_group, ["forget-limits", "net"])
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        "no limits of this network were known",
+        "node b: forgotten: 10 an hour",
+        "node c may still know limits: no answer within 5 s; ask again later",
+    ]

@@ -46,18 +46,24 @@ class ListNetworks(Request[Networks], frozen=True):
 
 class LimitsForgotten(Result, frozen=True, kw_only=True):
     limits: str | None  # what was known, in words; null: nothing
+    # what each other node of the cluster knew, by its name
+    nodes: dict[str, str | None] = msgspec.field(default_factory=dict)
+    # nodes that may still know limits, and why they were not reached
+    not_reached: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ForgetLimits(Request[LimitsForgotten], frozen=True):
     """Forget the limits that a network was seen to keep, and send messages that only these limits delayed.
 
-    A time to wait that the network named for a message stays with that message. Needs a running service.
+    A time to wait that the network named for a message stays with that message. Needs a running service. In a cluster
+    all nodes that serve shards forget them; repeat the request if some were not reached.
     """
 
     NAME: ClassVar[str] = "network.forget_limits"
     ACCESS: ClassVar[Access] = Access.ADMIN
 
     network: NetworkName
+    only_here: bool = False  # whether the other nodes of the cluster keep what they know
 
 
 class NetworkChecks(Result, frozen=True, kw_only=True):
