@@ -85,7 +85,7 @@ class EndpointConditions:
     server: str | None = None
     enabled: bool | None = None
     prefix: str = ""  # prefix of the name
-    text: str = ""  # anywhere in the name or address, ignoring case
+    text: str = ""  # anywhere in the name or address, whatever the case (bridge/store/searching.py)
     provisioning: frozenset[ProvisioningState] | None = None
     registered: bool | None = None  # at some server, as of `now`
     waiting: bool | None = None  # whether a downlink has no outcome yet

@@ -1,5 +1,6 @@
 """The contract of a store: what people ask of all endpoints, and words about their provisioning."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from bridge.delivery.uplinks import Verdict
 from bridge.directory import Draft
 from bridge.relay.model import RelayState
 from bridge.relay.registrations import Registration
+from bridge.store import searching
 from bridge.store.contract import Store
 from bridge.store.fleet import EndpointConditions, LatestMessage, Provisioning, ProvisioningNote, page_end_of
 from bridge.store.order import Order
@@ -101,6 +103,66 @@ async def test_messages_are_found_however_many_came_since_the_last_question(
             await store.fleet.page(EndpointConditions(), limit=1)
     found = await store.fleet.page(EndpointConditions(), limit=100)
     assert {one.record.id: (one.uplink, one.downlink) for one in found} == latest
+
+
+KELVIN = "20 \N{KELVIN SIGN}"
+NAMED = [
+    "GERÄT-1",
+    "gerät-2",
+    "Zähler *?[x]^$.\\(",
+    "ΟΔΌΣ",
+    "οδός",
+    "straße",
+    "STRAẞE",
+    "20 \N{KELVIN SIGN}",
+    "20 k",
+    "İ",
+]
+SEARCHED = {
+    "GERÄT": ["GERÄT-1", "gerät-2"],
+    "erä": ["GERÄT-1", "gerät-2"],
+    "geraet": [],
+    "ÄHLER *?[X]^$.\\(": ["Zähler *?[x]^$.\\("],
+    "*?[x]^": ["Zähler *?[x]^$.\\("],
+    "?[X": ["Zähler *?[x]^$.\\("],
+    "r*x": [],
+    "Ä.L": [],
+    "[a-z]hler": [],
+    "ΌΣ": ["ΟΔΌΣ", "οδός"],  # the sigma at the end of a word is the same letter
+    "δός": ["ΟΔΌΣ", "οδός"],
+    "ẞE": ["STRAẞE", "straße"],
+    "strasse": [],
+    "20 K": [KELVIN, "20 k"],
+    "i": ["GERÄT-1"],  # its address
+    "İ": ["İ"],
+    "ID-1": ["GERÄT-1"],
+    "\0": [],
+    "T-1\0": [],
+    "ä" * 1000: [],
+    "ä" * 1001: [],
+    "*" * 100_000: [],
+}
+
+
+@pytest.mark.parametrize("text", SEARCHED)
+async def test_a_text_is_found_whatever_the_case_of_its_letters(store: Store, text: str) -> None:
+    """In all databases alike: each has its own idea of letters that are not English."""
+    drafts = [Draft("other", "id-1" if name == "GERÄT-1" else f"{n}", name, ("x",)) for n, name in enumerate(NAMED)]
+    await store.directory.add(drafts, None, lambda: 200.0)
+    wanted = EndpointConditions(text=text, network="other")
+    found = await store.fleet.page(wanted, limit=99)
+    assert sorted(one.record.name for one in found) == sorted(SEARCHED[text])
+    assert await store.fleet.count(wanted) == len(found)
+
+
+def test_no_character_beyond_those_that_are_listed_has_a_case() -> None:
+    beyond = map(chr, range(searching.CASED, sys.maxunicode + 1))
+    assert all(one.casefold() == one == one.upper() for one in beyond)
+
+
+def test_characters_that_are_the_same_are_the_same_for_each_of_them() -> None:
+    listed = searching._alike()
+    assert all(searching.folded(one) == common for common, alike in listed.items() for one in alike)
 
 
 async def test_endpoints_are_filtered(store: Store, downlink: Make, uplink: Make) -> None:

@@ -27,6 +27,7 @@ from bridge.store.fleet import (
 from bridge.store.in_memory.engine import Engine
 from bridge.store.in_memory.latest import latest_downlink, latest_uplink
 from bridge.store.order import Order
+from bridge.store.searching import folded, may_be_found
 
 
 class InMemoryFleet:
@@ -119,12 +120,12 @@ def _is_registered(one: FleetEntry, now: float) -> bool:
 
 
 def _conditions(one: FleetEntry, conditions: EndpointConditions) -> Iterable[bool]:
-    record, text = one.record, conditions.text.lower()
+    record, text = one.record, folded(conditions.text)
     yield conditions.network in (None, record.network)
     yield conditions.server is None or conditions.server in record.servers
     yield conditions.enabled in (None, record.enabled)
     yield record.name.startswith(conditions.prefix)
-    yield text in record.name.lower() or text in record.device.lower()
+    yield may_be_found(text) and (text in folded(record.name) or text in folded(record.device))
     yield conditions.provisioning is None or one.provisioning.state in conditions.provisioning
     yield conditions.registered in (None, _is_registered(one, conditions.now))
     yield conditions.waiting in (None, one.waiting > 0)

@@ -25,6 +25,7 @@ from bridge.store.fleet import (
     nothing_else,
 )
 from bridge.store.order import Order
+from bridge.store.searching import glob_of, may_be_found, regex_of
 from bridge.store.sql import directory_rows as rows
 from bridge.store.sql.changes import apply, runs
 from bridge.store.sql.connection import Connection, value_of
@@ -186,8 +187,11 @@ def _condition(conditions: EndpointConditions) -> tuple[str, dict[str, Any]]:
         also("e.enabled = :enabled", enabled=conditions.enabled)
     if conditions.prefix:
         also("substr(e.name, 1, length(:prefix)) = :prefix", prefix=conditions.prefix)
-    if conditions.text:
-        also("(instr(lower(e.name), :text) > 0 OR instr(lower(e.device), :text) > 0)", text=conditions.text.lower())
+    if not may_be_found(conditions.text):
+        also("FALSE")
+    elif conditions.text:
+        patterns = {"glob": glob_of(conditions.text), "regex": regex_of(conditions.text)}  # each database has its own
+        also("(e.name GLOB :glob OR e.device GLOB :glob)", **patterns)
     if conditions.provisioning is not None:
         states = msgspec.json.encode(sorted(conditions.provisioning)).decode()
         also(f"{_STATE} IN (SELECT v.value FROM json_each(:states) v)", states=states)  # noqa: S608  # our own text
