@@ -91,4 +91,4 @@ class Outbox(Protocol):
         """Remove a webhook and its dead letters; return whether it existed."""
 
     async def dead_letters(self, *, webhook: int | None, limit: int) -> list[DeadLetter]:
-        """Return events that webhooks did not accept, newest first."""
+        """Return events that webhooks did not accept, newest first; each event once for each webhook."""

@@ -142,6 +142,32 @@ async def test_a_webhook_is_told_of_what_comes_after_it(store: Store) -> None:
     assert await store.outbox.dead_letters(webhook=2, limit=9) == []
 
 
+async def test_an_event_that_is_given_up_again_is_one_dead_letter(store: Store) -> None:
+    """A delivery that was committed, and whose commit could not be told, is done again."""
+    first, second = await store.outbox.add_webhook(HOOK), await store.outbox.add_webhook(HOOK)
+    given_up = DeadLetter(first.id, 6, 500.0, "answered 500")
+    again = replace(given_up, at=510.0, trouble="no answer within 15 s")
+    await store.outbox.keep_webhook(second, replace(given_up, webhook=second.id))
+    for letter in (given_up, DeadLetter(first.id, 7, 500.0, "answered 500"), again):
+        await store.outbox.keep_webhook(first, letter)
+    of_first = await store.outbox.dead_letters(webhook=first.id, limit=9)
+    assert [(one.event, one.at, one.trouble) for one in of_first] == [
+        (7, 500.0, "answered 500"),
+        (6, 510.0, "no answer within 15 s"),
+    ]
+    of_both = await store.outbox.dead_letters(webhook=None, limit=9)
+    assert [(one.event, one.webhook) for one in of_both] == [(7, 1), (6, 1), (6, 2)]
+    assert await store.outbox.forget_events(505.0) == 0
+    assert await store.outbox.dead_letters(webhook=None, limit=9) == [again]
+
+
+async def test_the_state_of_a_webhook_changes_nothing_that_its_maker_chose(store: Store) -> None:
+    hook = await store.outbox.add_webhook(HOOK)
+    other = replace(hook, url="https://two.example/", secret=b"other", types=(), prefix="", created_at=1.0, told=7)
+    await store.outbox.keep_webhook(other)
+    assert await store.outbox.webhooks() == [replace(hook, told=7)]
+
+
 async def test_a_removed_webhook_leaves_nothing_and_does_not_come_back(store: Store) -> None:
     hook = await store.outbox.add_webhook(HOOK)
     await store.outbox.keep_webhook(hook, DeadLetter(hook.id, 1, 500.0, "answered 500"))

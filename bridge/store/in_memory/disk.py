@@ -21,7 +21,7 @@ class Disk:
         self.audit: list[AuditEntry] = []
         self.webhooks: dict[int, Webhook] = {}
         self.hooked = 0  # webhooks so far
-        self.dead: list[DeadLetter] = []
+        self.dead: dict[tuple[int, int], DeadLetter] = {}  # (webhook, event) → its letter
         self.audited = 0  # entries of the audit log so far
         self.posts = 0  # that were kept in the inbox so far
         self.tell_of_posts: list[Callable[[frozenset[int]], None]] = []  # called with the shards of new posts

@@ -1,9 +1,12 @@
 """`bridge.store.contract.Outbox` over lists in memory."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.store.in_memory.engine import Engine
 from bridge.store.outbox import OUTCOME, DeadLetter, EventRow, Webhook
+
+_STATE = ("told", "failures", "retry_at", "trouble", "disabled")  # what `keep_webhook` changes
 
 
 class InMemoryOutbox:
@@ -42,7 +45,7 @@ class InMemoryOutbox:
             gone = [event for event in self._all() if event.at < before]
             for event in gone:
                 self._disk.tables.drop(event)
-            self._disk.dead[:] = [one for one in self._disk.dead if one.at >= before]
+            self._keep_letters(lambda one: one.at >= before)
             return len(gone)
 
         number: int = await self._store.run(work)
@@ -66,8 +69,10 @@ class InMemoryOutbox:
         def work() -> None:
             there = self._disk.webhooks.get(webhook.id)
             if there is not None:
-                self._disk.webhooks[webhook.id] = replace(webhook, secret=there.secret)
-                self._disk.dead.extend([] if dead is None else [dead])
+                state = {name: getattr(webhook, name) for name in _STATE}
+                self._disk.webhooks[webhook.id] = replace(there, **state)
+                if dead is not None:
+                    self._disk.dead[dead.webhook, dead.event] = dead
 
         await self._store.run(work)
 
@@ -81,7 +86,7 @@ class InMemoryOutbox:
 
     async def remove_webhook(self, id_: int) -> bool:
         def work() -> bool:
-            self._disk.dead[:] = [one for one in self._disk.dead if one.webhook != id_]
+            self._keep_letters(lambda one: one.webhook != id_)
             return self._disk.webhooks.pop(id_, None) is not None
 
         removed: bool = await self._store.run(work)
@@ -89,8 +94,11 @@ class InMemoryOutbox:
 
     async def dead_letters(self, *, webhook: int | None, limit: int) -> list[DeadLetter]:
         await self._store.readable()
-        found = [one for one in self._disk.dead if webhook is None or one.webhook == webhook]
-        return sorted(found, key=lambda one: -one.event)[:limit]
+        found = [one for one in self._disk.dead.values() if webhook is None or one.webhook == webhook]
+        return sorted(found, key=lambda one: (-one.event, one.webhook))[:limit]
+
+    def _keep_letters(self, stays: Callable[[DeadLetter], bool]) -> None:
+        self._disk.dead = {key: one for key, one in self._disk.dead.items() if stays(one)}
 
     def _all(self) -> list[EventRow]:
         return sorted(self._disk.tables.of(EventRow), key=lambda event: event.id or 0)

@@ -125,7 +125,7 @@ class SqlOutbox:
 
     async def dead_letters(self, *, webhook: int | None, limit: int) -> list[DeadLetter]:
         where, values = ("", (limit,)) if webhook is None else (" WHERE webhook = ?", (webhook, limit))
-        sql = f"SELECT webhook, event, at, trouble FROM dead_letter{where} ORDER BY event DESC LIMIT ?"  # noqa: S608  # our own text
+        sql = f"SELECT webhook, event, at, trouble FROM dead_letter{where} ORDER BY event DESC, webhook LIMIT ?"  # noqa: S608  # our own text
         rows: list[Any] = await self._store.reads.ask(lambda reader: reader.connection.execute(sql, values).fetchall())
         return [DeadLetter(*row) for row in rows]
 
