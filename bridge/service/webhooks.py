@@ -18,6 +18,7 @@ from http import HTTPStatus
 import aiohttp
 import msgspec
 
+from bridge.delivery.future import APART
 from bridge.errors import BridgeError, StoreUnavailable
 from bridge.service.announcer import Announcer
 from bridge.store.outbox import DeadLetter, EventRow, Outbox, Webhook
@@ -94,7 +95,17 @@ class Webhooks:
 
     async def _post_pending(self, session: aiohttp.ClientSession, webhook: Webhook) -> Webhook:
         """Post events to one webhook until none is left or one fails; return its stored state."""
-        if webhook.retry_at is not None and webhook.retry_at > self._wall():
+        now = self._wall()
+        if webhook.retry_at is not None and webhook.retry_at > now:
+            latest = now + _pause(webhook.failures)
+            if webhook.retry_at - latest < APART:
+                return webhook
+            extra = {"webhook": webhook.id, "sample": f"webhook {webhook.id}"}
+            log.warning(
+                "a webhook waits for a time too far ahead, since the clock was set back: moved back", extra=extra
+            )
+            webhook = replace(webhook, retry_at=latest)
+            await self._outbox.keep_webhook(webhook)
             return webhook
         while events := await self._outbox.events(
             after=webhook.told, limit=PAGE, types=webhook.types, prefix=webhook.prefix
@@ -119,8 +130,8 @@ class Webhooks:
             dead = DeadLetter(webhook.id, id_, self._wall(), trouble)
             after = replace(webhook, told=id_, failures=0, retry_at=None, trouble=trouble)
         else:
-            pause = min(FIRST_PAUSE * 2**webhook.failures, LONGEST_PAUSE)
-            after = replace(webhook, failures=webhook.failures + 1, retry_at=self._wall() + pause, trouble=trouble)
+            failures = webhook.failures + 1
+            after = replace(webhook, failures=failures, retry_at=self._wall() + _pause(failures), trouble=trouble)
         if trouble:
             extra = {"webhook": webhook.id, "event": id_, "why": trouble, "sample": f"webhook {webhook.id}"}
             log.warning("a webhook did not accept an event", extra=extra)
@@ -143,6 +154,11 @@ class Webhooks:
             return f"no answer within {PATIENCE:.0f} s", False
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"[:200], False
+
+
+def _pause(failures: int) -> float:
+    """Return the seconds from an event's latest failed attempt to the next one, after so many failed attempts."""
+    return float(min(FIRST_PAUSE * 2 ** max(failures - 1, 0), LONGEST_PAUSE))
 
 
 def payload(event: EventRow) -> bytes:

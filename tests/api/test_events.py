@@ -22,8 +22,9 @@ from bridge.control.rest import server
 from bridge.delivery.rows import Insert
 from bridge.errors import ConfigurationError
 from bridge.service import webhooks
+from bridge.service.clock import RealClock
 from bridge.store.outbox import EventRow, Webhook
-from tests.api.kit import Api, serving
+from tests.api.kit import Api, serving, with_events
 from tests.service.kit import Kit
 from tests.waiting import until
 
@@ -380,6 +381,34 @@ async def test_what_happens_while_the_service_is_down_or_the_target_away_is_told
     target.answer = target._fine
     async with kit.running():
         await until(lambda: target.taken)
+
+
+class AheadClock:
+    """The machine's clock, while it is ahead by a day."""
+
+    def wall(self) -> float:
+        return RealClock.wall() + 86400
+
+    def monotonic(self) -> float:
+        return RealClock.monotonic()
+
+
+async def test_a_webhook_waits_no_longer_than_its_pause_after_the_clock_was_set_back(
+    kit: Kit, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    target.answer = _fail
+    async with with_events(kit).running(AheadClock()) as service:
+        await service.outbox.add_webhook(Webhook(0, target.url, b"secret", (), "", 100.0, 0))
+        service.webhooks_changed()
+        await kit.network.events.deliver(Provisioned("d1", ProvisioningState.READY))
+        await until(lambda: len(target.taken) > 1)
+    target.answer = target._fine
+    target.taken.clear()
+    async with kit.running() as service:
+        await until(lambda: target.taken)
+        (found,) = await service.outbox.webhooks()
+        assert found.retry_at is None or found.retry_at < RealClock.wall() + 60
+    assert "the clock was set back" in caplog.text
 
 
 async def test_without_events_nothing_is_kept_and_the_api_says_how_to_have_them(kit: Kit) -> None:
