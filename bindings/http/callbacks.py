@@ -397,17 +397,31 @@ class CallbackListener:
             kind = "unknown_device" if isinstance(error, UnknownDevice) else "refused"
             self.settings.count(f"{self.settings.names.messages}_{kind}")
             log.warning(
-                "callback answered %d: %s", error.http_status, error, extra={"sample": self.settings.names.messages}
+                "a callback of %s is answered %d: %s",
+                self.settings.names.network,
+                error.http_status,
+                error,
+                extra={"sample": self.settings.names.messages},
             )
             reply(problem(error.http_status, str(error)))
         elif isinstance(error, StoreUnavailable):
             self.settings.count(f"{self.settings.names.messages}_store_unavailable")
-            log.warning("callback answered 503: %s", error, extra={"sample": f"{self.settings.names.messages} store"})
+            log.warning(
+                "a callback of %s is answered 503, and must be sent again: %s",
+                self.settings.names.network,
+                error,
+                extra={"sample": f"{self.settings.names.messages} store"},
+            )
             self.not_kept(request)
             reply(problem(503, "cannot be stored now; send it again later", _AGAIN_LATER))
         else:
             self.settings.count(self.settings.names.internal)
-            log.error("callback answered 500: a bug in the bridge", exc_info=error, extra={"sample": "callback 500"})
+            log.error(
+                "a callback of %s is answered 500 because of a bug in the bridge",
+                self.settings.names.network,
+                exc_info=error,
+                extra={"sample": "callback 500"},
+            )
             reply(problem(500, "internal error"))
 
 

@@ -293,7 +293,9 @@ class LorawanBinding:
     def node_was_lost(self, node: str) -> None:
         """Read all histories: what a node had received and not committed is only there."""
         if self._calls.open:
-            log.info("network %s: node %s ended without a word; histories are read", self.name, node)
+            log.info(
+                "network %s: node %s ended without a hand-over; the histories of its devices are read", self.name, node
+            )
             self._catch_up.all_devices()
 
     async def deprovision(self, device: str) -> None:

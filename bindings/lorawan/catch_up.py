@@ -105,10 +105,15 @@ class CatchUp:
                     if not (self._wants_all or self._came):
                         await self._each(_one_by_one(list(self._failed)))
             except StoreUnavailable as error:
-                log.warning("the devices cannot be listed to read their histories: %s; the bridge tries again", error)
+                log.warning(
+                    "the devices whose histories are to be read cannot be listed: %s; the bridge tries again", error
+                )
                 await asyncio.sleep(pause)
             except Exception:
-                log.exception("the histories of devices are read again later: a bug in the bridge", extra=_BUG)
+                log.exception(
+                    "histories of devices could not be read because of a bug in the bridge; they are read again later",
+                    extra=_BUG,
+                )
                 self._events.count("lorawan_internal_errors")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_RETRY)
@@ -154,7 +159,7 @@ class CatchUp:
                 self._failed.pop(device, None)  # the network server does not have the device, nor its history
                 return
             log.warning(
-                "the history of %s could not be read: %s; the bridge tries again",
+                "the history of device %s could not be read: %s; the bridge tries again",
                 device,
                 error,
                 extra={"sample": "lorawan catch-up"},
@@ -162,7 +167,9 @@ class CatchUp:
             self._read_later(device, error)
         except Exception as bug:
             log.exception(
-                "the history of %s could not be read, and is read again later: a bug in the bridge", device, extra=_BUG
+                "the history of device %s could not be read because of a bug in the bridge; it is read again later",
+                device,
+                extra=_BUG,
             )
             self._events.count("lorawan_internal_errors")
             self._read_later(device, bug)

@@ -211,7 +211,9 @@ class Downlinks:
                 return await self._evidence.of_unremovable(device, item, known)
             found = await self._evidence.of_flushed(device, item, known)
         except CallFailed as error:
-            log.info("cancel for %s: %s", device, error, extra={"sample": "lorawan cancel"})
+            log.info(
+                "a downlink of device %s could not be cancelled: %s", device, error, extra={"sample": "lorawan cancel"}
+            )
             return Cancellation.UNKNOWN
         self._outstanding.drop(device, handle)
         for other in self._outstanding.drop_all(device):

@@ -75,7 +75,7 @@ class Evidence:
             now = await self._provider.snapshot(event.device)
         except CallFailed as error:
             log.info(
-                "what became of a downlink of %s cannot be found out: %s",
+                "what became of a downlink of device %s cannot be found out: %s",
                 event.device,
                 error,
                 extra={"sample": "lorawan evidence"},

@@ -138,7 +138,7 @@ class Inbound:
 
         Such an uplink ends no exchange: anybody can cause it by sending a recorded frame again.
         """
-        log.info("counter reset of %s: %s", event.device, event.text, extra={"sample": "lorawan reset"})
+        log.info("device %s counts its frames anew: %s", event.device, event.text, extra={"sample": "lorawan reset"})
         if self._records.held(event.device) is record:
             record.reset_expected = True
             self._records.changed(event.device, record)

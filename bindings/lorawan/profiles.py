@@ -94,7 +94,7 @@ class Profiles:
                     )
                 return
             except BridgeError as error:
-                log.warning("the profile of %s could not be stored: %s", device, error)
+                log.warning("the profile of device %s could not be stored: %s", device, error)
                 return
         self.see(record.profile, record.region_config)
 

@@ -66,7 +66,9 @@ class Reconciler:
             except NotServedHere:
                 continue
             except BridgeError as error:
-                log.info("the queue of %s could not be read: %s", device, error, extra={"sample": "lorawan lingering"})
+                log.info(
+                    "the queue of device %s could not be read: %s", device, error, extra={"sample": "lorawan lingering"}
+                )
 
     async def stop(self) -> None:
         """Wait until reports are committed; a history that takes longer is read after the next start."""
@@ -105,4 +107,4 @@ class Reconciler:
         except NotServedHere:
             return
         except BridgeError as error:
-            log.info("the queue of %s could not be read: %s", device, error, extra={"sample": "lorawan settle"})
+            log.info("the queue of device %s could not be read: %s", device, error, extra={"sample": "lorawan settle"})

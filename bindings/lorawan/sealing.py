@@ -47,7 +47,9 @@ class Sealing:
         except KeyUnavailable as error:
             sealed = event.sealed or personal
             self._events.count("lorawan_sealed_uplinks" if sealed else "lorawan_unsealed_uplinks")
-            log.warning("uplink of %s dropped: %s", event.device, error, extra={"sample": "lorawan sealed"})
+            log.warning(
+                "an uplink of device %s is dropped: %s", event.device, error, extra={"sample": "lorawan sealed"}
+            )
             return None
 
     def _opened(self, event: DataUplink, own: Sealed | None) -> bytes:

@@ -137,7 +137,7 @@ class DownlinkCalls:
     def rds_is_disabled(self, device: str) -> None:
         """Record that the network has no RDS for a device: downlinks are sent without RDS for a day."""
         self._events.count("nidd_rds_disabled")
-        log.warning("%s has no RDS; its downlinks are sent without it", device, extra={"sample": "nidd rds"})
+        log.warning("device %s has no RDS; its downlinks are sent without it", device, extra={"sample": "nidd rds"})
         self._without_rds_since.pop(device, None)
         self._without_rds_since[device] = self._events.now()
         if len(self._without_rds_since) > _KEPT:
@@ -214,7 +214,7 @@ class DownlinkCalls:
         record = await self._records.get(device)
         if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
             log.warning(
-                "%d bytes are too large for %s; smaller messages from now on",
+                "%d bytes are too large for device %s: its messages are smaller from now on",
                 refused,
                 device,
                 extra={"sample": "nidd size"},

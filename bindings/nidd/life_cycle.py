@@ -291,7 +291,9 @@ class LifeCycle:
         try:
             await self._events.deliver(Flushed(device, why))
         except UnknownDevice:
-            log.info("%s is not in the directory: no endpoint is notified", device, extra={"sample": "nidd lost"})
+            log.info(
+                "device %s is not in the directory: no endpoint is notified", device, extra={"sample": "nidd lost"}
+            )
         current = await self._records.get(device) or record
         now = self._events.now()
         short = current.short_lives + 1 if 0 <= now - current.made < SHORTEST_LIFE else 0

@@ -126,10 +126,14 @@ class Provisioning:
         except BridgeError as error:
             self.last_error = f"{device}: {error}"
             self._events.count("nidd_configuration_failures")
-            log.warning("%s cannot be stored: %s", device, error, extra={"sample": "nidd note"})
+            log.warning(
+                "the configuration of device %s cannot be stored: %s", device, error, extra={"sample": "nidd note"}
+            )
         except Exception:
             log.exception(
-                "%s cannot be stored, and is added again at the next start: a bug in the bridge", device, extra=_BUG
+                "device %s cannot be stored because of a bug in the bridge, and is added again at the next start",
+                device,
+                extra=_BUG,
             )
             self._events.count("nidd_internal_errors")
 
@@ -252,7 +256,9 @@ class Provisioning:
                 self._tell("the list of configurations", error)
                 await asyncio.sleep(_REPAIR_PAUSE)
             except Exception:
-                log.exception("the list of configurations: a bug in the bridge", extra=_BUG)
+                log.exception(
+                    "the SCEF's list of configurations could not be used because of a bug in the bridge", extra=_BUG
+                )
                 self._events.count("nidd_internal_errors")
                 await asyncio.sleep(_REPAIR_PAUSE)
             else:
@@ -284,7 +290,9 @@ class Provisioning:
                 log.warning("devices to provision cannot be read: %s", error, extra={"sample": "nidd pass"})
                 await self._look_again()
             except Exception:
-                log.exception("provisioning goes on: a bug in the bridge", extra=_BUG)
+                log.exception(
+                    "a step of provisioning failed because of a bug in the bridge; provisioning goes on", extra=_BUG
+                )
                 self._events.count("nidd_internal_errors")
                 await self._look_again()
 
@@ -380,7 +388,9 @@ class Provisioning:
             await self._failed(device, record, error)
         except Exception as error:
             self._pace.ended()
-            log.exception("configuration of %s: a bug in the bridge", device, extra=_BUG)
+            log.exception(
+                "work on the configuration of device %s failed because of a bug in the bridge", device, extra=_BUG
+            )
             self._events.count("nidd_internal_errors")
             await self._failed(device, record, error)
         else:
@@ -429,7 +439,9 @@ class Provisioning:
             failed = msgspec.structs.replace(current, due=due, failures=record.failures + 1)
             await self._records.put(device, failed, str(error))
         except BridgeError as store:
-            log.warning("configuration of %s: cannot be stored: %s", device, store, extra={"sample": "nidd note"})
+            log.warning(
+                "the configuration of device %s cannot be stored: %s", device, store, extra={"sample": "nidd note"}
+            )
             await asyncio.sleep(min(pause, _STORE_PAUSE))  # the pause cannot be stored, so it is kept in memory
 
     # For people

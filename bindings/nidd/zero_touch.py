@@ -74,7 +74,7 @@ class Newcomers:
             raise NotificationError(f"no endpoint for {device}: {error}", 403) from error
         events.count("nidd_triggers")
         if new:
-            log.info("unknown device %s was added as an endpoint", device, extra={"sample": "nidd trigger"})
+            log.info("device %s, which was unknown, was added as an endpoint", device, extra={"sample": "nidd trigger"})
             return ACCEPTED
         await events.check_served(device)
         record = await self._provisioning().noted(device)

@@ -83,7 +83,11 @@ class LostDevices:
                     await self.load()
                 except StoreUnavailable as error:
                     self._is_old = True
-                    log.warning("reports on lost devices cannot be read: %s", error, extra={"sample": "lost devices"})
+                    log.warning(
+                        "reports on devices that cannot be reached cannot be read: %s",
+                        error,
+                        extra={"sample": "lost devices"},
+                    )
                     await asyncio.sleep(_AGAIN)
         finally:
             if self._reading is not None:
@@ -143,7 +147,9 @@ class LostDevices:
         try:
             await self._memory.put(_LOST + device, None, device)
         except StoreUnavailable as error:  # it may be shown once more after a restart, until the device is heard
-            log.warning("a report on %s could not be removed: %s", device, error, extra={"sample": "lost device"})
+            log.warning(
+                "a report on device %s could not be removed: %s", device, error, extra={"sample": "lost device"}
+            )
             return
         state = self._lost.get(device)
         if state is not None:  # reported again meanwhile

@@ -293,7 +293,11 @@ class ReachabilityMonitor:
     async def _report(self, device: str, report: Report) -> None:
         if same_identity(device, report.externalId, report.msisdn) is False:
             self._events.count("reachability_notifications_wrong_identity")
-            log.warning("a report about %s names another device", device, extra={"sample": "reachability identity"})
+            log.warning(
+                "a monitoring report about device %s names another device, and is dropped",
+                device,
+                extra={"sample": "reachability identity"},
+            )
             return
         kind = report.monitoringType or "none"
         known = kind in ON_DEMAND or kind in {"LOSS_OF_CONNECTIVITY", "PDN_CONNECTIVITY_STATUS"}
@@ -392,7 +396,7 @@ class ReachabilityMonitor:
     def _tell(self, device: str, error: Exception) -> None:
         self.last_error = f"{device}: {error}"
         self._events.count("reachability_failures")
-        log.warning("reachability of %s: %s", device, error, extra={"sample": "reachability"})
+        log.warning("reachability of device %s: %s", device, error, extra={"sample": "reachability"})
 
 
 def _name(answer: Answer, collection: str) -> str | None:

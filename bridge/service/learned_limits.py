@@ -73,7 +73,7 @@ class LearnedLimits:
                 await self.keep()
             except StoreUnavailable as error:
                 extra = {"sample": "learned limits"}
-                log.warning("learned limits could not be kept, and are tried again: %s", error, extra=extra)
+                log.warning("learned limits could not be stored; the bridge tries again: %s", error, extra=extra)
 
     async def keep(self) -> None:
         """Write what was learned since the last time. Raises StoreUnavailable; what was not written is kept later."""

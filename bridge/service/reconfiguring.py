@@ -173,7 +173,7 @@ def _failure(error: Exception, network: str, *, is_new: bool, is_down: bool) -> 
     if isinstance(error, BridgeError):
         kind = type(error) if isinstance(error, ConfigurationError | StoreUnavailable) else BindingError
         return kind(f"{error}; network {network} {instead}")
-    log.error("network %s could not be changed because of a mistake of its binding", network, exc_info=error)
+    log.error("network %s could not be changed because of a bug in its binding", network, exc_info=error)
     return BindingError(f"network {network} failed by a mistake of its binding, see the log, and {instead}: {error!r}")
 
 

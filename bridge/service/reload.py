@@ -135,7 +135,7 @@ class Reloader:
         except Exception:
             self._count("reload_failures")
             self._count("failed_tasks")
-            log.exception("the reload of the configuration failed because of a mistake of the bridge")
+            log.exception("the reload of the configuration failed because of a bug in the bridge")
             return
         if failures:
             self._count("reload_failures")

@@ -66,4 +66,9 @@ class ShardMoves:
             log.warning("shard %d: the cluster's ledger does not answer: %s", shard, error, extra={"sample": "cluster"})
         elif error is not None:
             self._count("failed_tasks")
-            log.error("shard %d: a bug", shard, exc_info=error, extra={"sample": "move"})
+            log.error(
+                "a hand-over of shard %d failed because of a bug in the bridge; it is tried again",
+                shard,
+                exc_info=error,
+                extra={"sample": "move"},
+            )

@@ -75,7 +75,7 @@ class WakeUps:
         if error is not None:
             self._count("wake_ups_impossible", kind="endpoint")
             extra = {"endpoint": sleeper, "by": by, "sample": "not woken up"}
-            log.warning("a device cannot be woken up: %s", error, extra=extra)
+            log.warning("a device cannot be woken: %s", error, extra=extra)
 
 
 def _post(effect: WakeUp) -> Post:

@@ -43,7 +43,7 @@ class DictMemory:
         if self.fails:
             raise StoreUnavailable("disk full")
         if value is None:
-            owner = self.devices.get(key, "")
+            owner = self.devices.get(key, device)  # of a note that the test itself wrote, none is known
             assert device == owner, f"{key} of {owner!r} is removed without its device: a former node could do that"
             self.notes.pop(key, None)
             self.devices.pop(key, None)

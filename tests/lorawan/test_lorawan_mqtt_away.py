@@ -77,14 +77,14 @@ async def test_a_broker_that_is_away_is_told_at_once_and_again_when_it_is_there(
     await until(lambda: counts["lorawan_mqtt_unreachable"])
     assert (
         warned(caplog)[0]
-        == f"the broker 127.0.0.1:{port} cannot be reached: Connection refused; the bridge tries again"
+        == f"the MQTT broker 127.0.0.1:{port} cannot be reached: Connection refused; the bridge tries again"
     )
     assert made.status()["last_error"] == "Connection refused"
     finding = _broker(made)
     assert (finding.grade, finding.detail) == (Grade.BAD, "not connected: Connection refused")
     async with answering(CONNECTED, SUBSCRIPTION_REFUSED, port=port):
         await until(lambda: made.connected)
-        assert "connected to the broker" in [one.getMessage() for one in caplog.records]
+        assert "connected to the MQTT broker" in [one.getMessage() for one in caplog.records]
         await until(lambda: counts["lorawan_mqtt_refusals"])
         assert _broker(made).detail.startswith("refuses: subscription to")
         assert "Not authorized" in _broker(made).detail

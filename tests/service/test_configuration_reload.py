@@ -101,7 +101,7 @@ async def test_a_mistake_of_the_bridge_is_logged_and_the_next_reload_works(
         service.begin(_reload_when_asked(file.reloader, asked))
         asked.set()
         await until(lambda: counted(service)() == 1)
-        assert "mistake of the bridge" in caplog.text
+        assert "bug in the bridge" in caplog.text
         assert service.metrics.value("failed_tasks") == 1
         file.fault = None
         asked.set()

@@ -82,6 +82,6 @@ async def test_an_endpoint_that_is_not_there_is_told_and_nothing_else_suffers(wo
     asked = asyncio.create_task(world.ask("astray", "read", "/3/0/0", timeout=100))
     await held(world, "astray")
     await world.lab.step(6.0)
-    await world.logged("cannot be woken up", "nobody")
+    await world.logged("cannot be woken", "nobody")
     await world.scef().post("/ues/astray/pdn-connect")
     assert (await asyncio.wait_for(asked, 20))["code"] == "2.05"

@@ -231,11 +231,11 @@ class MqttEvents:
         self.session_present = session_present
         self.connections += 1
         self.last_error = ""
-        log.info("connected to the broker", extra={"session_kept": session_present})
+        log.info("connected to the MQTT broker", extra={"session_kept": session_present})
         if not session_present:
             if self._had_session:
                 self._count("lorawan_mqtt_sessions_lost")
-                log.warning("the broker did not keep the session: events were lost, ChirpStack is asked for them")
+                log.warning("the MQTT broker did not keep the session: events were lost, ChirpStack is asked for them")
             if self._had_session or not self._is_shared:  # other nodes got what came before this one's first connection
                 self._missed()
         elif self.lower_qos:
@@ -250,7 +250,7 @@ class MqttEvents:
         if self.connected and not self._stopping:
             self._count("lorawan_mqtt_disconnects")
             log.warning(
-                "the connection to the broker was lost: %s; the bridge reconnects",
+                "the connection to the MQTT broker was lost: %s; the bridge reconnects",
                 reason,
                 extra={"sample": "mqtt gone"},
             )
@@ -267,7 +267,10 @@ class MqttEvents:
         self._count("lorawan_mqtt_unreachable")
         place = f"{self._settings.host}:{self._settings.port}"
         log.warning(
-            "the broker %s cannot be reached: %s; the bridge tries again", place, reason, extra={"sample": "mqtt away"}
+            "the MQTT broker %s cannot be reached: %s; the bridge tries again",
+            place,
+            reason,
+            extra={"sample": "mqtt away"},
         )
 
     def _refused_connection(self, reason: str) -> None:
@@ -277,7 +280,7 @@ class MqttEvents:
     def _refused(self, reason: str) -> None:
         self.last_error = reason
         self._count("lorawan_mqtt_refusals")
-        log.error("the broker refuses the connection: %s", reason, extra={"sample": "mqtt refuses"})
+        log.error("the MQTT broker refuses the connection: %s", reason, extra={"sample": "mqtt refuses"})
 
     def _begin(self, message: paho.MQTTMessage, connection: int) -> None:
         if self._stopping:
@@ -300,7 +303,7 @@ class MqttEvents:
             try:
                 await self._commit_event(kind, bytes(message.payload), within=within)
             except NotificationError as error:
-                log.warning("event dropped: %s", error, extra={"sample": "lorawan event"})
+                log.warning("an event of ChirpStack is dropped: %s", error, extra={"sample": "lorawan event"})
             except NotServedHere as elsewhere:
                 if not await self._passed_on(kind, message, elsewhere):
                     within = 0.0
@@ -309,13 +312,17 @@ class MqttEvents:
                     continue
             except StoreUnavailable as error:
                 within = 0.0  # it waits here
-                log.warning("event waits: %s", error, extra={"sample": "lorawan store"})
+                log.warning(
+                    "an event of ChirpStack waits, and is not acknowledged yet: %s",
+                    error,
+                    extra={"sample": "lorawan store"},
+                )
                 self._count("lorawan_events_store_unavailable")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _MAX_RETRY)
                 continue
             except Exception:
-                log.exception("event dropped: a bug in the bridge")
+                log.exception("an event of ChirpStack is dropped because of a bug in the bridge")
                 self._count("lorawan_internal_errors")
             break
         else:
@@ -345,11 +352,14 @@ class MqttEvents:
                 raise elsewhere  # noqa: TRY301  # it waits like one that cannot be passed on
             await self.pass_on(Post("", query_of(kind), bytes(message.payload)), elsewhere.shard)
         except StoreUnavailable as error:
-            log.warning("event for another node waits: %s", error, extra={"sample": "lorawan store"})
+            log.warning("an event of ChirpStack for another node waits: %s", error, extra={"sample": "lorawan store"})
             self._count("lorawan_events_store_unavailable")
             return False
         except Exception:
-            log.exception("event for another node waits: a bug in the bridge", extra={"sample": "lorawan pass on bug"})
+            log.exception(
+                "an event of ChirpStack for another node waits because of a bug in the bridge",
+                extra={"sample": "lorawan pass on bug"},
+            )
             self._count("lorawan_internal_errors")
             return False
         return True

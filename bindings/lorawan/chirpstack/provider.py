@@ -173,7 +173,11 @@ class ChirpStack:
             raise
         if self._settings.application_id not in ("", application):
             self._count("lorawan_other_applications")
-            log.info("event of application %s dropped", application, extra={"sample": "lorawan application"})
+            log.info(
+                "an event of application %s is dropped: another application is configured",
+                application,
+                extra={"sample": "lorawan application"},
+            )
             return None
         if code:
             self._count("lorawan_log_events", code=code)
@@ -251,7 +255,12 @@ class ChirpStack:
             if error.out_of_reach:
                 raise
             if error.trouble is not CallTrouble.DENIED:
-                log.info("region %s cannot be read: %s", identifier, error, extra={"sample": "lorawan region"})
+                log.info(
+                    "region %s cannot be read from ChirpStack: %s",
+                    identifier,
+                    error,
+                    extra={"sample": "lorawan region"},
+                )
             return None
 
     async def history(self, device: str, *, expected: bool) -> AsyncGenerator[NetworkEvent]:
@@ -261,7 +270,12 @@ class ChirpStack:
                 try:
                     event = self._read(item.description, item.body.encode())
                 except NotificationError as error:
-                    log.info("history of %s: %s", device, error, extra={"sample": "lorawan history"})
+                    log.info(
+                        "an item in the history of device %s cannot be read: %s",
+                        device,
+                        error,
+                        extra={"sample": "lorawan history"},
+                    )
                     continue
                 if event is not None:
                     yield event

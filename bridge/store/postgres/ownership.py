@@ -130,6 +130,9 @@ class Ownership:
         return True
 
     def _lost(self) -> StoreUnavailable:
-        log.error("another bridge uses the database: nothing is acknowledged here any more", extra={"sample": "lost"})
+        log.error(
+            "another bridge uses the database: nothing is acknowledged here any more; stop one of the two",
+            extra={"sample": "lost"},
+        )
         self.when_lost()
         return StoreUnavailable("another bridge uses the database: this one must be stopped")

@@ -122,7 +122,7 @@ class SqliteTransactions(Transactions):
             try:
                 self._connection.execute("ROLLBACK")
             except apsw.Error:
-                log.exception("rollback failed")
+                log.exception("the rollback of a failed transaction failed")
 
     def change(self, given: Iterable[Run]) -> None:
         apply(self._connection, given)
