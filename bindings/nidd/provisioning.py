@@ -19,7 +19,7 @@ from bindings.nidd.endpoint_options import ports_of
 from bindings.nidd.life_cycle import LifeCycle
 from bindings.nidd.pace import RequestPace
 from bindings.nidd.progress import Progress
-from bindings.nidd.records import DeviceNote, Records, State
+from bindings.nidd.records import DeviceNote, Records, State, moved_back
 from bindings.nidd.repair import find_missing
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import ReachabilityMonitor
@@ -40,6 +40,8 @@ TOGETHER = 5.0  # real seconds in which devices of shards that a node takes at i
 _AGAIN = 1.0  # real seconds until the records are read again if that failed
 _REPAIR_PAUSE = 60.0  # real seconds until the SCEF is asked again for its list
 _CLAIMS = 4  # unknown configurations of uplinks that are checked at the same time
+_SURE = 900.0  # seconds by which a time must be too far ahead before a clock is blamed: no other pause is as long
+_SET_BACK = "the next try was to come too late, since the clock was set back: it comes now"
 _BUG = {"sample": "nidd bug"}
 
 
@@ -62,6 +64,7 @@ class Provisioning:
         self._next_due = 0.0
         self._rest_until = 0.0
         self._stopping = False
+        self._is_first_pass = True
         self._is_compared = False  # whether the comparison with the SCEF's list was begun
         self._fresh: deque[str] = deque()
         self._claims = 0
@@ -307,7 +310,7 @@ class Provisioning:
         seen = 0
         async for device, record in self._records.all():
             seen += 1
-            when = self._when(record)
+            when = self._when(await self._with_true_times(device, record) if self._is_first_pass else record)
             if when > self._events.now():
                 soonest = min(soonest, when)
                 if seen % _STRIDE == 0:
@@ -316,8 +319,22 @@ class Provisioning:
             while self._fresh:  # a device that was just added does not wait for a pass over all records
                 await self._launch(self._fresh.popleft())
             await self._launch(device)
+        self._is_first_pass = False
         self._next_due = min(self._next_due, soonest)
         self._rest_until = asyncio.get_running_loop().time() + seen * _REST
+
+    async def _with_true_times(self, device: str, record: DeviceNote) -> DeviceNote:
+        """Return a record whose work does not wait for a time that a wrong clock has set. Raises StoreUnavailable.
+
+        Nodes of a cluster keep the database's time, which is not asked about here.
+        """
+        now = self._events.now()
+        moved = None if self._records.is_shared else moved_back(record, now, self._settings.retry_max + _SURE)
+        if moved is None or device in self._jobs:
+            return record
+        log.warning("%s: %s", device, _SET_BACK, extra={"sample": "nidd set back"})
+        await self._records.put(device, moved, _SET_BACK if record.failures else "")
+        return moved
 
     def _when(self, record: DeviceNote) -> float:
         """Return when a record needs work; never: infinity."""

@@ -56,6 +56,23 @@ class DeviceNote(msgspec.Struct, array_like=True, gc=False):
     server_ports: str = ""  # the endpoint's RDS ports for its servers, `UE:SCEF,UE:SCEF`
 
 
+def moved_back(record: DeviceNote, now: float, longest: float) -> DeviceNote | None:
+    """Return a record with its work due now, if a clock that was set back since has put it off; None: it has not.
+
+    A configuration that was made later than `now` shows that. So does a try after a failure, or a creation, that is
+    due later than in `longest` seconds. Since when the clock was wrong is unknown.
+    """
+    if record.state is State.ACTIVE and not record.failures:
+        if record.made <= now + 1:
+            return None
+        times = {"due": record.due and int(now), "watch_due": record.watch_due and int(now), "made": int(now)}
+        return msgspec.structs.replace(record, **times)
+    if max(record.due, record.not_before) <= now + longest:
+        return None
+    times = {"due": min(record.due, int(now)), "not_before": min(record.not_before, int(now))}
+    return msgspec.structs.replace(record, **times)
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(DeviceNote).decode
 
@@ -72,6 +89,11 @@ class Records:
         self.changed = changed
         self._kept: dict[str, DeviceNote | None] = {}  # None: removed
         self.by_state = dict.fromkeys(State, 0)
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether other nodes serve devices of this network, too."""
+        return self._memory.is_shared
 
     def cached(self, device: str) -> DeviceNote | Miss | None:
         """Return a record in memory, None if it is known not to exist, else MISS. Change it through `put`."""
