@@ -47,6 +47,7 @@ from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.lost_events import LostEvents
 from bindings.lorawan.network_events import NetworkEvent
+from bindings.lorawan.notes import UNKNOWN_PROFILE, DeviceNote, DeviceNotes
 from bindings.lorawan.options import on_layers, read_options
 from bindings.lorawan.outages import Outages
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
@@ -55,7 +56,6 @@ from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.providers import make_provider
 from bindings.lorawan.reconciler import Reconciler
-from bindings.lorawan.records import UNKNOWN_PROFILE, DeviceNote, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.sealing import Sealing
@@ -106,7 +106,7 @@ class LorawanBinding:
         """
         self._events = events
         settings, provider, monotonic = self._settings, self.provider, asyncio.get_running_loop().time
-        records = self._records = Records(memory, events.check_served)
+        records = self._records = DeviceNotes(memory, events.check_served)
         await records.start()
         outstanding = self._outstanding = Outstanding(records, monotonic)
         doubts, queues_to_read = DoubtfulDevices(), QueuesToRead(monotonic)

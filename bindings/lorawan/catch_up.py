@@ -9,8 +9,8 @@ from typing import Any
 
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
+from bindings.lorawan.notes import DeviceNote, DeviceNotes
 from bindings.lorawan.provider import DeviceSnapshot, Provider
-from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError, CallFailed, CallTrouble, NotServedHere, StoreUnavailable
@@ -31,7 +31,7 @@ class CatchUp:
     """
 
     def __init__(
-        self, settings: LorawanSettings, provider: Provider, records: Records, replay: Replay, events: Events
+        self, settings: LorawanSettings, provider: Provider, records: DeviceNotes, replay: Replay, events: Events
     ) -> None:
         self._settings = settings.catch_up
         self._provider = provider

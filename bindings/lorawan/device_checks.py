@@ -12,9 +12,9 @@ from typing import Any
 from bindings.contract import Events
 from bindings.diagnosis import Finding, Grade
 from bindings.lorawan.clock import NetworkClock
+from bindings.lorawan.notes import DeviceNotes
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.provider import Provider
-from bindings.lorawan.records import Records
 from bindings.lorawan.troubles import Trouble, provisioned_event, trouble_in, trouble_of
 from bridge.errors import BridgeError, CallFailed
 
@@ -50,7 +50,7 @@ class DeviceChecks:
     """Checks all devices of one network instance, slowly and repeatedly."""
 
     def __init__(
-        self, provider: Provider, records: Records, outstanding: Outstanding, clock: NetworkClock, events: Events
+        self, provider: Provider, records: DeviceNotes, outstanding: Outstanding, clock: NetworkClock, events: Events
     ) -> None:
         self._provider = provider
         self._records = records

@@ -28,9 +28,9 @@ from bindings.contract import (
 from bindings.lorawan import proofs
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.evidence import Evidence
+from bindings.lorawan.notes import DeviceNote, DeviceNotes, Queued
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
-from bindings.lorawan.records import DeviceNote, Queued, Records
 from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 from bridge.errors import BridgeError, CallFailed, CallTrouble
@@ -61,7 +61,7 @@ class Downlinks:
         settings: LorawanSettings,
         provider: Provider,
         sealing: Sealing,
-        records: Records,
+        records: DeviceNotes,
         outstanding: Outstanding,
         evidence: Evidence,
         clock: NetworkClock,

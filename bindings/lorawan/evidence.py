@@ -9,10 +9,10 @@ from bindings.contract import Cancellation, Events
 from bindings.lorawan import proofs
 from bindings.lorawan.clock import NetworkClock
 from bindings.lorawan.network_events import Discarded
+from bindings.lorawan.notes import DeviceNotes, WhenQueued
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.proofs import DeviceKnowledge
 from bindings.lorawan.provider import Provider, QueuedItem
-from bindings.lorawan.records import Records, WhenQueued
 from bridge.errors import CallFailed
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Evidence:
     """The evidence of one network instance's downlinks."""
 
     def __init__(
-        self, provider: Provider, records: Records, outstanding: Outstanding, clock: NetworkClock, events: Events
+        self, provider: Provider, records: DeviceNotes, outstanding: Outstanding, clock: NetworkClock, events: Events
     ) -> None:
         self._provider = provider
         self._records = records

@@ -10,9 +10,9 @@ from bindings.commits import Commit, when_done
 from bindings.contract import MISS, Events
 from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
+from bindings.lorawan.notes import DeviceNote, DeviceNotes
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding
 from bindings.lorawan.radio import learn
-from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.uplinks import Uplinks
 from bridge.errors import UnknownDevice
@@ -30,7 +30,7 @@ class Inbound:
 
     def __init__(
         self,
-        records: Records,
+        records: DeviceNotes,
         outstanding: Outstanding,
         uplinks: Uplinks,
         reports: Reports,

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from bindings.contract import Kind
-from bindings.lorawan.records import DeviceNote, Queued, Records
+from bindings.lorawan.notes import DeviceNote, DeviceNotes, Queued
 
 _REMEMBERED = 16  # downlinks of one device that are sent during one call; a queue rarely has more than two
 _MOST = 32  # downlinks recorded for one device; the oldest is forgotten first
@@ -21,10 +21,10 @@ _HEARD = 8192  # devices whose last uplink is remembered; the one that was silen
 class Outstanding:
     """The queues of all devices. `monotonic` returns seconds of the monotonic clock.
 
-    Its data are in the device's note, which must be in memory (`Records.get`, or its endpoint is).
+    Its data are in the device's note, which must be in memory (`DeviceNotes.get`, or its endpoint is).
     """
 
-    def __init__(self, records: Records, monotonic: Callable[[], float]) -> None:
+    def __init__(self, records: DeviceNotes, monotonic: Callable[[], float]) -> None:
         self._records = records
         self._monotonic = monotonic
         self._busy: dict[str, int] = {}  # devices with downlinks queued by this process, and how many

@@ -6,8 +6,8 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from bindings.contract import Events
+from bindings.lorawan.notes import DeviceNotes
 from bindings.lorawan.provider import Provider
-from bindings.lorawan.records import Records
 from bindings.lorawan.troubles import provisioned_event, trouble_in, trouble_of
 from bridge.errors import BridgeError, CallFailed
 
@@ -25,7 +25,7 @@ _REFRESHED = 1000  # devices read together after an outage
 class Profiles:
     """The profiles of one network instance's devices."""
 
-    def __init__(self, provider: Provider, records: Records, events: Events) -> None:
+    def __init__(self, provider: Provider, records: DeviceNotes, events: Events) -> None:
         self._provider = provider
         self._records = records
         self._events = events

@@ -12,8 +12,8 @@ are counted by the frame counter that the network server expects next.
 import msgspec
 
 from bindings.lorawan.network_events import DiscardReason
+from bindings.lorawan.notes import DeviceNote, Profile, WhenQueued
 from bindings.lorawan.provider import DeviceSnapshot, QueuedItem
-from bindings.lorawan.records import DeviceNote, Profile, WhenQueued
 
 RX2_AFTER_RX1 = 1.0  # seconds (TS001-1.0.4 §3.3.2)
 LONGEST = 15.0 + RX2_AFTER_RX1  # seconds from an uplink until RX2 opens: RxDelay is 15 s at most (§5.7)

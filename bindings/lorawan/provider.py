@@ -13,7 +13,7 @@ import msgspec
 from bindings.contract import Memory, PostListener, ReadNote
 from bindings.diagnosis import Finding
 from bindings.lorawan.network_events import NetworkEvent
-from bindings.lorawan.records import Profile
+from bindings.lorawan.notes import Profile
 from bindings.lorawan.wanted_device import ProvisioningResult, WantedDevice
 from bindings.shown_calls import Seen
 

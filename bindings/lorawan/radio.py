@@ -1,7 +1,7 @@
 """Learns parameters of a device's radio from transmissions of downlinks, if the network server does not report them."""
 
 from bindings.lorawan.network_events import TxAck
-from bindings.lorawan.records import DeviceNote
+from bindings.lorawan.notes import DeviceNote
 from bindings.lorawan.regions import data_rate_of, is_first_window, is_known, rx1_data_rates
 
 _TOLERATED = 2.0  # seconds after a window in which the event of a transmission may come

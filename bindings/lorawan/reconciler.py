@@ -12,9 +12,9 @@ from functools import partial
 from bindings.contract import Events, Report
 from bindings.lorawan.catch_up import CatchUp
 from bindings.lorawan.evidence import Evidence
+from bindings.lorawan.notes import DeviceNotes
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.provider import Provider
-from bindings.lorawan.records import Records
 from bridge.errors import BridgeError, NotServedHere
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Reconciler:
         queues_to_read: QueuesToRead,
         catch_up: CatchUp,
         evidence: Evidence,
-        records: Records,
+        records: DeviceNotes,
         provider: Provider,
         outstanding: Outstanding,
         events: Events,

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from bindings.contract import Events
 from bindings.lorawan import network_events as net
+from bindings.lorawan.notes import DeviceNote, DeviceNotes
 from bindings.lorawan.provider import DeviceSnapshot
-from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.uplinks import Uplinks
 from bridge.errors import UnknownDevice
@@ -36,7 +36,7 @@ class _Course:
 class Replay:
     """Processes the histories of one network instance's devices."""
 
-    def __init__(self, records: Records, uplinks: Uplinks, reports: Reports, events: Events) -> None:
+    def __init__(self, records: DeviceNotes, uplinks: Uplinks, reports: Reports, events: Events) -> None:
         self._records = records
         self._uplinks = uplinks
         self._reports = reports

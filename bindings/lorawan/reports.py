@@ -5,8 +5,8 @@ from asyncio import Future
 from bindings.contract import Events, NetworkState, Refusal, Report
 from bindings.lorawan import network_events as net
 from bindings.lorawan.evidence import Evidence
+from bindings.lorawan.notes import Queued
 from bindings.lorawan.outstanding import Outstanding
-from bindings.lorawan.records import Queued
 
 _DISCARDED = {
     net.DiscardReason.EXPIRED: Refusal.EXPIRED,

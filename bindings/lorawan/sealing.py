@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from bindings.contract import Events
 from bindings.lorawan.app_s_key import ZEROS, Keks, crypt
 from bindings.lorawan.network_events import DataUplink
+from bindings.lorawan.notes import DeviceNote, DeviceNotes, Sealed
 from bindings.lorawan.provider import NewItem, Provider, QueuedItem
-from bindings.lorawan.records import DeviceNote, Records, Sealed
 from bridge.errors import KeyUnavailable
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _LAST_COUNTER = 0xFFFFFFFF
 class Sealing:
     """Decrypts uplinks and encrypts downlinks of one network instance."""
 
-    def __init__(self, keks: Keks, provider: Provider, records: Records, events: Events, *, required: bool) -> None:
+    def __init__(self, keks: Keks, provider: Provider, records: DeviceNotes, events: Events, *, required: bool) -> None:
         """`required`: no payload is sent or accepted that the network server can read."""
         self._keks = keks
         self._provider = provider

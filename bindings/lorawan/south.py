@@ -3,8 +3,8 @@
 import functools
 
 from bindings.contract import SouthProfile
+from bindings.lorawan.notes import UNKNOWN_PROFILE, DeviceNote, Profile
 from bindings.lorawan.payload_size import SETTLING_UPLINKS, RadioParameters, max_downlink, max_uplink
-from bindings.lorawan.records import UNKNOWN_PROFILE, DeviceNote, Profile
 from bindings.lorawan.settings import Downlinks
 
 DEFAULT_LIFETIME = 2592000  # seconds; OMA LwM2M Transport 1.2.2 §6.8.4, a Register without lt

@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 from bindings.contract import Events, Joined, Reachable, UplinkMessage
 from bindings.lorawan import network_events as net
 from bindings.lorawan.clock import NetworkClock
+from bindings.lorawan.notes import DeviceNote, DeviceNotes
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.profiles import Profiles
-from bindings.lorawan.records import DeviceNote, Records
 from bindings.lorawan.sealing import Sealing
 from bindings.lorawan.settings import LorawanSettings
 
@@ -27,7 +27,7 @@ class Uplinks:
     def __init__(
         self,
         settings: LorawanSettings,
-        records: Records,
+        records: DeviceNotes,
         outstanding: Outstanding,
         profiles: Profiles,
         sealing: Sealing,

@@ -15,11 +15,11 @@ from bindings.nidd.downlinks import DownlinkCalls
 from bindings.nidd.endpoint_options import with_options
 from bindings.nidd.life_cycle import REPORTS
 from bindings.nidd.models import read_notification
+from bindings.nidd.notes import DeviceNote, DeviceNotes, State
 from bindings.nidd.notifications import Notifications
 from bindings.nidd.packet_size import packet_bytes
 from bindings.nidd.provisioned import provisioned_event
 from bindings.nidd.provisioning import Provisioning
-from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.nidd.zero_touch import ACCEPTED, TRIGGER, Newcomers
 from bindings.reachability.watch import ReachabilityMonitor
@@ -51,7 +51,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
             TRIGGER: lambda request: self._newcomers.commit(request.body),
         }
         super().__init__(name, settings, "nidd", "SCEF/NEF", handlers, answer_kept)
-        self._inherited: Records | None = None  # of an earlier instance
+        self._inherited: DeviceNotes | None = None  # of an earlier instance
 
     @classmethod
     def settings(cls) -> type[NiddSettings]:
@@ -64,7 +64,7 @@ class NiddBinding(T8Binding[NiddSettings, DownlinkCalls]):
         self._inherited = earlier.records
 
     def _open(self, events: Events, memory: Memory) -> None:
-        self.records = self._inherited or Records(memory)
+        self.records = self._inherited or DeviceNotes(memory)
         self.records.changed = self._publish
         self._watch = ReachabilityMonitor(self._settings.reachability, self._client, memory, events)
         self._provisioning = Provisioning(self._settings, self._client, self.records, events, self._watch)

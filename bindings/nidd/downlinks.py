@@ -27,9 +27,9 @@ from bindings.nidd.answers import read_submit
 from bindings.nidd.endpoint_options import rds_ports
 from bindings.nidd.life_cycle import bridge_keeps, pdn_option
 from bindings.nidd.models import Delivery, delivery_outcome, read_port
+from bindings.nidd.notes import DeviceNote, DeviceNotes, State
 from bindings.nidd.packet_size import FLOOR
 from bindings.nidd.provisioning import Provisioning
-from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import ReachabilityMonitor
 from bindings.t8.answer import Answer
@@ -55,7 +55,7 @@ class DownlinkCalls:
         self,
         settings: NiddSettings,
         client: T8Client,
-        records: Records,
+        records: DeviceNotes,
         provisioning: Provisioning,
         events: Events,
         watch: ReachabilityMonitor,

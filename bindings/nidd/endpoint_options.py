@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bindings.nidd.models import LARGEST_RDS_PORT
-from bindings.nidd.records import DeviceNote
+from bindings.nidd.notes import DeviceNote
 from bindings.option_names import BLOCK2, SERVER_PORTS
 from bindings.options import number_of_bytes
 from bindings.reachability.watch import PARAMETERS

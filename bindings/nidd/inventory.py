@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bindings.http.client import NoAnswer
 from bindings.nidd import operations
 from bindings.nidd.models import Configuration
-from bindings.nidd.records import DeviceNote, Records, State
+from bindings.nidd.notes import DeviceNote, DeviceNotes, State
 from bindings.t8.array import ArrayReader, NoArray
 from bindings.t8.client import T8Client
 from bindings.t8.identity import canonical_device
@@ -36,7 +36,7 @@ class Inventory:
     configurations of a device that send their notifications to the bridge.
     """
 
-    def __init__(self, client: T8Client, records: Records) -> None:
+    def __init__(self, client: T8Client, records: DeviceNotes) -> None:
         self._client = client
         self._records = records
         self._lock = asyncio.Lock()

@@ -16,8 +16,8 @@ from bindings.nidd import operations
 from bindings.nidd.endpoint_options import configured_ports, ports_of, power_options
 from bindings.nidd.inventory import Inventory
 from bindings.nidd.models import Configuration, read_port
+from bindings.nidd.notes import DeviceNote, DeviceNotes, State
 from bindings.nidd.packet_size import unit_warning
-from bindings.nidd.records import DeviceNote, Records, State
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import ReachabilityMonitor
 from bindings.t8.answer import Answer
@@ -47,7 +47,7 @@ class LifeCycle:
     """Carries out the jobs. Set `destination`, the URL to which the SCEF posts, before the first job."""
 
     def __init__(
-        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: ReachabilityMonitor
+        self, settings: NiddSettings, client: T8Client, records: DeviceNotes, events: Events, watch: ReachabilityMonitor
     ) -> None:
         self.watch = watch
         self._all_settings = settings

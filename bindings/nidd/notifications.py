@@ -7,8 +7,8 @@ from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import MISS, Events, NetworkState, Refusal, Report, UplinkMessage
 from bindings.http.messages import Answer
 from bindings.nidd.models import Notification, delivery_outcome, delivery_words, read_port
+from bindings.nidd.notes import DeviceNotes, State
 from bindings.nidd.provisioning import Provisioning
-from bindings.nidd.records import Records, State
 from bindings.t8.identity import canonical_device, same_identity
 from bindings.t8.links import configuration_id, delivery_handle
 from bindings.t8.self_check import SelfChecks
@@ -25,7 +25,7 @@ class Notifications:
 
     def __init__(
         self,
-        records: Records,
+        records: DeviceNotes,
         provisioning: Provisioning,
         events: Events,
         clock: PeerClock,

@@ -1,7 +1,7 @@
 """The provisioning state of a device, derived from the record of its configuration."""
 
 from bindings.contract import Provisioned
-from bindings.nidd.records import DeviceNote, State
+from bindings.nidd.notes import DeviceNote, State
 from bindings.provisioning import ProvisioningState
 
 _WHY = {

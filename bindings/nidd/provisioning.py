@@ -17,9 +17,9 @@ from bindings.contract import MISS, Events
 from bindings.http.client import NoAnswer, NotSent
 from bindings.nidd.endpoint_options import ports_of
 from bindings.nidd.life_cycle import LifeCycle
+from bindings.nidd.notes import DeviceNote, DeviceNotes, State, moved_back
 from bindings.nidd.pace import RequestPace
 from bindings.nidd.progress import Progress
-from bindings.nidd.records import DeviceNote, Records, State, moved_back
 from bindings.nidd.repair import find_missing
 from bindings.nidd.settings import NiddSettings
 from bindings.reachability.watch import ReachabilityMonitor
@@ -49,7 +49,7 @@ class Provisioning:
     """Maintains the configuration of every provisioned device. `start` once, `stop` once."""
 
     def __init__(
-        self, settings: NiddSettings, client: T8Client, records: Records, events: Events, watch: ReachabilityMonitor
+        self, settings: NiddSettings, client: T8Client, records: DeviceNotes, events: Events, watch: ReachabilityMonitor
     ) -> None:
         self._settings = settings.configurations
         self._records = records

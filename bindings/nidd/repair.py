@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from bindings.nidd import operations
 from bindings.nidd.life_cycle import LifeCycle
-from bindings.nidd.records import DeviceNote, Records, State
+from bindings.nidd.notes import DeviceNote, DeviceNotes, State
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ _TRIED = 8  # configurations that are checked before the list counts as complete
 Doubt = Callable[[str, DeviceNote], Awaitable[None]]
 
 
-async def find_missing(life: LifeCycle, records: Records, doubt: Doubt) -> None:
+async def find_missing(life: LifeCycle, records: DeviceNotes, doubt: Doubt) -> None:
     """Read the list, and pass each record whose configuration is not in it to `doubt`.
 
     An incomplete list proves nothing: then nothing is passed on. Raises JobFailed, NotSent, NoAnswer or
@@ -36,7 +36,7 @@ async def find_missing(life: LifeCycle, records: Records, doubt: Doubt) -> None:
             await doubt(device, now)
 
 
-async def _all_are_there(life: LifeCycle, records: Records, devices: list[str]) -> bool:
+async def _all_are_there(life: LifeCycle, records: DeviceNotes, devices: list[str]) -> bool:
     for device in devices:
         one = await records.get(device)
         if one is not None and not (await life.ask(operations.READ, one.configuration)).ok:

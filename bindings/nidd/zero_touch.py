@@ -9,8 +9,8 @@ import msgspec
 from bindings.contract import Events
 from bindings.http.messages import Answer
 from bindings.nidd.endpoint_options import with_options
+from bindings.nidd.notes import DeviceNote, State
 from bindings.nidd.provisioning import Provisioning
-from bindings.nidd.records import DeviceNote, State
 from bindings.nidd.settings import ZeroTouch
 from bindings.t8.identity import canonical_device
 from bindings.t8.reading import pick, read_json

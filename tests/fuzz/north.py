@@ -56,7 +56,7 @@ def session(data: bytes) -> None:
 
 
 def split(data: bytes) -> None:
-    """Records that lie in a row are cut into datagrams without a byte too many or too few."""
+    """DeviceNotes that lie in a row are cut into datagrams without a byte too many or too few."""
     assert b"".join(records.datagrams(data, 100)) == data
     records.types(data)
 

@@ -7,8 +7,8 @@ from typing import Any
 from bindings.contract import Memory
 from bindings.diagnosis import Finding
 from bindings.lorawan.network_events import DataUplink, NetworkEvent, TxAck
+from bindings.lorawan.notes import Profile
 from bindings.lorawan.provider import DeviceSnapshot, NewItem, PortsOf, QueuedItem, ServerRecord, Session, Sink
-from bindings.lorawan.records import Profile
 from bindings.lorawan.wanted_device import ProvisioningResult, WantedDevice
 from bridge.errors import CallFailed, CallTrouble
 

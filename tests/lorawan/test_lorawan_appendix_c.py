@@ -7,7 +7,7 @@ import pytest
 from world import LORAWAN, World, register, request, response
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
-from bindings.lorawan.records import DeviceNote
+from bindings.lorawan.notes import DeviceNote
 from bindings.lorawan.settings import Downlinks
 from bindings.lorawan.south import SouthProfiles
 from bridge.coap.message import Type

@@ -11,7 +11,7 @@ import pytest
 
 from bindings.contract import Joined
 from bindings.lorawan import network_events as net
-from bindings.lorawan.records import DeviceNote, Profile
+from bindings.lorawan.notes import DeviceNote, Profile
 from bindings.lorawan.uplinks import Uplinks
 from bridge.errors import StoreUnavailable
 from tests.waiting import until

@@ -19,7 +19,7 @@ from bindings.contract import (
 from bindings.lorawan import LorawanBinding
 from bindings.lorawan.app_s_key import ZEROS, Envelope, Keks, crypt
 from bindings.lorawan.chirpstack import events as cs
-from bindings.lorawan.records import DeviceNote
+from bindings.lorawan.notes import DeviceNote
 from bindings.lorawan.settings import Api, EndToEnd, LorawanSettings
 from bridge.errors import BindingError, CallFailed, CallTrouble, ConfigurationError, KeyUnavailable, NotificationError
 from mock_network.chirpstack import device_queue, join

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToJson
 
 from bindings.contract import Kind, Post, Report, Submission, UplinkMessage
 from bindings.lorawan import LorawanBinding
-from bindings.lorawan.records import Records
+from bindings.lorawan.notes import DeviceNotes
 from bridge.errors import ConfigurationError, StoreUnavailable
 from tests.waiting import until
 
@@ -137,7 +137,7 @@ async def test_what_is_known_of_a_device_is_written_before_it_goes_and_read_anew
     await until(lambda: side.of(UplinkMessage))
     accepted = await one.submit(Submission(1, 1, DEVICE, b"request", Kind.REQUEST, time.time() + 60))
     await hand_over(one, side)
-    others = Records(chirpstack.memory)
+    others = DeviceNotes(chirpstack.memory)
     note = await others.get(DEVICE)
     assert list(note.queued) == [accepted.handle]
     assert note.highest == 0

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from bindings.lorawan.notes import DeviceNote, Profile
 from bindings.lorawan.payload_size import FLOOR, RadioParameters, max_downlink, max_size, max_uplink
-from bindings.lorawan.records import DeviceNote, Profile
 from bindings.lorawan.regions import REVISIONS, downlink_sizes, rx1_data_rates
 from bindings.lorawan.settings import Downlinks
 from bindings.lorawan.south import SouthProfiles

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from bindings.lorawan.network_events import DiscardReason
+from bindings.lorawan.notes import DeviceNote, Profile, WhenQueued
 from bindings.lorawan.proofs import (
     LONGEST,
     DeviceKnowledge,
@@ -16,7 +17,6 @@ from bindings.lorawan.proofs import (
     was_scheduled,
 )
 from bindings.lorawan.provider import DeviceSnapshot, QueuedItem, ServerRecord, Session
-from bindings.lorawan.records import DeviceNote, Profile, WhenQueued
 
 ITEM = QueuedItem("i", 10, b"x")
 BEFORE = WhenQueued("a", next_up=5, quiet=True, counting=True, device_class="A")

@@ -8,8 +8,8 @@ from virtual_network import Virtual
 
 from bindings.contract import Kind, Refusal, Report
 from bindings.lorawan import network_events as net
+from bindings.lorawan.notes import DeviceNote
 from bindings.lorawan.radio import learn
-from bindings.lorawan.records import DeviceNote
 from bindings.lorawan.settings import Downlinks
 from bindings.lorawan.south import SouthProfiles
 

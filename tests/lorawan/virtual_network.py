@@ -21,10 +21,10 @@ from bindings.lorawan.downlinks import Downlinks
 from bindings.lorawan.evidence import Evidence
 from bindings.lorawan.inbound import Inbound
 from bindings.lorawan.network_events import NetworkEvent
+from bindings.lorawan.notes import DeviceNote, DeviceNotes, Profile
 from bindings.lorawan.outstanding import DoubtfulDevices, Outstanding, QueuesToRead
 from bindings.lorawan.profiles import Profiles
 from bindings.lorawan.provider import DeviceSnapshot, NewItem, QueuedItem, ServerRecord
-from bindings.lorawan.records import DeviceNote, Profile, Records
 from bindings.lorawan.replay import Replay
 from bindings.lorawan.reports import Reports
 from bindings.lorawan.sealing import Sealing
@@ -143,7 +143,7 @@ class Virtual:
         """Make the binding's parts, as a start of the service does."""
         settings = LorawanSettings(api=Api(server="none:1", key="k"), end_to_end=self.end_to_end)
         started_at = self.world.now
-        records = self.records = Records(self.memory)
+        records = self.records = DeviceNotes(self.memory)
         if records.held(DEV_EUI) is None:
             records.changed(DEV_EUI, DeviceNote())
         monotonic = lambda: self.world.now - started_at  # noqa: E731

@@ -810,10 +810,10 @@ MUTATIONS = [
     ),
     Mutation(
         "a note that is written forgets what changed meanwhile",
-        "Records.put",
+        "DeviceNotes.put",
         "await $self._memory.put(_DEVICE + $device, ...)",
         "await $self._memory.put(_DEVICE + $device, ...)\n$self._changed.pop($device, None)",
-        LORAWAN + "test_lorawan_records.py",
+        LORAWAN + "test_lorawan_notes.py",
     ),
     Mutation(
         "a broker that is back is trusted to have kept what it never keeps",

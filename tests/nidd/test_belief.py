@@ -6,7 +6,7 @@ import pytest
 from scripted_scef import problem
 
 from bindings.contract import Ambiguous, Flushed, Kind, Refusal, Submission, UplinkMessage
-from bindings.nidd.records import State
+from bindings.nidd.notes import State
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"

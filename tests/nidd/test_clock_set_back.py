@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bindings.nidd.records import DeviceNote, State, moved_back
+from bindings.nidd.notes import DeviceNote, State, moved_back
 from bindings.provisioning import ProvisioningState
 from bindings.t8.times import format_time
 from tests.waiting import until

@@ -475,7 +475,7 @@ async def test_wrong_options_are_named(make, options):
 
 async def test_idle_devices_cost_no_objects(make, scef, memory):
     binding = await make(configurations={"pace": 0.001})
-    from bindings.nidd.records import DeviceNote, State
+    from bindings.nidd.notes import DeviceNote, State
 
     record = DeviceNote(state=State.ACTIVE, configuration="c", destination=binding._provisioning.life.mark)
     for number in range(6_000):
@@ -490,9 +490,9 @@ async def test_idle_devices_cost_no_objects(make, scef, memory):
 
 async def test_a_change_during_a_commit_is_not_lost(memory):
     """Each change is made to the record that will be committed, not to the one before it."""
-    from bindings.nidd.records import DeviceNote, Records
+    from bindings.nidd.notes import DeviceNote, DeviceNotes
 
-    records = Records(memory)
+    records = DeviceNotes(memory)
     await records.put(DEVICE, DeviceNote(configuration="c1"))
 
     async def change(**members):
@@ -500,14 +500,14 @@ async def test_a_change_during_a_commit_is_not_lost(memory):
         await records.put(DEVICE, msgspec.structs.replace(record, **members))
 
     await asyncio.gather(change(learned=100), change(max_packet_size=50), change(pdn="X"))
-    record = await Records(memory).get(DEVICE)
+    record = await DeviceNotes(memory).get(DEVICE)
     assert (record.learned, record.max_packet_size, record.pdn, record.configuration) == (100, 50, "X", "c1")
 
 
 async def test_a_change_that_could_not_be_committed_is_none(memory):
-    from bindings.nidd.records import DeviceNote, Records
+    from bindings.nidd.notes import DeviceNote, DeviceNotes
 
-    records = Records(memory)
+    records = DeviceNotes(memory)
     await records.put(DEVICE, DeviceNote(learned=1))
     memory.fails = True
     with pytest.raises(StoreUnavailable):

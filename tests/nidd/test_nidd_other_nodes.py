@@ -7,7 +7,7 @@ import pytest
 
 from bindings.contract import DeviceState, Post
 from bindings.nidd import provisioning
-from bindings.nidd.records import DeviceNote, State
+from bindings.nidd.notes import DeviceNote, State
 from bridge.errors import StoreUnavailable
 from tests.waiting import until
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from bindings.contract import Flushed, NetworkState, Refusal, Report, UplinkMessage
 from bindings.nidd.models import Notification, read_notification
-from bindings.nidd.records import Records
+from bindings.nidd.notes import DeviceNotes
 from bindings.t8.times import format_time
 from bridge.cli.tables import in_words
 from bridge.errors import NotificationError, StoreUnavailable
@@ -459,7 +459,7 @@ async def test_a_start_that_fails_at_the_store_leaves_the_port_to_the_next_one(m
 
     callbacks = {"port": free_port()}
     with monkeypatch.context() as patched:
-        patched.setattr(Records, "count", disk_full)
+        patched.setattr(DeviceNotes, "count", disk_full)
         with pytest.raises(StoreUnavailable):
             await make(callbacks=callbacks)
     assert (await make(callbacks=callbacks)).listener.address[1] == callbacks["port"]

@@ -20,8 +20,8 @@ from bindings.lorawan.chirpstack.mqtt import MqttEvents
 from bindings.lorawan.chirpstack.sessions import SessionsOfOthers, note_session
 from bindings.lorawan.identity import canonical_device
 from bindings.lorawan.network_events import NetworkEvent
+from bindings.lorawan.notes import Profile
 from bindings.lorawan.provider import DeviceSnapshot, NewItem, PortsOf, Provider, QueuedItem, ServerRecord, Sink
-from bindings.lorawan.records import Profile
 from bindings.lorawan.settings import LorawanSettings
 from bindings.lorawan.wanted_device import ProvisioningResult, WantedDevice
 from bindings.shown_calls import Seen

@@ -3,8 +3,8 @@
 from chirpstack_api import api, common
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from bindings.lorawan.notes import Profile
 from bindings.lorawan.provider import NewItem, QueuedItem, ServerRecord, Session
-from bindings.lorawan.records import Profile
 
 _CLASSES = {common.CLASS_A: "A", common.CLASS_B: "B", common.CLASS_C: "C"}
 

@@ -4,27 +4,27 @@ import asyncio
 
 import pytest
 
-from bindings.lorawan import records as records_module
-from bindings.lorawan.records import DeviceNote, Records
+from bindings.lorawan import notes as notes_module
+from bindings.lorawan.notes import DeviceNote, DeviceNotes
 from bridge.errors import StoreUnavailable
 from tests.bindings.bridge_side import DictMemory
 
 
 async def test_what_changes_while_a_note_is_written_is_written_next():
     memory, record = DictMemory(), DeviceNote()
-    records = Records(memory)
+    records = DeviceNotes(memory)
     writing = asyncio.create_task(records.put("d", record))
     await asyncio.sleep(0)  # the note as it is now is on its way to the disk
     record.record_uplink(5)
     records.changed("d", record)
     await writing
     await records.write()
-    assert Records(memory).held("d").highest == 5
+    assert DeviceNotes(memory).held("d").highest == 5
 
 
 async def test_what_the_store_did_not_take_is_written_later():
     memory, record = DictMemory(), DeviceNote()
-    records = Records(memory)
+    records = DeviceNotes(memory)
     record.record_uplink(5)
     records.changed("d", record)
     memory.fails = True
@@ -32,14 +32,14 @@ async def test_what_the_store_did_not_take_is_written_later():
         await records.put("d", record)
     memory.fails = False
     await records.write()
-    assert Records(memory).held("d").highest == 5
+    assert DeviceNotes(memory).held("d").highest == 5
 
 
 async def test_a_note_that_another_node_may_have_changed_meanwhile_is_not_written_over():
     """With the older one, counters that the other node has used would be used again."""
     memory = DictMemory()
     memory.is_shared = True
-    here, there = Records(memory), Records(memory)
+    here, there = DeviceNotes(memory), DeviceNotes(memory)
     await here.put("d", DeviceNote())
     record = await here.get("d")
     record.record_uplink(5)
@@ -85,19 +85,19 @@ def changed(records, *devices):
 
 async def test_a_hand_over_waits_for_a_note_that_is_just_being_written():
     memory = SlowMemory()
-    records = Records(memory)
+    records = DeviceNotes(memory)
     changed(records, "d")
     writing = await begun(records.write())
     hand_over = await begun(records.release(["d"]))
     memory.go.set()
     await hand_over
-    assert Records(memory).held("d").highest == 5
+    assert DeviceNotes(memory).held("d").highest == 5
     await writing
 
 
 async def test_a_hand_over_writes_a_note_that_could_not_be_written_just_before():
     memory = SlowMemory()
-    records = Records(memory)
+    records = DeviceNotes(memory)
     changed(records, "d")
     writing = await begun(records.write())
     hand_over = await begun(records.release(["d"]))
@@ -107,13 +107,13 @@ async def test_a_hand_over_writes_a_note_that_could_not_be_written_just_before()
         await writing
     memory.fails = False
     await hand_over
-    assert Records(memory).held("d").highest == 5
+    assert DeviceNotes(memory).held("d").highest == 5
 
 
 async def test_a_note_whose_writing_fails_after_the_hand_over_does_not_come_back():
     memory = SlowMemory()
     memory.is_shared = True
-    here, there = Records(memory), Records(memory)
+    here, there = DeviceNotes(memory), DeviceNotes(memory)
     memory.go.set()
     await here.put("d", DeviceNote())
     (await here.get("d")).record_uplink(5)
@@ -134,9 +134,9 @@ async def test_a_note_whose_writing_fails_after_the_hand_over_does_not_come_back
 
 
 async def test_a_device_that_is_removed_while_others_are_written_is_left_out(monkeypatch):
-    monkeypatch.setattr(records_module, "_TOGETHER", 1)
+    monkeypatch.setattr(notes_module, "_TOGETHER", 1)
     memory = SlowMemory()
-    records = Records(memory)
+    records = DeviceNotes(memory)
     changed(records, "a", "b", "c")
     writing = await begun(records.write())
     removing = await begun(records.remove("b"))
@@ -147,7 +147,7 @@ async def test_a_device_that_is_removed_while_others_are_written_is_left_out(mon
 
 async def test_a_note_in_writing_that_is_put_anew_is_not_written_over_by_the_older_one():
     memory = SlowMemory()
-    records = Records(memory)
+    records = DeviceNotes(memory)
     changed(records, "d")
     writing = await begun(records.write())
     newer = DeviceNote()
@@ -159,16 +159,16 @@ async def test_a_note_in_writing_that_is_put_anew_is_not_written_over_by_the_old
         await writing
     await putting
     await records.write()
-    assert Records(memory).held("d").highest == 9
+    assert DeviceNotes(memory).held("d").highest == 9
 
 
 async def test_a_writing_that_is_broken_off_is_done_again():
     memory = SlowMemory()
-    records = Records(memory)
+    records = DeviceNotes(memory)
     changed(records, "d")
     writing = await begun(records.write())
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
     memory.go.set()
     await records.write()
-    assert Records(memory).held("d").highest == 5
+    assert DeviceNotes(memory).held("d").highest == 5

@@ -177,7 +177,7 @@ _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 UNKNOWN_PROFILE = Profile()
 
 
-class Records:
+class DeviceNotes:
     """The notes of one network instance. On several nodes: a note is decoded only while this node serves its device."""
 
     def __init__(self, memory: Memory, check_served: Callable[[str], Awaitable[None]] | None = None) -> None:

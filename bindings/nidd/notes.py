@@ -80,7 +80,7 @@ _decode = msgspec.msgpack.Decoder(DeviceNote).decode
 Changed = Callable[[str, DeviceNote, str], None]
 
 
-class Records:
+class DeviceNotes:
     """The records of one network instance over its Memory."""
 
     def __init__(self, memory: Memory, changed: Changed = lambda *_: None) -> None:
