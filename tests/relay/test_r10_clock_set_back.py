@@ -106,3 +106,55 @@ def test_r10_r04_a_servers_message_id_is_free_again_in_time_after_a_clock_was_se
     world.passes(EXCHANGE_LIFETIME + 1)
     world.server_sends(request(mid=1, token=b"1"))
     assert len(world.downlinks()) == 2
+
+
+def ahead_by_a_day(world: World) -> None:
+    """Set the clock ahead while the service runs; messages that wait were accepted by a clock that was right."""
+    world.wall += DAY
+    world.event(ev.Tick())
+
+
+def test_r10_what_was_put_off_by_a_clock_that_ran_ahead_goes_again_after_its_pause(south):
+    world = World(south, default_ttl=7 * DAY)
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", world.wall + 60)
+    world.server_sends(request())
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", world.wall + DAY + 3600)
+    ahead_by_a_day(world)
+    assert len(world.submitted) == 2
+    now = restarted_a_day_back(world)
+    (row,) = world.downlinks()
+    assert row["not_before"] <= now + 3600
+    assert row["deliver_by"] == START + 7 * DAY
+    world.network = Accepted(None, NetworkState.SENT)
+    world.passes(3601)
+    assert len(world.submitted) == 3
+
+
+def test_r10_what_left_by_a_clock_that_ran_ahead_holds_the_slot_no_longer_than_usual(south):
+    world = World(south, default_ttl=7 * DAY)
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", world.wall + 60)
+    world.server_sends(request(mid=1, token=b"1"))
+    world.server_sends(request(mid=2, token=b"2"))
+    world.network = Accepted(None, NetworkState.SENT)
+    ahead_by_a_day(world)
+    assert world.states() == ["SENT", "QUEUED"]
+    restarted_a_day_back(world)
+    copies = south.max_retransmit + 1
+    world.passes(copies * (south.retransmit_interval + south.response_timeout) + 10)
+    assert world.states()[0] == "UNANSWERED"
+    assert world.downlinks()[1]["attempts"], "it has had its turn"
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+def test_r10_attempts_move_back_once_however_often_the_process_starts(south, starts):
+    world = World(south, default_ttl=7 * DAY)
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", world.wall + 60)
+    world.server_sends(request())
+    world.network = Refused(Refusal.UNREACHABLE, "asleep", world.wall + DAY + 3600)
+    ahead_by_a_day(world)
+    now = restarted_a_day_back(world)
+    for _ in range(starts):
+        world.passes(10)
+        world.restart()
+    assert world.downlinks()[0]["not_before"] == now + 3600
+    assert [count.name for count in world.counts if count.label == "down"] == ["messages_from_the_future"]
