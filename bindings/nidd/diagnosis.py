@@ -28,7 +28,7 @@ async def diagnose(
     """Check a running network instance; changes nothing at the SCEF. `is_shared`: other nodes have the URL, too."""
     findings = await scef_findings(settings, client, operations.LIST)
     findings.append(await loop_finding(settings, listener.url, notifications.checks, is_shared=is_shared))
-    findings.append(_callbacks(settings, listener, notifications))
+    findings.append(_callbacks(settings, notifications, is_shared=is_shared))
     findings.extend(
         Finding("packet size", Grade.WARNING, warning, "ask the operator for the unit of maximumPacketSize")
         for warning in provisioning.life.size_warnings
@@ -110,7 +110,7 @@ def _configuration_cure(error: str) -> str:
             return "see the error; the bridge tries again"
 
 
-def _callbacks(settings: NiddSettings, listener: CallbackListener, notifications: Notifications) -> Finding:
+def _callbacks(settings: NiddSettings, notifications: Notifications, *, is_shared: bool) -> Finding:
     what = "callbacks from the SCEF/NEF"
     if notifications.tested_at is not None:
         return Finding(what, Grade.GOOD, "a test notification has arrived")
@@ -127,7 +127,7 @@ def _callbacks(settings: NiddSettings, listener: CallbackListener, notifications
     return Finding(
         what,
         Grade.WARNING,
-        f"none yet ({listener.taken} in all)",
-        "set configurations.request_test_notification and provision a device: its test notification proves that "
-        "the SCEF reaches the bridge",
+        f"none{' at this node' if is_shared else ''} since the start, or since the network's settings were changed",
+        "if devices have sent since then, the SCEF does not reach callbacks.public_url. To test that, set "
+        "configurations.request_test_notification and provision a device: its test notification must arrive",
     )

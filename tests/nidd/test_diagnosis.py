@@ -108,7 +108,9 @@ async def test_what_only_answers_204_is_taken_for_no_node(make, memory):
 async def test_our_own_probe_is_no_test_notification(make):
     binding = await make()
     await binding.check()
-    assert (await found(binding, "callbacks from the SCEF/NEF")).grade is Grade.WARNING
+    finding = await found(binding, "callbacks from the SCEF/NEF")
+    assert finding.grade is Grade.WARNING
+    assert finding.detail.startswith("none since the start")
 
 
 async def test_suspicious_sizes_and_failing_configurations_are_told(make, scef, side):

@@ -22,9 +22,18 @@ class PostgresServer:
     """Starts with the object; `stop` ends it and removes all that it had."""
 
     def __init__(
-        self, *, durable: bool = False, settings: tuple[str, ...] = (), standby_of: "PostgresServer | None" = None
+        self,
+        *,
+        durable: bool = False,
+        settings: tuple[str, ...] = (),
+        standby_of: "PostgresServer | None" = None,
+        owner: str = "bridge",
     ) -> None:
-        """With `standby_of`, make a copy of that server, which follows it by streaming replication."""
+        """With `standby_of`, make a copy of that server, which follows it by streaming replication.
+
+        `owner`: the user of the database that may do everything.
+        """
+        self._owner = owner
         self._programs = programs()
         self.folder = Path(tempfile.mkdtemp(prefix="bridge-postgres-"))
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -37,7 +46,9 @@ class PostgresServer:
             self._options += ["fsync=off"]
         self._schemas = 0
         if standby_of is None:
-            self._run("initdb", "-D", str(self._data), "-U", "bridge", "-E", "UTF8", "--no-locale", "-A", "trust", "-N")
+            self._run(
+                "initdb", "-D", str(self._data), "-U", self._owner, "-E", "UTF8", "--no-locale", "-A", "trust", "-N"
+            )
             self._start_with_options()
         else:
             self.make_standby_of(standby_of)
@@ -45,7 +56,9 @@ class PostgresServer:
     def make_standby_of(self, other: "PostgresServer") -> None:
         """Follow another server from now on, with a copy of all that it has. This one must be stopped."""
         shutil.rmtree(self._data, ignore_errors=True)
-        self._run("pg_basebackup", "-D", str(self._data), "-h", str(other.folder), "-U", "bridge", "-R", "-c", "fast")
+        self._run(
+            "pg_basebackup", "-D", str(self._data), "-h", str(other.folder), "-U", self._owner, "-R", "-c", "fast"
+        )
         self._start_with_options()
 
     def _start_with_options(self) -> None:
@@ -70,7 +83,7 @@ class PostgresServer:
 
     def where(self, schema: str) -> str:
         """Return the connection string for a schema, which becomes the place of a store's tables."""
-        return f"host={self.folder} user=bridge dbname=postgres options=-csearch_path={schema}"
+        return f"host={self.folder} user={self._owner} dbname=postgres options=-csearch_path={schema}"
 
     def schema(self) -> str:
         """Make a new schema; return its connection string."""
