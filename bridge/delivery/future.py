@@ -61,3 +61,36 @@ def uplink_from_the_future(row: Uplink, now: float) -> bool:
     if row.expires_at is not None:
         row.expires_at -= by
     return True
+
+
+def kept_downlink_from_the_future(row: ServerRequest, now: float) -> bool:
+    """Move the times of a finished request back, if it was accepted later than `now`; return whether it was.
+
+    Else a request that its server sends much later with the same IDs would be taken for a retransmission of it (R4).
+    """
+    by = row.accepted_at - now
+    if by < APART:
+        return False
+    row.accepted_at -= by
+    _keep_less(row, by)
+    return True
+
+
+def kept_uplink_from_the_future(row: Uplink, now: float) -> bool:
+    """Move the times of a finished uplink back, if it was received later than `now`; return whether it was.
+
+    Else a message that its device sends much later with the same bytes would be taken for a repeat of it (R13).
+    """
+    by = row.received_at - now
+    if by < APART:
+        return False
+    row.received_at -= by
+    _keep_less(row, by)
+    return True
+
+
+def _keep_less(row: Downlink | Uplink, by: float) -> None:
+    if row.keep_until < FOREVER:
+        row.keep_until -= by
+    if row.finished_at is not None:
+        row.finished_at -= by

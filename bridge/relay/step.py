@@ -13,8 +13,6 @@ from bindings.contract import SouthProfile
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.delivery import words
 from bridge.delivery.downlinks import Answer, ServerRequest
-from bridge.delivery.effects import Count
-from bridge.delivery.future import SET_BACK, uplink_from_the_future
 from bridge.delivery.network import FREE, NetworkCondition, Turn
 from bridge.delivery.rows import FOREVER, Change
 from bridge.delivery.states import UplinkState
@@ -39,6 +37,7 @@ from bridge.relay import (
     waking,
 )
 from bridge.relay.effects import Effect
+from bridge.relay.set_back import move_times_back
 from bridge.relay.state import EndpointState, Step, always
 
 _U = members(UplinkState)
@@ -196,12 +195,8 @@ def _started(at: Step, _event: ev.Event) -> None:
                 at.state.empty_ack_due[row.id] = at.mono + max(row.answer_by - at.wall, 0.0)
             else:
                 toward_server.acknowledge(at, row.server, row.north_mid)
-    if at.state.relay is not None and at.state.relay.joined_at > at.wall:
-        at.relay_row().joined_at = at.wall
+    move_times_back(at)
     for up in at.state.uplinks.values():
-        if uplink_from_the_future(up, at.wall):
-            at.work.update(up)
-            at.work.effect(Count("messages_from_the_future", "up", SET_BACK))
         if type(up) is Notification and up.confirmable and up.reply_type is None:
             at.state.hold_due[up.id] = at.mono
 

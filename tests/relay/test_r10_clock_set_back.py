@@ -1,11 +1,13 @@
 """R10: a clock that was set back while no process ran lengthens no life beyond what it was meant to be."""
 
 import pytest
-from world import START, World, notification, observed, registered, request
+from world import START, World, ack, notification, observed, registered, request, response
 
 from bindings.contract import Accepted, NetworkState, Refusal, Refused
+from bridge.coap.numbers import Code
 from bridge.coap.transmission import EXCHANGE_LIFETIME
 from bridge.relay import events as ev
+from bridge.relay.model import Policy, RelayState
 
 DAY = 86400.0
 
@@ -158,3 +160,64 @@ def test_r10_attempts_move_back_once_however_often_the_process_starts(south, sta
         world.restart()
     assert world.downlinks()[0]["not_before"] == now + 3600
     assert [count.name for count in world.counts if count.label == "down"] == ["messages_from_the_future"]
+
+
+def test_r10_r04_the_ids_of_a_request_that_was_answered_are_free_again_in_time(south):
+    world = World(south)
+    world.wall += DAY
+    world.server_sends(request(mid=1, token=b"1"))
+    world.device_sends(response(world.last_south(), Code.CONTENT, b"v"))
+    assert world.states() == ["RESPONDED"]
+    restarted_a_day_back(world)
+    world.server_sends(request(mid=1, token=b"1"))
+    assert len(world.downlinks()) == 1, "a retransmission"
+    world.passes(EXCHANGE_LIFETIME + 1)
+    world.server_sends(request(mid=1, token=b"1"))
+    assert len(world.downlinks()) == 2
+
+
+def test_r10_r30_requests_that_were_answered_take_the_room_of_others_no_longer_than_usual(south):
+    world = World(south, policy=Policy(max_exchanges=2))
+    world.wall += DAY
+    for mid in (1, 2):
+        world.server_sends(request(code=Code.POST, mid=mid, token=bytes((mid,))))
+        world.device_sends(response(world.last_south(), Code.CHANGED, b""))
+    restarted_a_day_back(world)
+    world.passes(EXCHANGE_LIFETIME + 1)
+    world.server_sends(request(mid=3, token=b"3"))
+    assert len(world.submitted) == 3
+
+
+def test_r10_r13_what_a_device_sends_again_after_its_span_is_new(south):
+    world = World(south)
+    registered(world)
+    asked = observed(world)
+    world.wall += DAY
+    message = notification(asked, mid=900)
+    world.device_sends(message)
+    world.server_sends(ack(world.last_north()))
+    restarted_a_day_back(world)
+    world.passes(south.exchange_span + 1)
+    world.device_sends(message)
+    assert len(world.uplinks("notification")) == 2
+
+
+def test_r10_r21_a_server_takes_a_device_for_awake_no_longer_than_usual():
+    world = World()
+    registered(world)
+    (one,) = world.state.registrations
+    one.since = one.refreshed_at = one.awake_since = START + DAY
+    world.state.relay = world.state.relay or RelayState(1, 0, [one])
+    world.event(ev.DeviceJoined())
+    now = restarted_a_day_back(world)
+    (one,) = world.state.registrations
+    assert (one.since, one.refreshed_at, one.awake_since) == (now, now, now)
+
+
+def test_r10_r30_an_observation_is_idle_after_as_long_as_usual():
+    world = World()
+    registered(world)
+    world.wall += DAY
+    asked = observed(world)
+    now = restarted_a_day_back(world)
+    assert world.state.observations[asked.token].heard_at == now
