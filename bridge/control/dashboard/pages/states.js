@@ -33,9 +33,12 @@ export function badge(kind, text, title) {
   return h("span", { class: `badge ${kind}`, title }, text);
 }
 
-export function messageState(state, over = true) {
-  const kind = !over && MESSAGES[state] === "good" ? "wait" : (MESSAGES[state] ?? "plain");
-  return badge(kind, state.toLowerCase().replace("_", " "));
+// `acknowledged` false: of a message that goes once, and that the server may not have.
+export function messageState(state, over = true, acknowledged = true) {
+  const known = acknowledged ? (MESSAGES[state] ?? "plain") : "plain";
+  const kind = !over && known === "good" ? "wait" : known;
+  const title = acknowledged ? undefined : "nothing acknowledges it: the server may not have it";
+  return badge(kind, state.toLowerCase().replace("_", " "), title);
 }
 
 export const kindOfState = (state) => MESSAGES[state] ?? "plain";

@@ -113,6 +113,7 @@ export function timeline(name) {
 function messageRow({ kind, at, one }) {
   const isDown = kind === "down";
   const code = isDown ? (one.response ?? one.verdict) : one.code;
+  const isCertain = one.state !== "FORWARDED" || one.acknowledged;
   const inside = h("div", { class: "inside" });
   const shown = h(
     "details",
@@ -123,7 +124,7 @@ function messageRow({ kind, at, one }) {
       h("span", { class: `way ${kind}`, role: "img", "aria-label": isDown ? "to the device" : "from the device" }, isDown ? "↓" : "↑"),
       h("span", { class: "what" }, h("span", { class: "mono" }, named(one)), " ", h("span", { class: "faint" }, about(kind, one))),
       h("span", { class: "faint mono code" }, code ?? ""),
-      h("span", { class: "state" }, messageState(one.state, one.over ?? one.finished_at !== null), one.late && badge("warn", "late")),
+      h("span", { class: "state" }, messageState(one.state, one.over ?? one.finished_at !== null, isCertain), one.late && badge("warn", "late")),
       h("span", { class: "at" }, when(at)),
       one.reason && h("span", { class: "reason faint" }, sentence(one.reason)),
     ),
