@@ -12,9 +12,22 @@ from bridge.delivery.future import (
 )
 from bridge.delivery.kept import KeptRows
 from bridge.delivery.uplinks import Uplink
-from bridge.relay.state import Step
+from bridge.relay.state import EndpointState, Step
 
 U = TypeVar("U", bound=Uplink)
+
+
+def has_times_ahead(state: EndpointState, now: float) -> bool:
+    """Return whether something is later than `now` of an endpoint that has no message without an outcome."""
+    ahead = now + APART
+    return (
+        (state.relay is not None and state.relay.joined_at >= ahead)
+        or any(max(one.awake_since, one.refreshed_at) >= ahead for one in state.registrations)
+        or any(one.heard_at >= ahead for one in state.observations.values())
+        or any(row.accepted_at >= ahead for row in state.deliveries.kept.values())
+        or any(row.received_at >= ahead for row in state.kept_uplinks.values())
+        or any(row.received_at >= ahead for row in state.kept_others.values())
+    )
 
 
 def move_times_back(step: Step) -> None:

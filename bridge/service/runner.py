@@ -21,6 +21,7 @@ from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
 from bridge.relay.effects import Cancel, Count, Effect, LookUp, Submit, WakeUp
 from bridge.relay.model import Policy
+from bridge.relay.set_back import has_times_ahead
 from bridge.relay.state import EndpointState, always
 from bridge.relay.step import Result, step
 from bridge.service.alarms import Alarms
@@ -303,7 +304,7 @@ class Runner:
         loaded = self.loaded[endpoint] = Loaded(placed, state, partial(self.actor.carries, placed))
         if endpoint not in self._taken_up:
             self._taken_up.add(endpoint, placed.endpoint.shard)
-            if not state.is_quiet:
+            if not state.is_quiet or has_times_ahead(state, self._now().wall):
                 self._step(endpoint, loaded, ev.Started(), None)
         if placed.at_load is not None and not (state.is_quiet or loaded.dropped):
             self._step(endpoint, loaded, placed.at_load, None)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import time
 
 import pytest
 
@@ -11,12 +12,15 @@ from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import frame
 from bridge.delivery.rows import Change
+from bridge.delivery.states import UplinkState
 from bridge.directory import Record
 from bridge.directory.keys import ByDevice, ById, BySource, Key, keys_of
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
-from bridge.relay.model import Endpoint, EndpointRows, Policy, Server
+from bridge.relay.model import Endpoint, EndpointRows, Observation, Policy, RelayState, Server
+from bridge.relay.registrations import Registration
+from bridge.relay.set_back import has_times_ahead
 from bridge.service import waiting
 from bridge.service.clock import RealClock
 from bridge.service.network_calls import NetworkCalls
@@ -24,7 +28,9 @@ from bridge.service.placed import Placed
 from bridge.service.runner import Runner
 from bridge.store.contract import Done, FoundEndpoint, StoredEndpoint
 from tests.service.scripted_binding import PROFILE
+from tests.store.conftest import make_downlink, make_uplink
 
+AHEAD = time() + 86400
 RECORD = Record(1, 0, "ep", "net", "dev", ("srv",), "", None, None, False, {}, True, 0.0, 0.0, "prefix", 7)
 DEVICE = ByDevice("net", "dev")
 SOURCE = BySource("prefix", 7)
@@ -295,3 +301,21 @@ async def test_an_endpoint_in_memory_is_shown_and_one_that_only_waits_is_read(si
     await asyncio.sleep(0)
     side.store.answer(FOUND)
     assert (await task).placed.endpoint.name == "ep"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        EndpointRows(relay=RelayState(1, 0, joined_at=AHEAD)),
+        EndpointRows(relay=RelayState(1, 0, [Registration("srv", (b"rd",), (b"rd",), 1.0, AHEAD)])),
+        EndpointRows(relay=RelayState(1, 0, [Registration("srv", (b"rd",), (b"rd",), 1.0, 1.0, awake_since=AHEAD)])),
+        EndpointRows(observations=[Observation(1, b"t", 0, "srv", b"t", 1.0, heard_at=AHEAD)]),
+        EndpointRows(downlinks=[make_downlink(1, accepted_at=AHEAD, over=True, keep_until=AHEAD + 247)]),
+        EndpointRows(uplinks=[make_uplink(1, received_at=AHEAD, state=UplinkState.FORWARDED, keep_until=AHEAD + 247)]),
+    ],
+)
+async def test_a_clock_that_was_set_back_is_noticed_also_where_nothing_waits(side, kept):
+    """A start leaves such endpoints alone otherwise: nothing of theirs is to be resumed."""
+    told(notification(1), side=side)
+    side.store.answer(StoredEndpoint(RECORD, kept))
+    assert not has_times_ahead(side.runner.loaded[1].state, time())
