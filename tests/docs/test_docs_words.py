@@ -93,7 +93,29 @@ OF_OTHERS = {"wal_retrieve_retry_interval"}  # settings of PostgreSQL
 PAGES = [
     ("cluster.md", ""),
     ("how-to/three-nodes.md", ""),
+    ("operations.md", "Log lines"),
 ]
+
+
+def reasons() -> list[str]:
+    """Return why a message is not out yet: of the table in operations.md, and of the page of symptoms."""
+    table = re.split(r"\n\| why +\|", (DOCS / "operations.md").read_text())[1].partition("\n\n")[0]
+    symptoms = (DOCS / "how-to" / "troubleshooting.md").read_text()
+    return [
+        *(reason for row in table.splitlines()[2:] for reason in row.split("|")[1].strip().split(" · ")),
+        *re.findall(r"^- \*([^*]+)\*:", symptoms, re.MULTILINE),
+    ]
+
+
+def test_the_reasons_are_found() -> None:
+    assert len(reasons()) > 20
+
+
+@pytest.mark.parametrize("reason", reasons())
+def test_the_bridge_gives_each_reason_that_is_explained(reason: str) -> None:
+    """What varies, or is in brackets, separates the parts of a reason."""
+    parts = [one.strip(" ,") for one in re.split(r"…|; |, |[()]", reason)]
+    assert [part for part in parts if part not in said()] == []
 
 
 @pytest.mark.parametrize(("page", "title"), PAGES)
