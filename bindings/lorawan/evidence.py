@@ -117,7 +117,8 @@ class Evidence:
         if record is None:
             return DeviceKnowledge("", 0, counting=False, open_for=proofs.LONGEST)
         since = self._outstanding.since(device)
-        age = self._events.now() - record.heard_at if since is None else since
+        # Our clock may have been set back since, while no process ran: then the uplink counts as one of just now.
+        age = max(self._events.now() - record.heard_at, 0.0) if since is None else since
         open_for = proofs.in_flight(record, self._records.profile(record.profile)) - age
         return DeviceKnowledge(record.dev_addr, record.highest + 1, record.counting, open_for)
 

@@ -131,7 +131,7 @@ class Inbound:
 
     def _was_overtaken(self, event: net.DataUplink | net.Join, record: DeviceNote) -> bool:
         """Return whether an event is late and of the former session: it no longer applies."""
-        return event.dev_addr == record.former and self._events.now() - record.session_at < OVERTAKEN
+        return event.dev_addr == record.former and abs(self._events.now() - record.session_at) < OVERTAKEN
 
     def _expect_reset(self, event: net.CounterReset, record: DeviceNote) -> None:
         """Remember that an uplink was refused for its low counter: one that is accepted with a low counter is new.
