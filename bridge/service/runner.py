@@ -239,7 +239,7 @@ class Runner:
         self.count("events_for_other_nodes")
         return NotServedHere(f"shard {shard}, the endpoint's, is not served by this node; ask the others", shard)
 
-    def _is_let_go(self, loaded: Loaded, event: ev.Event, done: Done | None) -> bool:
+    def _refuses_elsewhere(self, loaded: Loaded, event: ev.Event, done: Done | None) -> bool:
         """Refuse an event of an endpoint whose shard is being released, unless a network call ended."""
         shard = loaded.placed.endpoint.shard
         if self._accepts(shard) or isinstance(event, RESULTS):
@@ -321,7 +321,7 @@ class Runner:
     def _handle(self, endpoint: int, loaded: Loaded, event: ev.Event, done: Done | None) -> None:
         if self.stopping and self._refuses(event, done):
             return
-        if self.shards is not None and self._is_let_go(loaded, event, done):
+        if self.shards is not None and self._refuses_elsewhere(loaded, event, done):
             return
         if self.tap is not None:
             self.tap.event(loaded.placed.endpoint, event)
