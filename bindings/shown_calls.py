@@ -21,10 +21,10 @@ def shown_body(body: bytes) -> str:
     if not body:
         return ""
     try:
-        members = json.loads(body)
-    except (ValueError, RecursionError):
+        members = _redacted(json.loads(body))
+        text = json.dumps(members, ensure_ascii=False, separators=(", ", ": "))
+    except (ValueError, RecursionError):  # what can be read may still be nested too deeply to be walked through
         return f"{len(body)} bytes"
-    text = json.dumps(_redacted(members), ensure_ascii=False, separators=(", ", ": "))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from bindings.contract import Memory
 from bindings.http.client import HttpClient, NoAnswer, NotSent, split
+from bindings.t8.reading import UNREADABLE
 from bindings.t8.settings import Credentials
 from bindings.t8.shared_token import SharedToken, Token
 from bridge.errors import BindingError, ConfigurationError
@@ -179,7 +180,7 @@ class Authorization:
             raise self._failed(f"answered {answer.status}")
         try:
             token = msgspec.json.decode(answer.body, type=_TokenAnswer)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise self._failed("did not answer with usable JSON") from None  # its text could contain the token
         lifetime = _lifetime(token.expires_in)
         return Token(f"Bearer {token.access_token}", max(lifetime - _EARLY, lifetime / 2), lifetime)

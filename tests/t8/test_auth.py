@@ -24,6 +24,7 @@ class TokenEndpoint:
         self.asked = 0
         self.lifetime = lifetime
         self.status = 200
+        self.body = None  # instead of a token
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -34,7 +35,7 @@ class TokenEndpoint:
         if self.status is None:
             raise NotSent("no connection")
         body = {"access_token": f"t{number}", "expires_in": self.lifetime}
-        return Response(self.status, body=json.dumps(body).encode())
+        return Response(self.status, body=self.body or json.dumps(body).encode())
 
 
 class Time:
@@ -79,6 +80,19 @@ async def test_all_who_wait_share_one_failure(made, time):
     time.now += 2
     endpoint.status = 200
     assert await made.header(endpoint) == "Bearer t2"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b'{"access_token": 1}', b'{"x": ' + b"[" * 100_000, b'{"access_token": "\xff"}']
+)
+async def test_an_answer_that_cannot_be_read_is_a_failure_to_get_a_token(made, answer):
+    """Whatever its bytes are, the request to the SCEF was certainly not sent, and the endpoint is not asked at once."""
+    endpoint = TokenEndpoint()
+    endpoint.body = answer
+    for _ in range(3):
+        with pytest.raises(BindingError, match="usable JSON"):
+            await made.header(endpoint)
+    assert endpoint.asked == 1
 
 
 async def test_a_token_is_used_to_its_end_while_no_other_can_be_had(made, time):
