@@ -171,6 +171,24 @@ def test_bad_json_and_protobuf_raise_only_our_error(kind, body):
     assert event.device == DEVICE
 
 
+@pytest.mark.parametrize("delay", ["nans", "infs", "-5s", "1e300s", "86400s"])
+def test_a_delay_that_no_window_has_is_unknown_and_the_transmission_is_reported(delay):
+    """Kept, it would be the time until a queue is read, and none or no end of it stops all such readings."""
+    timing = {"delay": {"delay": delay}}
+    event = {"deviceInfo": {"devEui": DEVICE}, "queueItemId": "i", "txInfo": {"timing": timing}}
+    told = cs.read("txack", msgspec.json.encode(event)).event
+    assert (told.item, told.delay) == ("i", 0.0)
+
+
+@pytest.mark.parametrize("seconds", [-5, 86400, 10**11])
+def test_nor_is_such_a_delay_known_from_protobuf(seconds):
+    event = integration.TxAckEvent(queue_item_id="i")
+    event.device_info.dev_eui = DEVICE
+    event.tx_info.timing.delay.delay.seconds = seconds
+    told = cs.read("txack", event.SerializeToString()).event
+    assert (told.item, told.delay) == ("i", 0.0)
+
+
 async def test_bad_events_are_answered_400_and_counted_and_the_next_is_taken(binding, chirpstack, side):
     for body in (b"{", b"\xff\xff", b"{}"):
         assert await post(binding, "up", body) == 400

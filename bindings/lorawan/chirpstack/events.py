@@ -36,6 +36,7 @@ _CLASS_NUMBERS = {common.DeviceClass.Value(name): letter for name, letter in CLA
 _NANOSECONDS = 1_000_000_000
 _END_OF_TIME = 253402300800  # seconds: 9999-12-31T24:00Z, the end of google.protobuf.Timestamp
 _SIZE_DIGITS = 5  # more digits than any size has
+_LONGEST_DELAY = 60.0  # seconds, more than from any uplink to a window of its downlink (TS001-1.0.4 §5.7)
 _ID = 64  # characters, more than any id has; ids are kept in notes
 _MESSAGES: dict[str, Any] = {
     "up": integration.UplinkEvent,
@@ -217,7 +218,7 @@ def _from_message(kind: str, found: Any) -> Reading:
             return Reading(application, Join(*common_values, _id(found.dev_addr), sealed, envelope))
         case "txack":
             sent = found.tx_info
-            seconds = sent.timing.delay.delay.ToNanoseconds() / _NANOSECONDS
+            seconds = _delay(sent.timing.delay.delay.ToNanoseconds() / _NANOSECONDS)
             lora = sent.modulation.lora
             how = seconds, sent.timing.HasField("immediately"), sent.frequency, lora.spreading_factor, lora.bandwidth
             return Reading(application, TxAck(*common_values, found.queue_item_id, *how))
@@ -248,7 +249,7 @@ def _txack(common_values: tuple[str, float, str, str], found: _Json) -> TxAck:
     return TxAck(
         *common_values,
         found.queue_item_id,
-        _duration(timing.delay.delay) if timing.delay is not None else 0.0,
+        _delay(_duration(timing.delay.delay)) if timing.delay is not None else 0.0,
         timing.immediately is not None,
         _uint32(found.tx_info.frequency),
         _uint32(lora.spreading_factor),
@@ -308,6 +309,11 @@ def _seconds(found: Message, name: str) -> float:
 def _duration(text: str) -> float:
     """Read a duration of protobuf's JSON mapping, such as 1.500s."""
     return float(text.removesuffix("s")) if text else 0.0
+
+
+def _delay(seconds: float) -> float:
+    """Return the seconds from an uplink to the window of its downlink; 0, which is unknown, if it can have none such."""
+    return seconds if 0 <= seconds <= _LONGEST_DELAY else 0.0
 
 
 def _uint32(number: int) -> int:
