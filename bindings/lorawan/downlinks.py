@@ -11,7 +11,6 @@ import logging
 from bindings.contract import (
     Accepted,
     Ambiguous,
-    BindingEvent,
     Cancellation,
     Events,
     Flushed,
@@ -132,9 +131,8 @@ class Downlinks:
 
     def _passed(self, device: str, handles: list[str]) -> None:
         for handle in handles:
-            self._outstanding.drop(device, handle)
             self._events.count("lorawan_requests_passed")
-            self._tell(Flushed(device, "removed from the queue to send an answer first", handle))
+            self._tell(device, handle, "removed from the queue to send an answer first")
 
     def _not_sealed(self, error: BridgeError) -> Refused:
         """Return why a downlink could not be encrypted; nothing was sent."""
@@ -216,17 +214,24 @@ class Downlinks:
             )
             return Cancellation.UNKNOWN
         self._outstanding.drop(device, handle)
-        for other in self._outstanding.drop_all(device):
-            self._tell(Flushed(device, "flushed together with a cancelled downlink", other))
+        for other in list(self._outstanding.of(device)):
+            self._tell(device, other, "flushed together with a cancelled downlink")
         return found
 
-    def _tell(self, event: BindingEvent) -> None:
-        task = asyncio.create_task(self._deliver(event))
+    def _tell(self, device: str, handle: str, why: str) -> None:
+        task = asyncio.create_task(self._deliver(Flushed(device, why, handle)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, event: BindingEvent) -> None:
+    async def _deliver(self, event: Flushed) -> None:
+        """Report a downlink that was flushed; forget it when that is committed.
+
+        If that fails, the downlink is missed in the queue after some uplinks, and reported then.
+        """
         try:
             await self._events.deliver(event)
         except BridgeError as error:
             log.warning("the change of a downlink could not be stored: %s", error, extra={"sample": "lorawan report"})
+            return
+        if event.handle is not None:
+            self._outstanding.drop(event.device, event.handle)

@@ -67,7 +67,7 @@ class Inbound:
         # Events of every exchange are processed without a task of their own.
         if isinstance(event, net.TxAck):
             self._learn_of_downlink(event)
-            return _of_ours(self._reports.transmitted(event))
+            return _of_ours(self._reports.transmitted(event), partial(self._reports.forget_transmitted, event))
         if (
             isinstance(event, net.DataUplink)
             and record is not None

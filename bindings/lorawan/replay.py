@@ -65,6 +65,7 @@ class Replay:
                         course.reused = True
                     case net.TxAck():
                         await self._reports.transmitted(event)
+                        self._reports.forget_transmitted(event)
                     case net.Ack():
                         await self._reports.acknowledged(event)
                     case net.Discarded():

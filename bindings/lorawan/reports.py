@@ -26,9 +26,14 @@ class Reports:
         self._events = events
 
     def transmitted(self, event: net.TxAck) -> Future[None]:
-        """Report that a gateway has a downlink."""
-        self._outstanding.transmitted(event.device, event.item)
+        """Report that a gateway has a downlink. When that is committed, call `forget_transmitted`."""
+        if event.item not in self._outstanding.of(event.device):
+            self.forget_transmitted(event)  # the call that queued it may not have returned yet
         return self._events.deliver(Report(event.device, event.item, NetworkState.SENT))
+
+    def forget_transmitted(self, event: net.TxAck) -> None:
+        """Record that a downlink has left the queue: not before its report is committed, which else is never made."""
+        self._outstanding.transmitted(event.device, event.item)
 
     async def acknowledged(self, event: net.Ack) -> None:
         """Report that the device acknowledged a confirmed downlink, or did not."""

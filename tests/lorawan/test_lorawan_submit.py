@@ -24,8 +24,9 @@ from bindings.contract import (
 )
 from bindings.lorawan import reconciler
 from bindings.lorawan.chirpstack.diagnosis import version_of
+from bindings.lorawan.network_events import TxAck
 from bindings.lorawan.settings import LorawanSettings
-from bridge.errors import CallFailed, ConfigurationError
+from bridge.errors import CallFailed, ConfigurationError, StoreUnavailable
 from mock_network.chirpstack import device_queue, errors
 from tests.waiting import until
 
@@ -331,6 +332,44 @@ async def test_our_others_that_were_flushed_with_it_are_queued_again(binding, ch
     assert await binding.cancel(DEVICE, second.handle) is Cancellation.REMOVED
     await until(lambda: side.of(Flushed))
     assert [one.handle for one in side.of(Flushed)] == [first.handle]
+
+
+# What left the queue is forgotten when that is committed
+
+
+async def missed(binding, side):
+    """Return the handles that uplinks show to be missing in the queue."""
+    side.store_fails = False
+    binding._inbound._doubts.add(DEVICE)
+    await until(lambda: side.of(Report))
+    return [(one.handle, one.outcome) for one in side.of(Report)]
+
+
+async def test_a_passed_request_that_could_not_be_reported_is_missed_in_the_queue(binding, chirpstack, side):
+    request = await binding.submit(attempt())
+    side.store_fails = True
+    await binding.submit(attempt(b"\x60\x44\x00\x01", kind=Kind.ANSWER, downlink=2))
+    await until(lambda: not binding._downlinks._tasks)
+    assert await missed(binding, side) == [(request.handle, None)]
+
+
+async def test_what_was_flushed_with_a_cancelled_one_and_could_not_be_reported_is_missed(binding, chirpstack, side):
+    first = await binding.submit(attempt(b"\x60\x44\x00\x09", kind=Kind.ANSWER))
+    second = await binding.submit(attempt(downlink=2))
+    side.store_fails = True
+    await binding.cancel(DEVICE, second.handle)
+    await until(lambda: not binding._downlinks._tasks)
+    assert await missed(binding, side) == [(first.handle, None)]
+
+
+async def test_a_transmission_that_could_not_be_reported_is_missed(binding, chirpstack, side):
+    """ChirpStack posts an event once, and its history may have lost it."""
+    request = await binding.submit(attempt())
+    device_queue.flush(chirpstack.context.tables, bytes.fromhex(DEVICE))
+    side.store_fails = True
+    with pytest.raises(StoreUnavailable):
+        await binding.commit(TxAck(DEVICE, time.time(), "A", "", request.handle, 1.0, False, 868_100_000, 7, 125_000))
+    assert await missed(binding, side) == [(request.handle, None)]
 
 
 # Downlinks without news

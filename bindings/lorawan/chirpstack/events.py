@@ -218,10 +218,9 @@ def _from_message(kind: str, found: Any) -> Reading:
             return Reading(application, Join(*common_values, _id(found.dev_addr), sealed, envelope))
         case "txack":
             sent = found.tx_info
-            seconds = _delay(sent.timing.delay.delay.ToNanoseconds() / _NANOSECONDS)
-            lora = sent.modulation.lora
-            how = seconds, sent.timing.HasField("immediately"), sent.frequency, lora.spreading_factor, lora.bandwidth
-            return Reading(application, TxAck(*common_values, found.queue_item_id, *how))
+            seconds, lora = sent.timing.delay.delay.ToNanoseconds() / _NANOSECONDS, sent.modulation.lora
+            how = sent.timing.HasField("immediately"), sent.frequency, lora.spreading_factor, lora.bandwidth
+            return Reading(application, TxAck(*common_values, found.queue_item_id, _delay(seconds), *how))
         case "ack":
             return Reading(application, Ack(*common_values, found.queue_item_id, found.acknowledged))
         case "log":
@@ -312,7 +311,7 @@ def _duration(text: str) -> float:
 
 
 def _delay(seconds: float) -> float:
-    """Return the seconds from an uplink to the window of its downlink; 0, which is unknown, if it can have none such."""
+    """Return the seconds from an uplink to the window of its downlink; 0 (unknown) if there is no such window."""
     return seconds if 0 <= seconds <= _LONGEST_DELAY else 0.0
 
 
