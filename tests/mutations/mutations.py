@@ -22,6 +22,34 @@ LORAWAN = "tests/lorawan/"
 
 MUTATIONS = [
     Mutation(
+        "what is presumed of a provisioning replaces a report that could not be stored",
+        "_add",
+        "$newer.unless_known and $key in $gathered",
+        "False",
+        "tests/service/test_provisioning_notes.py",
+    ),
+    Mutation(
+        "a cursor of a list in another order is taken",
+        "page_end_at",
+        "of is not order",
+        "False",
+        "tests/operations/test_cursors.py",
+    ),
+    Mutation(
+        "a webhook waits for a time that a wrong clock has set",
+        "Webhooks._post_pending",
+        "$webhook.retry_at - $latest < APART",
+        "True",
+        "tests/api/test_events.py::test_a_webhook_waits_no_longer_than_its_pause_after_the_clock_was_set_back",
+    ),
+    Mutation(
+        "a shard is handed over while notes of its devices are being written",
+        "DeviceNotes.write",
+        "async with $self._writing:\n    ...",
+        "if True:\n    ...",
+        LORAWAN + "test_lorawan_notes.py",
+    ),
+    Mutation(
         "bodies of messages are stored in the clear whatever the settings say",
         "Transactions._change",
         "self.bodies.sealed(runs(changes))",
