@@ -56,9 +56,12 @@ def contradictions(here: Agreement, there: Agreement) -> Iterator[str]:
         return
     for name in sorted(here.alike.keys() & there.alike.keys()):
         if here.alike[name] != there.alike[name]:
+            then = (
+                " and start one bridge without [cluster], which assigns addresses" if name.startswith("[north]") else ""
+            )
             yield (
                 f"{name} is {here.alike[name]} here and {there.alike[name]} there. Give all nodes the same; where it "
-                "has to change, stop all nodes first"
+                f"has to change, stop all nodes first{then}"
             )
     if here.seals not in (NO_KEY, *there.opens):
         yield (

@@ -9,7 +9,10 @@ from bridge.relay import events as ev
 from bridge.relay.model import Endpoint
 from bridge.service.network_calls import NetworkCalls
 
-NO_SOURCE = "it has no address under this bridge's [north] settings: a start assigns one; nodes need the same [north]"
+NO_SOURCE = (
+    "it has no address under this bridge's [north] settings: a start without [cluster] assigns one, while no node "
+    "runs; nodes need the [north] under which it got one"
+)
 """Why nothing goes between an endpoint whose `source` is None and its servers, with the cure."""
 
 

@@ -1,12 +1,14 @@
 """Loads and unloads the endpoints of a shard when this node of a cluster takes or releases it."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from bindings.contract import Binding, ReadsShards, ReleasesDevices, RunsOnNodes
 from bridge.directory import Directory, Record
 from bridge.errors import StoreUnavailable
+from bridge.service.placed import NO_SOURCE
 from bridge.service.progress import Progress
 from bridge.service.provisioning import Provisioning
 from bridge.service.runner import Runner
@@ -23,6 +25,8 @@ Came = Callable[[Mapping[str, Collection[int]]], Awaitable[None]]
 """Called with endpoints that were taken up, by their networks."""
 
 Begin = Callable[[Coroutine[Any, Any, None]], None]
+
+log = logging.getLogger(__name__)
 
 
 class ShardCaches:
@@ -164,11 +168,18 @@ class ShardEndpoints:
     async def _take_up_these(self, shards: frozenset[int]) -> None:
         await load_unfinished(self._store, self._runner, self._progress, shards)
         came: dict[str, set[int]] = {}
+        without_address: list[str] = []
+        sources = self._directory.catalogue.sources
         async for record in self._directory.of_shards(sorted(shards)):
             came.setdefault(record.network, set()).add(record.id)
             if record.enabled:
+                if sources is not None and not sources.has(record):
+                    without_address.append(record.name)
                 self._announce_device(record)
                 await self._provisioning.begin(record)
+        if without_address:
+            text = "%d endpoints cannot reach their servers, such as %s: %s"
+            log.error(text, len(without_address), without_address[0], NO_SOURCE, extra={"sample": "no address"})
         for binding in self._networks.values():
             if isinstance(binding, ReadsShards):
                 binding.shards_came()

@@ -19,8 +19,8 @@ _NAME = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _VARIES = re.compile(r"%[-+.0-9]*[a-zA-Z]|\{[^{}]*\}")  # of a text that is filled in
 _GAP = "…"
 _NOT_SAID = re.compile(
-    r"lwm2m-bridge |systemctl |pip |ip |curl |deploy/|bird |layer2 |export |/|\[|-|python |\w+ ?=|persistence "
-    r"|[A-Z]\w+=|kill |GET |POST |DELETE "
+    r"(?:lwm2m-bridge|systemctl|pip|ip|curl|bird|layer2|export|python|persistence|kill|GET|POST|DELETE) |deploy/|/|-"
+    r"|\[[\w.]+\](?: \w+)?(?: =.*)?$|\[\[|\w+ ?=|[A-Z]\w+="
 )
 """Beginnings of what people type or write, and the bridge does not say."""
 
@@ -88,12 +88,13 @@ def unknown_names(text: str) -> list[str]:
     return sorted(name for name in names if not re.search(rf"\b{name}\b", code()))
 
 
-OF_OTHERS = {"wal_retrieve_retry_interval"}  # settings of PostgreSQL
+OF_OTHERS = {"wal_retrieve_retry_interval", "synchronous_standby_names"}  # settings of PostgreSQL
 
 PAGES = [
     ("cluster.md", ""),
     ("how-to/three-nodes.md", ""),
     ("operations.md", "Log lines"),
+    ("how-to/troubleshooting.md", "Several nodes"),
 ]
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from bridge.cluster.shards import NodeShards
-from bridge.directory import Directory, Draft, Record
+from bridge.directory import Catalogue, Directory, Draft, Record, Sources
 from bridge.errors import StoreUnavailable
 from bridge.service import shard_endpoints
 from bridge.service.progress import Progress
@@ -89,7 +90,10 @@ class Node:
     def __init__(self) -> None:
         self.store = InMemoryStore(Disk())
         self.table = Table(self.store)
-        self.directory = Directory(self.table, cast("Any", None), lambda: 0.0)
+        self.sources = Sources("prefix", range(ENDPOINTS), lambda source: (f"10.64.0.{source}:5683",))
+        self.directory = Directory(
+            self.table, Catalogue({}, lambda _network, device: device, self.sources), lambda: 0.0
+        )
         self.provisioning = Provisioning()
         self.progress = Progress(lambda: 0.0)
         self.network = Network()
@@ -114,7 +118,24 @@ class Node:
 
     async def add(self) -> list[Record]:
         drafts = [Draft("net", f"e{n}", f"e{n}", ("s",), enabled=n % 2 == 0) for n in range(ENDPOINTS)]
-        return await self.table.add(drafts, None, lambda: 0.0)
+        return await self.table.add(drafts, self.sources, lambda: 0.0)
+
+
+async def test_endpoints_whose_address_is_of_other_settings_are_told_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No node assigns addresses: the numbers belong to shards, and those to other nodes."""
+    monkeypatch.setattr(shard_endpoints, "GATHER", 0.0)
+    node = Node()
+    records = await node.add()
+    shards = {record.shard for record in records}
+    for seen, told in ((node.sources, ""), (replace(node.sources, seen=lambda one: (f"10.65.0.{one}:5683",)), "10")):
+        node.directory.catalogue = Catalogue({}, lambda _network, device: device, seen)
+        for shard in shards:
+            await node.endpoints.taken(shard, 1)
+        await asyncio.gather(*node.tasks)
+        assert [one.getMessage().split()[0] for one in caplog.records] == ([told] if told else [])
+    assert "a start without [cluster] assigns one" in caplog.text
 
 
 async def test_taking_shards_reads_their_endpoints_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ async def test_an_address_of_other_settings_is_no_open_link(kit: Kit) -> None:
         assert [link.state for link in service.links(record).values()] == [LinkState.OPEN]
         (link,) = service.links(replace(record, locals=("127.64.0.1:1",))).values()
         assert link.state is LinkState.CLOSED
-        assert "nodes need the same [north]" in link.reason
+        assert "nodes need the [north] under which it got one" in link.reason
 
 
 async def _rows(kit: Kit, number: int) -> bool:
