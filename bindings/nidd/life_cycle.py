@@ -26,7 +26,7 @@ from bindings.t8.identity import identity_member, same_identity
 from bindings.t8.links import bare_name, configuration_id
 from bindings.t8.operations import Operation
 from bindings.t8.reading import read_tolerant
-from bindings.t8.trouble import JobFailed, is_passing, refused
+from bindings.t8.trouble import FailureCause, JobFailed, is_passing, refused
 from bridge.errors import UnknownDevice
 
 log = logging.getLogger(__name__)
@@ -179,8 +179,11 @@ class LifeCycle:
         log.info("adopted configuration %s of %s", name, device, extra={"sample": "nidd adopted"})
         return True
 
-    async def take_over(self, device: str, record: DeviceNote, name: str) -> bool:
-        """Adopt a configuration of the SCEF for the device; False if it has none of that name for the device."""
+    async def take_over(self, device: str, record: DeviceNote, name: str, former: str = "") -> bool:
+        """Adopt a configuration of the SCEF for the device; False if it has none of that name for the device.
+
+        `former` is one that it replaces: that one is removed first, and what it held is reported as dropped.
+        """
         answer = await self.ask(operations.READ, name)
         if answer.own and answer.status in _GONE:
             return False
@@ -193,6 +196,8 @@ class LifeCycle:
         if not good and not await self._point_here(name, record):
             await self._delete(name)
             return False
+        if former:  # before the record names the other one: else nobody would do it after a failure
+            await self._discard(device, former)
         await self._activate(device, record, name, body)
         self._events.count("nidd_configurations_adopted")
         return True
@@ -288,12 +293,7 @@ class LifeCycle:
         """
         log.warning("configuration of %s is gone: %s", device, why, extra={"sample": "nidd lost"})
         self._events.count("nidd_configurations_lost")
-        try:
-            await self._events.deliver(Flushed(device, why))
-        except UnknownDevice:
-            log.info(
-                "device %s is not in the directory: no endpoint is notified", device, extra={"sample": "nidd lost"}
-            )
+        await self._tell_flushed(device, why)
         current = await self._records.get(device) or record
         now = self._events.now()
         short = current.short_lives + 1 if 0 <= now - current.made < SHORTEST_LIFE else 0
@@ -379,10 +379,24 @@ class LifeCycle:
             return None
         return [port for port in ports_of(record) if port not in ports_there(body)]
 
-    async def discard(self, device: str, name: str) -> None:
-        """Delete a configuration that was replaced by another one; downlinks in it are dropped (R31)."""
-        await self._delete(name)
-        await self._events.deliver(Flushed(device, "another configuration replaced it"))
+    async def _discard(self, device: str, name: str) -> None:
+        """Delete a configuration that another one replaces; downlinks in it are dropped (R31)."""
+        try:
+            await self._delete(name)
+        except JobFailed as error:
+            if error.whose is not FailureCause.DEVICE:
+                raise
+            log.warning("configuration %s of %s stays there: %s", name, device, error, extra={"sample": "nidd surplus"})
+            return  # the SCEF itself refuses to remove it, so nothing was dropped
+        await self._tell_flushed(device, "another configuration replaced it")
+
+    async def _tell_flushed(self, device: str, why: str) -> None:
+        try:
+            await self._events.deliver(Flushed(device, why))
+        except UnknownDevice:
+            log.info(
+                "device %s is not in the directory: no endpoint is notified", device, extra={"sample": "nidd lost"}
+            )
 
     async def _delete(self, name: str) -> None:
         answer = await self.ask(operations.DELETE, name)

@@ -215,28 +215,30 @@ class Provisioning:
         """Return whether the SCEF confirms an unknown configuration of the device, which the record names from now on.
 
         So a second configuration that was created by mistake, by the bridge or a proxy, loses no uplink and does not
-        leak. The device is served here. Raises StoreUnavailable.
+        leak. The device is served here. Raises StoreUnavailable, also if the SCEF cannot be asked now.
         """
         record = await self._records.get(device)
-        if record is None or record.state is State.REMOVING or self._claims >= _CLAIMS:
+        if record is None or record.state is State.REMOVING:
             return False
+        if self._claims >= _CLAIMS:
+            raise StoreUnavailable(f"configuration {name} of {device} is checked later: others are being checked")
+        former = record.configuration if record.state in {State.ACTIVE, State.DOUBTED} else ""
         self._claims += 1
         try:
-            if not await self.life.take_over(device, record, name):
+            if not await self.life.take_over(device, record, name, former):
                 return False
-            if record.state is State.ACTIVE:
-                log.warning(
-                    "configuration %s of %s replaced by %s, which the SCEF uses", record.configuration, device, name,
-                    extra={"sample": "nidd surplus"},
-                )  # fmt: skip
-                await self.life.discard(device, record.configuration)
-        except StoreUnavailable:
-            raise
-        except (JobFailed, NotSent, NoAnswer, BridgeError) as error:
+        except (NotSent, NoAnswer, JobFailed) as error:
             self.last_error = f"{device}: {error}"
-            return False
+            if isinstance(error, JobFailed) and error.whose is not FailureCause.NETWORK:
+                return False
+            raise StoreUnavailable(f"configuration {name} of {device} cannot be checked now: {error}") from error
         finally:
             self._claims -= 1
+        if former:
+            log.warning(
+                "configuration %s of %s replaced by %s, which the SCEF uses", former, device, name,
+                extra={"sample": "nidd surplus"},
+            )  # fmt: skip
         return True
 
     # The SCEF's list at start

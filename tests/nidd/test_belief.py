@@ -2,10 +2,12 @@
 
 import asyncio
 
+import msgspec
 import pytest
-from scripted_scef import problem
+from scripted_scef import HANG_UP, problem
 
 from bindings.contract import Ambiguous, Flushed, Kind, Refusal, Submission, UplinkMessage
+from bindings.nidd import provisioning
 from bindings.nidd.notes import State
 from tests.waiting import until
 
@@ -141,6 +143,61 @@ async def test_an_uplink_over_a_configuration_that_the_scef_does_not_confirm_is_
     body = {"niddConfiguration": scef.link("c99"), "externalId": DEVICE, "data": "AA=="}
     assert await scef.notify(binding.listener.url, body) == 404
     assert not side.of(UplinkMessage)
+
+
+def second(binding, scef):
+    """Return an uplink over a second configuration of the device."""
+    other = scef.add(externalId=DEVICE, notificationDestination=binding.listener.url)
+    return other, {"niddConfiguration": scef.link(other), "externalId": DEVICE, "data": "AA=="}
+
+
+BUSY = (503, {"title": "busy", "status": 503})
+
+
+@pytest.mark.parametrize(("name", "answer"), [("read", BUSY), ("read", HANG_UP), ("delete", BUSY), ("delete", HANG_UP)])
+async def test_an_uplink_whose_configuration_cannot_be_checked_now_is_to_be_sent_again(
+    binding, scef, side, name, answer
+):
+    """404 would be final, and the uplink lost."""
+    other, body = second(binding, scef)
+    scef.script[name].append(answer)
+    assert await scef.notify(binding.listener.url, body) == 503
+    assert await scef.notify(binding.listener.url, body) == 204
+    assert [event.payload for event in side.of(UplinkMessage)] == [b"\x00"]
+    assert (list(scef.configurations), len(side.of(Flushed))) == ([other], 1)
+
+
+async def test_too_many_checks_at_a_time_are_no_refusal(binding, scef, side, monkeypatch):
+    monkeypatch.setattr(provisioning, "_CLAIMS", 0)
+    _, body = second(binding, scef)
+    assert await scef.notify(binding.listener.url, body) == 503
+    monkeypatch.undo()
+    assert await scef.notify(binding.listener.url, body) == 204
+
+
+async def test_what_the_replaced_configuration_held_is_told_though_the_store_fails_in_between(binding, scef, side):
+    _, body = second(binding, scef)
+    side.store_fails = True
+    assert await scef.notify(binding.listener.url, body) == 503
+    side.store_fails = False
+    assert await scef.notify(binding.listener.url, body) == 204
+    assert len(side.of(Flushed)) == 1
+
+
+async def test_a_replaced_configuration_that_the_scef_keeps_has_dropped_nothing(binding, scef, side):
+    _, body = second(binding, scef)
+    scef.script["delete"].append((403, {"title": "no", "status": 403}))
+    assert await scef.notify(binding.listener.url, body) == 204
+    assert not side.of(Flushed)
+
+
+async def test_a_doubted_configuration_that_is_replaced_has_dropped_what_it_held(binding, scef, side):
+    _, body = second(binding, scef)
+    record = await binding.records.get(DEVICE)
+    doubted = {"state": State.DOUBTED, "due": int(side.now()) + 3600}
+    await binding.records.put(DEVICE, msgspec.structs.replace(record, **doubted))
+    assert await scef.notify(binding.listener.url, body) == 204
+    assert len(side.of(Flushed)) == 1
 
 
 async def test_a_configuration_of_another_device_cannot_be_claimed(binding, scef, side):
