@@ -9,7 +9,7 @@ from bindings.contract import Events
 from bindings.lorawan.notes import DeviceNotes
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.troubles import provisioned_event, trouble_in, trouble_of
-from bridge.errors import BridgeError, CallFailed
+from bridge.errors import BridgeError, CallFailed, CallTrouble, NotServedHere
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ KNOWN = 1000  # profiles whose time of reading is remembered; the first read is 
 _FETCHES = 100  # profiles that wait to be read; others are read with a later uplink
 _AT_ONCE = 4
 _WAITING = 100_000  # devices that wait to be read; the rest is read with uplinks
+_LASTING = {CallTrouble.INVALID, CallTrouble.UNSUPPORTED}
 _REFRESHED = 1000  # devices read together after an outage
 
 
@@ -31,7 +32,7 @@ class Profiles:
         self._events = events
         self._ask_at: dict[str, float] = {}  # profiles, and when each must be read again
         self._fetching: dict[str, str] = {}  # profiles that are being read or wait for it, with their region
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, None] = {}  # devices, those that failed last at the end
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -44,7 +45,7 @@ class Profiles:
     def learn(self, device: str) -> None:
         """Read a device's profile and class, soon."""
         if device not in self._waiting and len(self._waiting) < _WAITING:
-            self._waiting.add(device)
+            self._waiting[device] = None
             self._start(self._learn(device))
 
     def see(self, identifier: str, region_config: str) -> None:
@@ -58,7 +59,8 @@ class Profiles:
 
     def release(self, devices: Iterable[str]) -> None:
         """Read no profiles of devices that another node serves from now on."""
-        self._waiting.difference_update(devices)
+        for device in devices:
+            self._waiting.pop(device, None)
 
     def refresh(self) -> None:
         """Read what could not be read while the network server was down."""
@@ -77,26 +79,44 @@ class Profiles:
             try:
                 found = await self._provider.server_record(device)
                 record = await self._records.get(device)
-                self._waiting.discard(device)
-                if record is None:
-                    return
-                record.profile, record.device_class = found.profile, found.device_class or record.device_class
-                await self._records.put(device, record)
-                self._events.deliver(provisioned_event(device, trouble_in(found)))
+                if record is not None:
+                    record.profile, record.device_class = found.profile, found.device_class or record.device_class
+                    await self._records.put(device, record)
             except CallFailed as error:
-                if not error.out_of_reach:
-                    self._waiting.discard(device)
-                    if (trouble := trouble_of(error)) is not None:
-                        self._events.deliver(provisioned_event(device, trouble))
-                    self._events.count("lorawan_devices_not_in_chirpstack")
-                    log.warning(
-                        "device %s in the network server: %s", device, error, extra={"sample": "lorawan device"}
-                    )
+                self._not_read(device, error)
+                return
+            except NotServedHere:
+                self._waiting.pop(device, None)  # whoever serves it now reads its profile
                 return
             except BridgeError as error:
                 log.warning("the profile of device %s could not be stored: %s", device, error)
+                self._again_later(device)
                 return
+            self._waiting.pop(device, None)
+            if record is None:
+                return
+            self._events.deliver(provisioned_event(device, trouble_in(found)))
         self.see(record.profile, record.region_config)
+
+    def _not_read(self, device: str, error: CallFailed) -> None:
+        """Give up a device that the network server does not have; most other failures pass."""
+        if (trouble := trouble_of(error)) is not None:
+            self._waiting.pop(device, None)
+            self._events.deliver(provisioned_event(device, trouble))
+            self._events.count("lorawan_devices_not_in_chirpstack")
+        elif error.trouble in _LASTING:
+            self._waiting.pop(device, None)
+        else:
+            self._again_later(device)
+            if error.out_of_reach:
+                return  # that it does not answer is reported elsewhere
+        log.warning("device %s in the network server: %s", device, error, extra={"sample": "lorawan device"})
+
+    def _again_later(self, device: str) -> None:
+        """Read a device after those that have waited longer, unless another node serves it now."""
+        if device in self._waiting:
+            del self._waiting[device]
+            self._waiting[device] = None
 
     async def _fetch(self, identifier: str, region_config: str) -> None:
         pause = REFRESH_EVERY
