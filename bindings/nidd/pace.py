@@ -14,6 +14,7 @@ _GAP_SHRINKS = 0.98  # ... and shrinks with each success
 _FORGETS = 1.02  # growth of the best answer time with each answer, so that an old one loses its effect
 _REST = 1.0  # seconds of pause after the first overload; doubles with each one in a row
 _LONGEST_REST = 60.0  # seconds
+_LONGEST_WISH = 900.0  # seconds; a SCEF or a gateway may ask for any time, and configurations of all devices wait
 
 NEVER = float("inf")
 
@@ -84,7 +85,7 @@ class RequestPace:
             return  # part of the same overload as the one before
         rest = min(_REST * 2**self._troubles, _LONGEST_REST)
         self._troubles = min(self._troubles + 1, 10)
-        self._resting_until = max(self._resting_until, now + max(rest, after or 0.0))
+        self._resting_until = max(self._resting_until, now + max(rest, min(after or 0.0, _LONGEST_WISH)))
 
     def ended(self) -> None:
         """Record that a request ended without information about the SCEF."""

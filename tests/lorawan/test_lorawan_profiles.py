@@ -1,4 +1,4 @@
-"""A device whose profile could not be read or stored is read again; one that the network server does not have is not."""
+"""A device whose profile could not be read or stored is read again; one that ChirpStack does not have is not."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -82,6 +82,15 @@ def test_the_rest_that_the_scef_asks_for_is_kept():
     assert pace.wait(121.0) == 0
 
 
+def test_the_rest_that_the_scef_asks_for_is_a_quarter_of_an_hour_at_most():
+    pace = RequestPace(most=4, rate=0)
+    pace.began(0.0)
+    pace.record_failure(0.0, 0.1, 86_400.0)
+    assert pace.is_resting(900.0)
+    assert not pace.is_resting(901.0)
+    assert pace.wait(901.0) == 0
+
+
 def test_one_trouble_of_many_requests_counts_once():
     pace = RequestPace(most=16, rate=0)
     for number in range(100):
