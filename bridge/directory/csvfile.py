@@ -12,7 +12,7 @@ from typing import TextIO
 from bridge.directory.directory import CHUNK, Directory
 from bridge.directory.keys import ByDevice, ByName
 from bridge.directory.record import Draft, Record
-from bridge.errors import ConfigurationError, DirectoryError
+from bridge.errors import ConfigurationError, DirectoryError, NotServedHere
 from bridge.spreadsheet import unguarded
 
 COLUMNS = ("endpoint", "network", "address", "servers", "profile", "default_ttl", "object_list")
@@ -267,13 +267,16 @@ def _compare(
 async def _update(directory: Directory, chunk: list[_Line], imported: Imported) -> None:
     try:
         imported.changed += len(await directory.update_all([(line.draft.name, line.given) for line in chunk]))
-    except DirectoryError:  # something changed meanwhile, or two lines swap devices: find the faulty line
+    except (DirectoryError, NotServedHere):  # something changed meanwhile, or two lines swap devices: find those lines
         for line in chunk:
             try:
                 await directory.update(line.draft.name, **line.given)
                 imported.changed += 1
             except DirectoryError as error:
                 imported.faults.append(Fault(line.number, str(error)))
+            except NotServedHere as error:  # not passed on: the other node has no more of the file than this one
+                reason = f"{error}, or change the endpoint by `endpoint set`, which any node takes"
+                imported.faults.append(Fault(line.number, reason))
 
 
 async def _add(directory: Directory, chunk: list[_Line], imported: Imported) -> None:

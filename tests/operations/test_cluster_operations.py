@@ -19,7 +19,13 @@ from bridge.north.udp.prefixes import SHARDS
 from bridge.operations import networks, waiting
 from bridge.operations.types.cluster import Cluster, ClusterNode, DrainNode, GetCluster, ListShards
 from bridge.operations.types.direct import DirectView, SendDownlink
-from bridge.operations.types.endpoints import ExplainEndpoint, GetEndpointState, ListEndpoints, ListWaiting
+from bridge.operations.types.endpoints import (
+    ExplainEndpoint,
+    GetEndpointState,
+    ImportEndpoints,
+    ListEndpoints,
+    ListWaiting,
+)
 from bridge.operations.types.networks import ForgetLimits, LimitsForgotten
 from bridge.operations.types.request import Request
 from bridge.operations.types.state import GetMetrics, GetStatus
@@ -311,3 +317,17 @@ def test_the_command_shows_what_each_node_forgot_and_fails_if_one_was_not_reache
         "node b: forgotten: 10 an hour",
         "node c may still know limits: no answer within 5 s; ask again later",
     ]
+
+
+async def test_an_import_changes_endpoints_of_this_node_and_reports_the_lines_of_others(both: TwoNodes) -> None:
+    """The request is not passed on: no node serves all endpoints of a file."""
+    listed = (await both.ask(ListEndpoints(limit=ENDPOINTS))).items
+    lines = [f"{one.name},{one.network},{one.address},{';'.join(one.servers)},77" for one in listed]
+    csv = "\n".join(["endpoint,network,address,servers,default_ttl", *lines, "new,net,new,lab,77"])
+    done = await both.ask(ImportEndpoints(csv=csv.encode(), update=True))
+    theirs = {number: one.name for number, one in enumerate(listed, 2) if one.node == "b"}
+    assert 0 < len(theirs) < ENDPOINTS, "the test shows nothing"
+    assert (done.added, done.changed) == (1, ENDPOINTS - len(theirs))
+    assert [fault.line for fault in done.faults] == [*theirs]
+    assert all(f"endpoint {theirs[fault.line]!r}" in fault.reason for fault in done.faults)
+    assert "change the endpoint by `endpoint set`" in done.faults[0].reason

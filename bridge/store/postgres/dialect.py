@@ -9,6 +9,7 @@ _WORDS = (
     (rf"json_each\({_PARAMETER}\) (\w)", r"json_array_elements(CAST(\1 AS json)) AS \2(value)"),
     (r"\bCROSS JOIN\b", "JOIN"),  # tells SQLite an order; PostgreSQL finds its own
     (r" INDEXED BY \w+", ""),
+    (r"\binstr\(", "strpos("),
     (r"\bGLOB :glob\b", "~ :regex"),
     (r"\bAS BLOB\)", "AS BYTEA)"),
     (r"\bsqlite_sequence\b", "id_sequence"),
