@@ -30,8 +30,9 @@ from bridge.service.crash_points import reached
 from bridge.service.marks import ShardIdSet
 from bridge.service.placed import Placed
 from bridge.service.quiet import QuietEndpoints
-from bridge.service.runner_parts import Actor, Announcer, DirectoryRecords, Ledger, Notes, read
+from bridge.service.runner_parts import Actor, Announcer, DirectoryRecords, Ledger, Notes, read, tell
 from bridge.service.turns import Turns
+from bridge.service.unstored_results import CALL_RESULTS, UnstoredResults
 from bridge.service.waiting import Waiting, WaitingEvents
 from bridge.service.wake_ups import WakeUps
 from bridge.store.contract import Done, StoredEndpoint
@@ -48,7 +49,6 @@ RELOAD_AFTER = 1.0  # seconds between a failed commit and the next attempt to lo
 
 CALLS = (Submit, LookUp, Cancel)
 TAKEN_IF_ENABLED = (ev.ServerDatagram, ev.DeviceMessage, ev.TriggerAsked, ev.DirectRequest)
-CALL_RESULTS = (ev.Submitted, ev.LookedUp, ev.CancelDone)
 RESULTS = (*CALL_RESULTS, ev.LeftForServer)
 
 
@@ -86,6 +86,7 @@ class Runner:
     loaded: dict[int, Loaded] = field(default_factory=dict)
     _quiet: QuietEndpoints = field(init=False)
     _taken_up: ShardIdSet = field(default_factory=ShardIdSet)  # endpoints whose rows are in memory
+    _unstored: UnstoredResults = field(default_factory=UnstoredResults)
     _draining: set[int] = field(default_factory=set)  # dropped endpoints whose last commits have no result yet
     stopping: bool = False
     shards: Shards | None = None  # of this node; None: there is no cluster, and all are served here
@@ -128,7 +129,7 @@ class Runner:
                 self.event(record.id, event, done)
                 return
             if record is not MISS and isinstance(key, ByDevice):  # another node finds out if it has changed since
-                _tell([(event, done)], self._elsewhere(record.shard))
+                tell([(event, done)], self._elsewhere(record.shard))
                 return
         self._wait(key, event, done)
 
@@ -194,6 +195,7 @@ class Runner:
         for endpoint in self.of_shard(shard):
             self.forget(endpoint)
         self._taken_up.forget(shard)
+        self._unstored.forget_shard(shard)
 
     def refresh(self, endpoint: int, placed: Placed) -> None:
         """Update an endpoint in memory from its changed directory entry."""
@@ -244,7 +246,7 @@ class Runner:
         shard = loaded.placed.endpoint.shard
         if self._accepts(shard) or isinstance(event, RESULTS):
             return False
-        _tell([(event, done)], self._elsewhere(shard))
+        tell([(event, done)], self._elsewhere(shard))
         return True
 
     def _endpoint_read(self, key: Key, found: StoredEndpoint | None, error: BridgeError | None) -> None:
@@ -255,14 +257,14 @@ class Runner:
             self.count("failed_loads")
             if isinstance(key, ById):
                 self._again_later(key.endpoint)
-            _tell(waiting, error)
+            tell(waiting, error)
             return
         if found is None:
-            _tell(waiting, None if isinstance(key, ById) else UnknownDevice(f"no endpoint has {key!r}"))
+            tell(waiting, None if isinstance(key, ById) else UnknownDevice(f"no endpoint has {key!r}"))
             return
         self.directory.keep(found.record)
         if not self._accepts(found.record.shard):
-            _tell(waiting, self._elsewhere(found.record.shard))
+            tell(waiting, self._elsewhere(found.record.shard))
         elif waiting:  # else an earlier read under another key has run them
             self._step_all(found, waiting)
 
@@ -284,11 +286,11 @@ class Runner:
             waiting += self._waiting.pop(ById(endpoint))  # from now on nothing waits behind that key
             placed = self.place(found.record)
             if placed is None:
-                _tell(waiting, None)
+                tell(waiting, None)
                 return
             loaded = self._load(endpoint, placed, found)
             if loaded.dropped:
-                _tell(waiting, StoreUnavailable("the endpoint could not be loaded; see the log"))
+                tell(waiting, StoreUnavailable("the endpoint could not be loaded; see the log"))
                 return
         for event, done in waiting:
             if loaded is not None and self.loaded.get(endpoint) is loaded:
@@ -300,7 +302,7 @@ class Runner:
         """Load an endpoint into memory. If that fails it is `dropped`, and loaded later."""
         self.notes.hold(placed.endpoint.network, placed.endpoint.device, found.notes)
         state = EndpointState(placed.endpoint, self.policy, found.kept, self.random())
-        state.deliveries.call = self.actor.call_in_flight(endpoint)
+        state.deliveries.call = self.actor.call_in_flight(endpoint) or self._unstored.call(endpoint)
         loaded = self.loaded[endpoint] = Loaded(placed, state, partial(self.actor.carries, placed))
         if endpoint not in self._taken_up:
             self._taken_up.add(endpoint, placed.endpoint.shard)
@@ -308,6 +310,8 @@ class Runner:
                 self._step(endpoint, loaded, ev.Started(), None)
         if placed.at_load is not None and not (state.is_quiet or loaded.dropped):
             self._step(endpoint, loaded, placed.at_load, None)
+        if not loaded.dropped and (result := self._unstored.pop(endpoint)) is not None:
+            self._step(endpoint, loaded, result, self._unstored.keep(endpoint, placed.endpoint.shard, result))
         if state.is_quiet and not loaded.uncommitted:
             self._note_quiet(endpoint, state)
         return loaded
@@ -386,7 +390,7 @@ class Runner:
         self.forget(endpoint)
         self._act(loaded.placed, Count("failed_steps", type(event).__name__))
         self._again_later(endpoint)
-        if done is not None:
+        if done is not None and not isinstance(event, CALL_RESULTS):  # it would be stepped again, and fail again
             done(StoreUnavailable(f"endpoint {name}: the message could not be stored; see the log"))
 
     def _committed(
@@ -445,8 +449,9 @@ class Runner:
         if not isinstance(event, CALL_RESULTS):  # a message left for its server
             self.event(placed.endpoint.id, event)
             return
-        placed.calls.ended(placed.endpoint.id, event, self._now())
-        self.event(placed.endpoint.id, event)
+        where = placed.endpoint
+        placed.calls.ended(where.id, event, self._now())
+        self.event(where.id, event, self._unstored.keep(where.id, where.shard, event))
         if not placed.calls.is_calm:
             self.turns.serve(placed.calls)
 
@@ -490,9 +495,3 @@ class Runner:
     def _again_later(self, endpoint: int) -> None:
         if not self.stopping:
             self._alarms.set(endpoint, RELOAD_AFTER)
-
-
-def _tell(waiting: list[Waiting], error: BaseException | None) -> None:
-    for _, done in waiting:
-        if done is not None:
-            done(error)

@@ -12,6 +12,7 @@ from bridge.errors import BridgeError
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
 from bridge.service.placed import Placed
+from bridge.service.waiting import Waiting
 from bridge.store.contract import Done, FoundEndpoint, FoundWithNote, StoredEndpoint
 
 
@@ -81,3 +82,10 @@ async def read(store: Ledger, endpoint: int, now: float) -> StoredEndpoint | Non
 
     store.load(ById(endpoint), now, done)
     return await found
+
+
+def tell(waiting: list[Waiting], error: BaseException | None) -> None:
+    """Call what waits for the commit of each event."""
+    for _, done in waiting:
+        if done is not None:
+            done(error)

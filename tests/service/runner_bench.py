@@ -38,7 +38,7 @@ class Recorder:
 
     effects: list[Effect] = field(default_factory=list)
 
-    calls: dict[int, int] = field(default_factory=dict)
+    calls: dict[int, Any] = field(default_factory=dict)
 
     def act(self, placed: Placed, effect: Effect, result: Callable[[Placed, ev.Event], None]) -> None:
         self.effects.append(effect)
@@ -47,7 +47,7 @@ class Recorder:
     def carries(self, _placed: Placed, _server: str, _message: bytes, _secure: bool) -> bool:
         return True
 
-    def call_in_flight(self, endpoint: int) -> int | None:
+    def call_in_flight(self, endpoint: int) -> Any:
         return self.calls.get(endpoint)
 
     def of(self, kind: type[Any]) -> list[Any]:
