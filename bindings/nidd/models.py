@@ -48,8 +48,13 @@ class Delivery(msgspec.Struct, gc=False):
 
     @property
     def is_one(self) -> bool:
-        """Return whether this is a delivery, judged by the members; JSON of a gateway may have a `status`, too."""
-        return bool(self.self or self.data or self.deliveryStatus) or delivery_outcome(self.status or "")[1]
+        """Return whether this is a delivery, judged by the members.
+
+        JSON of a gateway may have a `status`, too: SUCCESS and FAILURE alone are words of anybody.
+        """
+        if self.self or self.data or self.deliveryStatus:
+            return True
+        return self.status not in {"SUCCESS", "FAILURE"} and delivery_outcome(self.status or "")[1]
 
 
 class Notification(msgspec.Struct, gc=False):

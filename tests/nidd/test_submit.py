@@ -116,7 +116,10 @@ async def test_200_that_names_no_delivery_is_sent_without_handle(binding, scef):
     assert await answered(binding, scef, 200, {"data": "AA=="}) == Accepted(None, NetworkState.SENT)
 
 
-@pytest.mark.parametrize("body", [None, "<html>welcome</html>", {}, {"status": "ok"}, [], "oops"])
+GATEWAYS = [{"status": "ok"}, {"status": "SUCCESS", "message": "queued"}, {"status": "FAILURE", "message": "timed out"}]
+
+
+@pytest.mark.parametrize("body", [None, "<html>welcome</html>", {}, *GATEWAYS, [], "oops"])
 async def test_200_without_a_delivery_proves_nothing(binding, scef, body):
     assert isinstance(await answered(binding, scef, 200, body), Ambiguous)
 
