@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -47,6 +48,14 @@ async def test_a_downlink_is_enqueued_with_f_port_confirmation_and_expiry(bindin
     assert result == Accepted(str(item.id), NetworkState.BUFFERED)
     assert (item.f_port, item.confirmed, item.data) == (10, True, b"\x40\x01\x00\x01")
     assert item.expires_at == pytest.approx(deadline, abs=1e-3)
+
+
+@pytest.mark.parametrize("year", [1, 1971, 9999])
+async def test_a_clock_that_shows_any_year_keeps_no_downlink_from_the_queue(binding, chirpstack, year):
+    at = datetime(year, 12, 31, tzinfo=UTC).timestamp()
+    await binding.commit(TxAck(DEVICE, at, "A", "", "of somebody else"))
+    result = await binding.submit(attempt(deadline=time.time() + 7 * 86_400))
+    assert [str(item.id) for item in chirpstack.queue()] == [result.handle]
 
 
 async def test_an_endpoint_has_an_f_port_of_its_own(make, chirpstack):

@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bindings.lorawan.notes import Profile
 from bindings.lorawan.provider import NewItem, QueuedItem, ServerRecord, Session
 
+_LAST = 253_402_300_799.0  # seconds: 9999-12-31T23:59:59Z
 _CLASSES = {common.CLASS_A: "A", common.CLASS_B: "B", common.CLASS_C: "C"}
 
 
@@ -13,7 +14,8 @@ def to_queue_item(item: NewItem) -> api.DeviceQueueItem:
     """Return an item for Enqueue."""
     message = api.DeviceQueueItem(dev_eui=item.device, confirmed=item.confirmed, f_port=item.f_port, data=item.data)
     if item.expires_at is not None:
-        message.expires_at.FromMicroseconds(int(item.expires_at * 1_000_000))
+        # By the server's clock, which its events may show to be anywhere; a Timestamp ends with the year 9999.
+        message.expires_at.FromMicroseconds(int(min(max(item.expires_at, 0.0), _LAST) * 1_000_000))
     if item.f_cnt_down is not None:
         message.is_encrypted, message.f_cnt_down = True, item.f_cnt_down
     return message
