@@ -60,7 +60,7 @@ def status(target: Target, as_json: bool) -> None:
     if as_json:
         print_json({**msgspec.structs.asdict(found), "counts": counts})
     else:
-        _print(found, counts)
+        print_status(found, counts)
     if found.phase is Phase.DOWN:
         sys.exit(DOWN)
 
@@ -96,13 +96,16 @@ def _with_units(figures: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _print(found: Status, counts: MessageCounts) -> None:
+def print_status(found: Status, counts: MessageCounts) -> None:
+    """Print the state of the bridge for people."""
     click.echo(_SENTENCES[found.phase])
     shown = msgspec.structs.asdict(found)
     del shown["phase"], shown["ready"], shown["work"]
     for work in found.work:
         click.echo(f"{work.name}: {_how_far(work)}")
     shown["store"] = msgspec.structs.asdict(found.store)
+    if found.node is not None:
+        shown["node"] = msgspec.structs.asdict(found.node)
     if found.phase is not Phase.DOWN:
         shown["servers"] = {key: address or "its name is not resolved" for key, address in found.servers.items()}
     for line in outline(_with_units({**shown, "time": moment(found.time)})):

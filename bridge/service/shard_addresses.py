@@ -22,7 +22,9 @@ UNPROVED = (
     "[cluster] release_command ended with 0, did not print `done PREFIX` for their prefixes, and could not be run for "
     "each of them in time (docs/cluster.md)"
 )
-GIVEN_UP = "[cluster] the command has failed for three other shards in a row, and was not run for this one"
+GIVEN_UP = (
+    "[cluster] the command failed for three other shards in a row, and was not run for this one. The last of them: "
+)
 GAVE_WAY = "[cluster] the command was ended for other shards, or since the node stops"
 
 log = logging.getLogger(__name__)
@@ -121,11 +123,14 @@ class ShardAddresses:
                 break
             if call.ending.hung:
                 hangs = 0 if call.has_moved else hangs + 1
-        in_a_row, all_worked = list[tuple[int, str]](), True
+        in_a_row, all_worked, cause = list[tuple[int, str]](), True, ""
         left = self._last_those_that_hung(command, group.left)
         for shard in left:
             is_tried = len(in_a_row) + hangs < FAILURES
-            why = await self._move_one(command, group, shard, attempts) if is_tried else GIVEN_UP
+            if is_tried:
+                why = cause = await self._move_one(command, group, shard, attempts)
+            else:
+                why = GIVEN_UP + cause
             if why:
                 in_a_row.append((shard, why))
                 all_worked = False

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli import cluster as commands, endpoint as endpoint_commands, network as network_commands
+from bridge.cli.status import print_status
 from bridge.cluster.balance import misplaced, wanted
 from bridge.cluster.requests import OwnerAnswer
 from bridge.cluster.view import ClusterView, NodeView, ShardView
@@ -26,6 +27,7 @@ from bridge.operations.types.endpoints import (
     ListEndpoints,
     ListWaiting,
 )
+from bridge.operations.types.messages import CountMessages
 from bridge.operations.types.networks import ForgetLimits, LimitsForgotten
 from bridge.operations.types.request import Request
 from bridge.operations.types.state import GetMetrics, GetStatus
@@ -70,7 +72,9 @@ async def test_who_serves_what_is_seen(both: TwoNodes) -> None:
     assert (await both.ask(GetEndpointState(theirs.name))).node == "b"
 
 
-async def test_the_status_counts_all_endpoints_and_those_of_this_node(both: TwoNodes) -> None:
+async def test_the_status_counts_all_endpoints_and_those_of_this_node(
+    both: TwoNodes, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = await both.ask(GetStatus())
     assert before.endpoints == ENDPOINTS
     await both.b.directory.add([Draft("net", "late", "late", ("lab",))], None, lambda: 0.0)
@@ -80,6 +84,10 @@ async def test_the_status_counts_all_endpoints_and_those_of_this_node(both: TwoN
     assert status.node is not None
     assert (status.node.name, status.node.nodes) == ("a", ("a", "b"))
     assert (status.node.shards, status.node.endpoints) == (cluster.nodes[0].shards, cluster.nodes[0].endpoints)
+    print_status(status, await both.ask(CountMessages()))
+    shown = capsys.readouterr().out
+    assert f"node\n  name                   a\n  endpoints              {status.node.endpoints}\n" in shown
+    assert "\n  nodes                  a b\n" in shown
 
 
 async def test_metrics_say_who_holds_how_much_and_until_when(both: TwoNodes) -> None:

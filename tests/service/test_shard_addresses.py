@@ -357,6 +357,10 @@ async def test_a_command_that_fails_for_three_shards_is_not_run_for_the_others(m
     assert await moved.take(*range(20)) == []
     assert moved.counted == {"take_command failed": 4, "release_command failed": 4}
     assert moved.addresses.stuck == {*range(20)}
+    tries = (moved.addresses.taken(shard, 2) for shard in range(20))
+    refused = [str(error) for error in await asyncio.gather(*tries, return_exceptions=True)]
+    told = [why for why in refused if "was not run for this one. The last of them: [cluster] take_command: " in why]
+    assert len(told) == 17
 
 
 async def test_addresses_that_could_not_be_released_are_released_together(

@@ -492,6 +492,11 @@ async def test_a_node_whose_settings_must_be_alike_and_are_not_is_refused_with_b
     assert a._transactions._ownership.holds
     join("b", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[north] port": "2"}))
     assert "[north] port is 2 here and 1 there; make both alike" in caplog.text
+    caplog.clear()
+    for _ in range(2):  # it waits for the name
+        with pytest.raises(LedgerInUse):
+            join("b", agreement=Agreement({prefix: "10.64.0.0/16"}, {"[north] port": "3"}))
+    assert "make both alike" not in caplog.text, "said once, by the node that has joined"
     join("of the release before")  # it says nothing of itself
 
     await a.agree(Agreement({prefix: "10.66.0.0/16"}))  # as after a reload

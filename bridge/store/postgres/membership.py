@@ -48,7 +48,7 @@ class Membership(Ownership):
         lock_agreements(connection)  # before any row: who holds it waits for rows
         former = connection.execute("SELECT owner FROM id_mark FOR UPDATE").fetchone()
         try:
-            self._compare()
+            differing = self._compare()
         except ConfigurationError:
             connection.execute("ROLLBACK")
             raise
@@ -83,20 +83,24 @@ class Membership(Ownership):
         connection.execute("UPDATE id_mark SET owner = ?", (CLUSTER,))
         connection.execute("COMMIT")
         self._backend = connection.backend
+        for name, what in differing:  # not before: who waits for the name tries again and again
+            log.warning("beside node %r: %s; make both alike", name, what, extra={"sample": f"differs {what}"})
         return former is not None and former[0] not in ("", CLUSTER)
 
-    def _compare(self) -> None:
+    def _compare(self) -> list[tuple[str, str]]:
         """Compare what this node says of itself with what the living ones do; no other one joins meanwhile.
 
-        Raises ConfigurationError.
+        Return what should become alike: the name of the other node, and a setting with both values. Raises
+        ConfigurationError for what must be alike now.
         """
+        differing: list[tuple[str, str]] = []
         for name, there in agreements(self._connection).items():
             if name == self.node:
                 continue  # who has this name is told by the lease
             for what in conflicts(self._agreement, there):
                 raise ConfigurationError(f"node {self.node!r} cannot join the cluster beside node {name!r}: {what}")
-            for what in differences(self._agreement, there):
-                log.warning("beside node %r: %s; make both alike", name, what, extra={"sample": f"differs {what}"})
+            differing += [(name, what) for what in differences(self._agreement, there)]
+        return differing
 
     def note_transaction(self) -> int:
         """Store the number of the running transaction, and renew the lease; return the number.
