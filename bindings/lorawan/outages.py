@@ -35,13 +35,13 @@ class Outages:
         is_first = True
         while self._memory.is_shared:
             try:
-                if self._to_tell.is_set():
-                    self._to_tell.clear()
-                    seen = await self._told()
                 found = await self._memory.fresh(_KEY)
                 if found != seen and not is_first:  # what was told before the start, this node's start has read
                     self._read_all()
                 seen, is_first = found, False
+                if self._to_tell.is_set():  # after the look: the note of another node is replaced
+                    self._to_tell.clear()
+                    seen = await self._told()
             except StoreUnavailable as error:
                 log.info("other nodes are told of missed events later: %s", error, extra={"sample": "outages"})
             with contextlib.suppress(TimeoutError):
