@@ -44,7 +44,7 @@ class SmsBinding(T8Binding[SmsSettings, TriggerCalls]):
         self._notifications = Notifications(self._settings, events)
 
     async def _begin(self, events: Events, url: str) -> None:
-        self._downlinks = TriggerCalls(self._settings, self._client, events, url)
+        self._downlinks = TriggerCalls(self._settings, self._client, events, url, self._notifications.named)
 
     def _commit(self, request: Request) -> Awaitable[Answer | None]:
         return self._notifications.commit(request)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 
 from bindings.contract import Submission
 
+_KEPT = 4096  # attempts whose transactions are remembered
 _REFERENCE = re.compile(r"([A-Za-z0-9_-]+)\.([0-9]{1,19})\.([0-9]{1,9})")
 
 
@@ -24,6 +25,28 @@ class Reference(NamedTuple):
     @classmethod
     def of(cls, attempt: Submission) -> Self:
         return cls(attempt.device, attempt.downlink, attempt.number)
+
+
+class NamedAttempts:
+    """The transactions of attempts whose reports came: the answer to a submit may be lost, and its report not.
+
+    Reports come to the URL of their attempt, so they prove that the network has accepted it. Nothing outlives the
+    process.
+    """
+
+    def __init__(self) -> None:
+        self._handles: dict[Reference, str] = {}
+
+    def add(self, reference: Reference, handle: str) -> None:
+        """Remember the transaction of an attempt; the one that was reported longest ago is forgotten."""
+        self._handles.pop(reference, None)
+        self._handles[reference] = handle
+        if len(self._handles) > _KEPT:
+            del self._handles[next(iter(self._handles))]
+
+    def get(self, reference: Reference) -> str | None:
+        """Return the transaction of an attempt; None if no report of it came."""
+        return self._handles.get(reference)
 
 
 def destination(url: str, reference: Reference) -> str:

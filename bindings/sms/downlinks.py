@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from bindings.contract import (
+    Accepted,
     Ambiguous,
     Cancellation,
     Events,
@@ -22,7 +23,7 @@ from bindings.contract import (
 from bindings.http.client import NoAnswer, NotSent
 from bindings.sms import operations
 from bindings.sms.answers import read_submit, transaction_name
-from bindings.sms.destinations import Reference, destination, read_destination
+from bindings.sms.destinations import NamedAttempts, Reference, destination, read_destination
 from bindings.sms.endpoint_options import application_port
 from bindings.sms.models import Transaction, delivery_result
 from bindings.sms.settings import SmsSettings
@@ -44,8 +45,9 @@ _LIST_LIMIT = 1 << 28  # bytes
 class TriggerCalls:
     """The calls of one network instance about downlinks. None of them is repeated here."""
 
-    def __init__(self, settings: SmsSettings, client: T8Client, events: Events, url: str) -> None:
-        """`url` is the public URL of the listener."""
+    def __init__(self, settings: SmsSettings, client: T8Client, events: Events, url: str, named: NamedAttempts) -> None:
+        """`url` is the public URL of the listener; `named` are attempts whose reports came there."""
+        self._named = named
         self._settings = settings.downlinks
         self._gateway_refusals = frozenset(settings.quirks.resolved.gateway_refusals)
         self._client = client
@@ -66,11 +68,17 @@ class TriggerCalls:
             return Refused(Refusal.NETWORK_UNAVAILABLE, str(error))
         except NoAnswer as error:
             self._events.count("sms_submits_without_answer")
-            return Ambiguous(str(error))
+            return self._reported(attempt) or Ambiguous(str(error))
         if not answer.ok:
             self._events.count("sms_submit_errors", status=str(answer.status))
         proof = self._settings.results_are_proof
-        return read_submit(answer, self._client.clock, self._gateway_refusals, is_proof=proof)
+        result = read_submit(answer, self._client.clock, self._gateway_refusals, is_proof=proof)
+        return (self._reported(attempt) or result) if isinstance(result, Ambiguous) else result
+
+    def _reported(self, attempt: Submission) -> Accepted | None:
+        """Return that an attempt was accepted, if its report has come already."""
+        handle = self._named.get(Reference.of(attempt))
+        return None if handle is None else Accepted(handle, NetworkState.BUFFERED)
 
     def _body(self, attempt: Submission) -> dict[str, Any] | None:
         """Return the body for the time when a connection is free; None: it is too late."""
@@ -97,6 +105,9 @@ class TriggerCalls:
         """GET all transactions, and find the attempt's by its destination, else by device and payload."""
         found: list[Transaction] = []
         wanted = Reference.of(attempt)
+        reported = self._named.get(wanted)
+        if reported is not None:  # the list may not have it any more
+            return Lookup(Presence.PRESENT, reported)
 
         def add_if_same(item: object) -> None:
             one = pick(item, Transaction)

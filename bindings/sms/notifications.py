@@ -7,7 +7,7 @@ from bindings.commits import NOTHING_TO_COMMIT
 from bindings.contract import Events, Report, UplinkMessage
 from bindings.http.messages import Answer, Request
 from bindings.sms.answers import transaction_name
-from bindings.sms.destinations import read_reference
+from bindings.sms.destinations import NamedAttempts, read_reference
 from bindings.sms.models import Notification, delivery_result, read_notification, result_words
 from bindings.sms.settings import SmsSettings
 from bindings.t8.identity import canonical_device
@@ -28,6 +28,7 @@ class Notifications:
         self._ports = frozenset(settings.uplinks.application_ports)
         self._is_proof = settings.downlinks.results_are_proof
         self._events = events
+        self.named = NamedAttempts()
         self.checks = SelfChecks()  # test notifications of the bridge itself
         self.reported_at: float | None = None
         self.heard_at: float | None = None
@@ -65,6 +66,7 @@ class Notifications:
                 result, reference.device,
             )  # fmt: skip
         self.reported_at = self._events.now()
+        self.named.add(reference, handle)
         await self._events.deliver(Report(reference.device, handle, outcome, result_words(result)))
 
     async def _uplink(self, notification: Notification) -> Answer:

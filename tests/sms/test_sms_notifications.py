@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bindings.contract import Kind, NetworkState, Refusal, Report, Submission, UplinkMessage
-from bindings.sms.destinations import Reference, destination, read_destination
+from bindings.sms.destinations import NamedAttempts, Reference, destination, read_destination
 from tests.sms.scripted_sms_centre import MO_ANSWER
 
 DEVICE = "dev1@iot.example"
@@ -116,6 +116,14 @@ async def test_a_malformed_notification_is_answered_400(binding, centre, side, u
 async def test_a_test_notification_is_taken(binding, centre, side, url):
     assert await centre.notify(url, {"subscription": centre.link("t1")}) == 204
     assert side.counts["sms_notifications_test"] == 1
+
+
+def test_transactions_of_the_latest_reports_are_remembered():
+    named = NamedAttempts()
+    for number in range(5000):
+        named.add(Reference("dev1@iot.example", number, 1), f"t{number}")
+    assert named.get(Reference("dev1@iot.example", 4999, 1)) == "t4999"
+    assert named.get(Reference("dev1@iot.example", 0, 1)) is None
 
 
 @pytest.mark.parametrize("device", ["d@x", "meter/1@iot.example", "ü+ö@iot.example", "491700000001"])

@@ -215,6 +215,30 @@ async def test_a_result_that_was_not_reported_is_found_with_the_transaction(bind
     assert reports(side) == [(DEVICE, "t1", NetworkState.DELIVERED)]
 
 
+@pytest.mark.parametrize("answer", [HANG_UP, (502, "<html>"), (409, {"title": "there already", "status": 409})])
+async def test_a_report_proves_that_its_attempt_was_accepted_though_the_answer_was_lost(binding, centre, side, answer):
+    """The transaction is over then, and the SCEF may list it no more: the message would end as UNKNOWN."""
+
+    async def report_first(request):
+        body = await request.json()
+        report = {"transaction": centre.link("t5"), "result": "SUCCESS"}
+        assert await centre.notify(body["notificationDestination"], report) == 204
+        return await centre._scripted(answer, request)
+
+    centre.script["submit"].append(report_first)
+    assert await binding.submit(attempt()) == Accepted("t5", NetworkState.BUFFERED)
+    assert reports(side) == [(DEVICE, "t5", NetworkState.DELIVERED)]
+
+
+async def test_a_report_after_a_lost_answer_names_the_transaction(binding, centre, side):
+    centre.script["submit"].append(HANG_UP)
+    assert isinstance(await binding.submit(attempt(number=2)), Ambiguous)
+    to = centre.made("submit")[0][2]["notificationDestination"]
+    assert await centre.notify(to, {"transaction": centre.link("t5"), "result": "SUCCESS"}) == 204
+    assert await binding.lookup(attempt(number=2)) == Lookup(Presence.PRESENT, "t5")
+    assert await binding.lookup(attempt(number=1)) == Lookup(Presence.ABSENT)
+
+
 @pytest.mark.parametrize(
     ("answer", "presence"),
     [
