@@ -53,7 +53,7 @@ def code() -> str:
 
 def is_command(quote: str) -> bool:
     """Return whether a quote begins with a command, `lwm2m-bridge` left out: `cluster status`."""
-    first, second, *_ = quote.split()
+    first, second = quote.split()[:2]
     group = main.get_command(click.Context(main), first)
     return isinstance(group, click.Group) and group.get_command(click.Context(group), second) is not None
 
@@ -73,7 +73,7 @@ def unknown_texts(text: str) -> list[str]:
     quotes = [
         quote
         for quote in _QUOTED.findall(text)
-        if " " in quote and not _NOT_SAID.match(quote) and not is_command(quote)
+        if " " in quote.strip() and not _NOT_SAID.match(quote) and not is_command(quote)
     ]
     return [
         quote
@@ -84,7 +84,8 @@ def unknown_texts(text: str) -> list[str]:
 
 def unknown_names(text: str) -> list[str]:
     """Return names in a text, such as of metrics and settings, that no line of the code has."""
-    names = {name for quote in _QUOTED.findall(text) for name in _NAME.findall(quote)}
+    quotes = [quote for quote in _QUOTED.findall(text) if "/" not in quote and not quote.startswith("python -m")]
+    names = {name for quote in quotes for name in _NAME.findall(quote)}
     return sorted(name for name in names if not re.search(rf"\b{name}\b", code()))
 
 
@@ -92,6 +93,9 @@ OF_OTHERS = {"wal_retrieve_retry_interval", "synchronous_standby_names"}  # sett
 
 PAGES = [
     ("cluster.md", ""),
+    ("decisions/cluster.md", ""),
+    ("decisions/postgresql.md", ""),
+    ("guarantees.md", ""),
     ("how-to/three-nodes.md", ""),
     ("operations.md", "Log lines"),
     ("how-to/troubleshooting.md", "Several nodes"),
