@@ -25,6 +25,12 @@ def published(number, payload):
     return bytes([0x32, len(body)]) + body
 
 
+def published_once(payload):
+    """Return an event with QoS 0, which has no packet identifier."""
+    body = len(TOPIC).to_bytes(2) + TOPIC + b"\0" + payload
+    return bytes([0x30, len(body)]) + body
+
+
 class ScriptedBroker:
     """Takes one connection at a time; `session_kept` is what it says to the next one."""
 
@@ -183,3 +189,26 @@ async def test_an_event_for_another_node_that_meets_a_bug_waits_and_is_passed_on
     broker.publish(1, b"event")
     await until(lambda: broker.acknowledged == [(1, 1)])
     assert not bugs
+
+
+async def test_events_that_nobody_bounds_wait_for_the_store_in_a_bounded_number(broker, store):
+    """With QoS 0, as ChirpStack publishes by default, a broker sends any number; the rest is read from histories."""
+    missed, counted = [], []
+    settings = Mqtt(host="127.0.0.1", port=broker.port, receive_maximum=3)
+    events = MqttEvents(settings, "", store.commit_event, missed=lambda: missed.append(1), count=counted.append)
+    await events.start("bridge")
+    await until(lambda: events.connections == 1)
+    before, store.fails = len(missed), True
+    for number in range(10):
+        broker.writer.write(published_once(b"%d" % number))
+    await until(lambda: len({*store.tries}) == 10)
+    await until(lambda: len(events._tasks) == 3)
+    assert len(missed) == before
+    store.fails = False
+    for number in range(10):
+        store.commits(b"%d" % number)
+    store.commits(b"next")
+    broker.writer.write(published_once(b"next"))
+    await until(lambda: not events._tasks)
+    assert len(missed) == before + 1
+    await events.stop()

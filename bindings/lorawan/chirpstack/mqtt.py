@@ -75,6 +75,10 @@ class MqttEvents:
         self.last_error = ""  # why there is no connection or subscription; empty if both exist
         self.taken = 0
         self.lower_qos = 0  # events that came with QoS 0
+        self._unkept: set[asyncio.Task[None]] = (
+            set()
+        )  # those of such events that wait for the store: nobody else has them
+        self._has_dropped = False  # whether such an event was dropped, since too many waited
         self.connections = 0
         self.is_over = False  # whether the connection ended, or was not made, of one that is not made again
         self.session_present = False  # whether the broker had kept the session when it was last connected
@@ -306,6 +310,8 @@ class MqttEvents:
                 log.warning("an event of ChirpStack is dropped: %s", error, extra={"sample": "lorawan event"})
             except NotServedHere as elsewhere:
                 if not await self._passed_on(kind, message, elsewhere):
+                    if self._is_dropped(message):
+                        return
                     within = 0.0
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _MAX_RETRY)
@@ -318,6 +324,8 @@ class MqttEvents:
                     extra={"sample": "lorawan store"},
                 )
                 self._count("lorawan_events_store_unavailable")
+                if self._is_dropped(message):
+                    return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _MAX_RETRY)
                 continue
@@ -328,6 +336,9 @@ class MqttEvents:
         else:
             return
         self.taken += 1
+        if self._has_dropped:
+            self._has_dropped = False
+            self._missed()
         if message.qos == 0:
             if not self.lower_qos and self.connections > 1:
                 self._missed()  # only now it is certain that nothing was kept during the outages before
@@ -335,6 +346,26 @@ class MqttEvents:
         with self._acknowledging:  # else the connection could become another one between the comparison and the queue
             if self._client is not None and connection == self._connection:
                 self._client.ack(message.mid, message.qos)
+
+    def _is_dropped(self, message: paho.MQTTMessage) -> bool:
+        """Let an event of QoS 0 wait for the store, or return True if as many wait already as may be unacknowledged.
+
+        The broker does not bound such events. Histories are read for them when an event was taken again.
+        """
+        task = asyncio.current_task()
+        if message.qos or task is None or task in self._unkept:
+            return False
+        if len(self._unkept) < self._settings.receive_maximum:
+            self._unkept.add(task)
+            task.add_done_callback(self._unkept.discard)
+            return False
+        self._has_dropped = True
+        log.warning(
+            "an event of ChirpStack that came with QoS 0 is dropped: %d wait for the store; histories are read later",
+            len(self._unkept),
+            extra={"sample": "lorawan dropped"},
+        )
+        return True
 
     def _comes_again(self, message: paho.MQTTMessage, connection: int) -> bool:
         """Return whether the broker sends an event again over a new connection: then the earlier one waits no more.
