@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_DEVICE_PAUSE = 60.0  # seconds until a downlink for a device that the server does not know is tried again
 _STOP_PATIENCE = 5.0  # seconds
-_NO_CONNECTION_PAUSE = 1.0  # seconds until a downlink for which no connection was free is tried again
+_NO_CONNECTION_PAUSE = 1.0  # seconds until a downlink is tried again for which no connection or no note was there
 
 _REFUSALS = {
     # The cause is not this downlink, so it is not an attempt of it: the server, the key or the device can be corrected.
@@ -95,7 +95,10 @@ class Downlinks:
         if attempt.deadline is not None and attempt.deadline <= now:
             return Refused(Refusal.EXPIRED, "the deadline has passed")
         expires_at = self._clock.theirs(attempt.deadline, now) if attempt.deadline is not None else None
-        record = await self._records.get(device)
+        try:
+            record = await self._records.get(device)
+        except BridgeError as error:  # the store fails, and nothing was sent
+            return Refused(Refusal.RATE_LIMITED, str(error), now + _NO_CONNECTION_PAUSE, LimitOf.BINDING)
         item = NewItem(device, self._f_port(attempt, record), attempt.payload, attempt.confirmed, expires_at)
         try:
             item = await self._sealing.seal(item, record)

@@ -13,6 +13,7 @@ from bindings.contract import (
     Ambiguous,
     Cancellation,
     Events,
+    LimitOf,
     Lookup,
     NetworkState,
     Presence,
@@ -79,11 +80,9 @@ class DownlinkCalls:
         device = attempt.device
         if self._is_too_late(attempt):
             return Refused(Refusal.EXPIRED, "less than a second left")  # maximumLatency counts whole seconds
-        record = self._records.cached(device)
-        if record is MISS or record is None or record.state is not State.ACTIVE:
-            record = await self._provisioning.ensure(device)
-        if record is None:
-            return await self._no_configuration(device)
+        record = await self._configured(device)
+        if isinstance(record, Refused):
+            return record
 
         def body() -> dict[str, Any] | None:
             # The configuration, a token and a free connection may have taken a while.
@@ -118,6 +117,16 @@ class DownlinkCalls:
         ):
             return await self._cancel_unwanted_buffering(device, result, answer)
         return result
+
+    async def _configured(self, device: str) -> DeviceNote | Refused:
+        """Return the record of a device with a configuration, or why a downlink cannot be sent: nothing was sent."""
+        record = self._records.cached(device)
+        if record is not MISS and record is not None and record.state is State.ACTIVE:
+            return record
+        try:
+            return await self._provisioning.ensure(device) or await self._no_configuration(device)
+        except BridgeError as error:
+            return Refused(Refusal.RATE_LIMITED, str(error), self._events.now() + 1, LimitOf.BINDING)
 
     def _parked(self, device: str, refused: Refused) -> Refused:
         """Ask the SCEF to report when the device can be reached; until then the retry time follows its power saving."""
@@ -201,9 +210,12 @@ class DownlinkCalls:
                 await self._provisioning.doubt(device, current)
             except BridgeError as error:  # the attempt's own result is returned, even if the store fails
                 log.warning("configuration of %s: %s", device, error, extra={"sample": "nidd note"})
-        found = await self._provisioning.ensure(device)
-        if found is None:
-            return await self._no_configuration(device)
+        try:
+            found = await self._provisioning.ensure(device)
+            if found is None:
+                return await self._no_configuration(device)
+        except BridgeError as error:
+            log.warning("configuration of %s: %s", device, error, extra={"sample": "nidd note"})
         return Refused(Refusal.UNREACHABLE, detail, self._events.now() + 1)
 
     async def _learn(self, device: str, refused: int) -> None:
@@ -211,8 +223,10 @@ class DownlinkCalls:
 
         A refusal of a size that every Non-IP network carries is ignored: it would end all traffic.
         """
-        record = await self._records.get(device)
-        if record is not None and refused > FLOOR and (not record.learned or refused - 1 < record.learned):
+        try:
+            record = await self._records.get(device)
+            if record is None or refused <= FLOOR or (record.learned and refused - 1 >= record.learned):
+                return
             log.warning(
                 "%d bytes are too large for device %s: its messages are smaller from now on",
                 refused,
@@ -220,6 +234,8 @@ class DownlinkCalls:
                 extra={"sample": "nidd size"},
             )
             await self._records.put(device, msgspec.structs.replace(record, learned=refused - 1))
+        except BridgeError as error:  # the attempt's own result is returned, even if the store fails
+            log.warning("packet size of %s: %s", device, error, extra={"sample": "nidd note"})
 
     # Looking up and cancelling
 

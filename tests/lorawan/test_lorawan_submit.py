@@ -15,6 +15,7 @@ from bindings.contract import (
     Cancellation,
     Flushed,
     Kind,
+    LimitOf,
     NetworkState,
     Presence,
     Refusal,
@@ -56,6 +57,17 @@ async def test_a_clock_that_shows_any_year_keeps_no_downlink_from_the_queue(bind
     await binding.commit(TxAck(DEVICE, at, "A", "", "of somebody else"))
     result = await binding.submit(attempt(deadline=time.time() + 7 * 86_400))
     assert [str(item.id) for item in chirpstack.queue()] == [result.handle]
+
+
+async def test_a_note_that_cannot_be_read_puts_nothing_in_doubt(binding, chirpstack, side, monkeypatch):
+    async def fails(_device):
+        raise StoreUnavailable("cannot be read")
+
+    monkeypatch.setattr(binding._records, "get", fails)
+    result = await binding.submit(attempt())
+    assert isinstance(result, Refused)
+    assert (result.why, result.limit_of) == (Refusal.RATE_LIMITED, LimitOf.BINDING)
+    assert not side.counts["lorawan_internal_errors"]
 
 
 async def test_an_endpoint_has_an_f_port_of_its_own(make, chirpstack):

@@ -12,6 +12,7 @@ from aiohttp import web
 from scripted_scef import HANG_UP, SILENCE
 
 from bindings.contract import (
+    MISS,
     Accepted,
     Ambiguous,
     Cancellation,
@@ -25,6 +26,7 @@ from bindings.contract import (
 )
 from bindings.nidd.provisioning import Provisioning
 from bindings.t8.times import format_time
+from bridge.errors import StoreUnavailable
 from tests.waiting import until
 
 DEVICE = "dev1@iot.example"
@@ -228,6 +230,37 @@ async def test_404_while_the_store_fails_is_still_a_refusal(binding, scef, side)
     side.offset += 10
     await until(lambda: scef.configurations)
     assert isinstance(await binding.submit(attempt()), Accepted)
+
+
+async def test_too_large_while_the_store_fails_is_still_a_refusal(binding, scef, side, memory):
+    memory.fails = True
+    scef.script["submit"].append((403, {"title": "x", "status": 403, "cause": "DATA_TOO_LARGE"}))
+    result = await binding.submit(attempt(bytes(900)))
+    memory.fails = False
+    assert isinstance(result, Refused)
+    assert result.why is Refusal.TOO_LARGE
+    assert not side.counts["nidd_internal_errors"]
+
+
+@pytest.mark.parametrize("answer", [None, (404, {"title": "gone", "status": 404})], ids=["before", "after"])
+async def test_a_store_that_cannot_be_read_puts_nothing_in_doubt_that_is_certain(
+    binding, scef, side, monkeypatch, answer
+):
+    """Before the request nothing was sent; after it the SCEF has refused."""
+
+    async def fails(_device):
+        raise StoreUnavailable("cannot be read")
+
+    if answer is None:
+        monkeypatch.setattr(binding.records, "cached", lambda _device: MISS)
+    else:
+        scef.script["submit"].append(answer)
+    monkeypatch.setattr(binding._provisioning, "ensure", fails)
+    result = await binding.submit(attempt())
+    assert isinstance(result, Refused)
+    assert result.retry_at > side.now()
+    assert len(scef.made("submit")) == (answer is not None)
+    assert not side.counts["nidd_internal_errors"]
 
 
 async def test_409_is_ambiguous(binding, scef):
