@@ -16,7 +16,7 @@ from bindings.lorawan.notes import DeviceNotes
 from bindings.lorawan.outstanding import Outstanding
 from bindings.lorawan.provider import Provider
 from bindings.lorawan.troubles import Trouble, provisioned_event, trouble_in, trouble_of
-from bridge.errors import BridgeError, CallFailed
+from bridge.errors import BridgeError, CallFailed, CallTrouble
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +84,27 @@ class DeviceChecks:
                 self._came.clear()
 
     async def _check_all(self) -> None:
+        """Check all devices. Raises CallFailed if the network server does not answer, or fails for each of them.
+
+        One that it fails for keeps the others from nothing: it is checked with the next round.
+        """
         counts: Counter[Trouble] = Counter()
-        looked_at = 0
+        looked_at, failed = 0, None
         async for device in self._records.devices():
-            trouble = await self.look_at(device)
-            looked_at += 1
-            if trouble is not None:
-                counts[trouble] += 1
+            try:
+                trouble = await self.look_at(device)
+            except CallFailed as error:
+                if error.trouble is not CallTrouble.FAILED:
+                    raise
+                failed = error
+                log.info("device %s could not be checked: %s", device, error, extra={"sample": "lorawan standings"})
+            else:
+                looked_at += 1
+                if trouble is not None:
+                    counts[trouble] += 1
             await asyncio.sleep(_PACE)
+        if failed is not None and not looked_at:
+            raise failed
         self._counts, self.looked_at = counts, looked_at
 
     async def look_at(self, device: str) -> Trouble | None:

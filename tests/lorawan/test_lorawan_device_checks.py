@@ -10,6 +10,7 @@ from bindings.contract import UplinkMessage
 from bindings.lorawan import device_checks
 from bindings.lorawan.clock import SPAN, NetworkClock
 from bindings.provisioning import ProvisioningState
+from bridge.errors import CallFailed, CallTrouble
 from tests.waiting import until
 
 DISABLED, MOVED, DELETED = (f"70b3d57ed000000{number}" for number in (2, 3, 4))
@@ -79,6 +80,30 @@ async def test_a_sound_fleet_is_said_to_be_sound(binding):
     await binding._device_checks._check_all()
     ((grade, detail, _),) = found(await binding.check(), "devices")
     assert (grade, detail) == ("good", "1 checked: the network server has them")
+
+
+async def test_a_device_for_which_the_network_server_fails_keeps_no_other_from_being_checked(troubled, monkeypatch):
+    server_record = troubled.provider.server_record
+
+    async def fails(device):
+        if device == DEVICE:
+            raise CallFailed(CallTrouble.FAILED, "its row is broken", unsure=True)
+        return await server_record(device)
+
+    monkeypatch.setattr(troubled.provider, "server_record", fails)
+    troubled._device_checks._counts.clear()
+    await troubled._device_checks._check_all()
+    assert troubled.status()["devices"] == {"looked_at": 3, "missing": 1, "disabled": 1, "elsewhere": 1}
+
+
+async def test_a_network_server_that_fails_for_all_devices_is_asked_again_soon(troubled, monkeypatch):
+    async def fails(_device):
+        raise CallFailed(CallTrouble.FAILED, "the database is away", unsure=True)
+
+    monkeypatch.setattr(troubled.provider, "server_record", fails)
+    with pytest.raises(CallFailed):
+        await troubled._device_checks._check_all()
+    assert troubled.status()["devices"]["looked_at"] == 4
 
 
 async def test_an_outage_of_the_network_server_makes_no_device_missing(binding, chirpstack):
