@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from bridge.errors import StoreUnavailable
+
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
@@ -33,13 +35,19 @@ class GuardedCalls:
         self._is_idle: asyncio.Event | None = None  # while a stop waits
 
     async def run(self, work: Coroutine[Any, Any, _Result], otherwise: _Result) -> _Result:
-        """Return the result of one call, or `otherwise` after an exception, or if the instance does not run."""
+        """Return the result of one call, or `otherwise` after an exception, or if the instance does not run.
+
+        A store that fails is no bug.
+        """
         if not self.open:
             work.close()
             return otherwise
         self._under_way += 1
         try:
             return await work
+        except StoreUnavailable as error:
+            log.warning("network %s: a call has no result: %s", self._network, error, extra={"sample": "call store"})
+            return otherwise
         except (Exception, asyncio.CancelledError) as error:
             if ends_its_task(error):
                 raise

@@ -7,6 +7,7 @@ import pytest
 
 from bindings import guarded_calls
 from bindings.guarded_calls import GuardedCalls
+from bridge.errors import StoreUnavailable
 
 
 @pytest.fixture
@@ -39,6 +40,16 @@ async def test_a_mistake_is_told_and_counted_and_nothing_is_raised(calls, counts
     assert counts == {"net_internal_errors": 1}
     assert "network net: a bug in the bridge" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_store_that_fails_is_told_and_is_no_bug(calls, counts, caplog):
+    async def fails():
+        raise StoreUnavailable("the disk is full")
+
+    assert await calls.run(fails(), "otherwise") == "otherwise"
+    assert not counts
+    assert "network net: a call has no result: the disk is full" in caplog.text
+    assert "bug" not in caplog.text
 
 
 async def test_no_call_is_begun_when_none_is_taken(calls, counts):
