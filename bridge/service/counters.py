@@ -103,7 +103,15 @@ COUNTERS = {
 DURATIONS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)  # seconds
 CALLS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # seconds
 
-PLAIN = ("late_responses", "network_duplicates", "failed_commits", "failed_tasks", "failed_loads", "polls")
+PLAIN = (
+    "late_responses",
+    "network_duplicates",
+    "failed_commits",
+    "failed_tasks",
+    "failed_loads",
+    "polls",
+    "shards_refused",
+)
 """Counters without labels that alerts use."""
 
 OUTCOMES = {
