@@ -19,9 +19,9 @@ def connected(*, session_kept):
     return bytes([0x20, 3, session_kept, 0, 0])  # CONNACK, MQTT 5.0 §3.2
 
 
-def published(number, payload):
+def published(number, payload, topic=TOPIC):
     """Return an event with QoS 1 and a packet identifier, §3.3."""
-    body = len(TOPIC).to_bytes(2) + TOPIC + number.to_bytes(2) + b"\0" + payload
+    body = len(topic).to_bytes(2) + topic + number.to_bytes(2) + b"\0" + payload
     return bytes([0x32, len(body)]) + body
 
 
@@ -189,6 +189,14 @@ async def test_an_event_for_another_node_that_meets_a_bug_waits_and_is_passed_on
     broker.publish(1, b"event")
     await until(lambda: broker.acknowledged == [(1, 1)])
     assert not bugs
+
+
+async def test_a_topic_that_is_no_text_is_dropped_and_acknowledged(broker, store, events):
+    """Unacknowledged, it would take a place of those that the broker may send at the same time, for ever."""
+    store.commits(b"odd")
+    broker.writer.write(published(1, b"odd", b"application/a/device/\xff\xfe/event/\xff"))
+    await until(lambda: broker.acknowledged == [(1, 1)])
+    assert not events._tasks
 
 
 async def test_events_that_nobody_bounds_wait_for_the_store_in_a_bounded_number(broker, store):

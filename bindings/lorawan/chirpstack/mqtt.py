@@ -299,7 +299,7 @@ class MqttEvents:
         On a later connection its packet identifier may be that of another event, which is not committed yet. The broker
         sends what it misses an acknowledgement for again (MQTT 5, 4.4), or has forgotten it with the session.
         """
-        kind = message.topic.rpartition("/")[2]
+        kind = _kind_of(message)
         pause = _RETRY
         # What was made before the connection may have waited at the broker, however much of that there is.
         within = 0.0 if self._heir else self._loop.time() - self._connected_at
@@ -398,6 +398,14 @@ class MqttEvents:
     @property
     def _shared_cure(self) -> str:
         return "; several nodes need a broker with shared subscriptions of MQTT 5" if self._is_shared else ""
+
+
+def _kind_of(message: paho.MQTTMessage) -> str:
+    """Return the kind of an event by its topic; "", which is none, if a lax broker passed on what is no text."""
+    try:
+        return message.topic.rpartition("/")[2]
+    except UnicodeDecodeError:
+        return ""
 
 
 def _why(error: BaseException | None) -> str:
