@@ -3,7 +3,7 @@
 from bridge.directory.catalogue import Catalogue
 from bridge.directory.csvfile import import_csv, open_csv
 from bridge.directory.directory import Directory
-from bridge.directory.record import DirectoryChange, Draft, Record
+from bridge.directory.record import DirectoryChange, Draft, EndpointRecord
 from bridge.directory.sources import Sources
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Directory",
     "DirectoryChange",
     "Draft",
-    "Record",
+    "EndpointRecord",
     "Sources",
     "import_csv",
     "open_csv",

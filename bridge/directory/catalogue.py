@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from bindings.option_names import GROUP, OSCORE_KIDS, SERVER_PORTS
 from bindings.server_ports import OTHERS, read_server_ports, with_ports
 from bridge.directory.oscore_kids import kids_by_server
-from bridge.directory.record import Draft, Record, check_all, check_template
+from bridge.directory.record import Draft, EndpointRecord, check_all, check_template
 from bridge.directory.sources import Sources
 from bridge.directory.waking import wake_of
 from bridge.errors import ConfigurationError, DirectoryError
@@ -78,11 +78,11 @@ class Catalogue:
                     f"({', '.join(servers)}): write one of them"
                 )
 
-    def options(self, record: Record) -> Mapping[str, str]:
+    def options(self, record: EndpointRecord) -> Mapping[str, str]:
         """Return the options in force for a record: its own, and the ports that its network sets for its servers."""
         return with_ports(record.options, record.servers, self.server_ports.get(record.network, {}))
 
-    def ports(self, record: Record) -> dict[str, str]:
+    def ports(self, record: EndpointRecord) -> dict[str, str]:
         """Return the application port of each server of a record that has one: its own, or that of its network."""
         options = self.options(record)
         if SERVER_PORTS not in options:
@@ -91,7 +91,7 @@ class Catalogue:
         found = {server: ports.get(server, ports.get(OTHERS)) for server in record.servers}
         return {server: port for server, port in found.items() if port is not None}
 
-    def endpoint(self, record: Record) -> Endpoint:
+    def endpoint(self, record: EndpointRecord) -> Endpoint:
         """Return the record as an Endpoint of the core; servers that are no longer configured are left out.
 
         Raises ConfigurationError if the profile is gone.

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from bridge.directory.keys import Key
-from bridge.directory.record import Draft, Record
+from bridge.directory.record import Draft, EndpointRecord
 from bridge.directory.sources import Sources
 from bridge.errors import BridgeError, DirectoryError
 
-FoundRecord = Callable[[Record | None, BridgeError | None], None]
+FoundRecord = Callable[[EndpointRecord | None, BridgeError | None], None]
 """Called with a record, or None if there is none; the second argument is StoreUnavailable or None."""
 
 
@@ -31,16 +31,16 @@ class DirectoryTable(Protocol):
 
     async def page(
         self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str, after: str, limit: int
-    ) -> list[Record]:
+    ) -> list[EndpointRecord]:
         """Return at most `limit` endpoints in the order of their names, from the first one after the name `after`."""
 
     async def newest(self) -> int:
         """Return the id of the endpoint that was added last, of those that are there; 0 if there is none."""
 
-    async def newer(self, than: int, limit: int) -> list[Record]:
+    async def newer(self, than: int, limit: int) -> list[EndpointRecord]:
         """Return at most `limit` endpoints with larger ids, by rising id. Ids rise in the order of commits."""
 
-    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[EndpointRecord]:
         """Return at most `limit` endpoints of a shard with larger ids than `after`, by rising id.
 
         The others are not read.
@@ -49,10 +49,14 @@ class DirectoryTable(Protocol):
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         """Return the number of endpoints that pass the filter."""
 
-    async def add(self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]) -> list[Record]:
+    async def add(
+        self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]
+    ) -> list[EndpointRecord]:
         """Insert checked drafts, each with a source of its own if `sources` are given."""
 
-    async def change(self, wanted: Sequence[tuple[Record, Draft]], now: Callable[[], float]) -> list[Record]:
+    async def change(
+        self, wanted: Sequence[tuple[EndpointRecord, Draft]], now: Callable[[], float]
+    ) -> list[EndpointRecord]:
         """Replace records by checked drafts. Return the records as they are now.
 
         Raises StoreUnavailable, also where another node of a cluster holds the shard of one: then none is changed.
@@ -67,7 +71,7 @@ class DirectoryTable(Protocol):
 
     async def renew(
         self, ids: Iterable[int], sources: Sources, now: Callable[[], float]
-    ) -> list[tuple[Record, Record | DirectoryError]]:
+    ) -> list[tuple[EndpointRecord, EndpointRecord | DirectoryError]]:
         """Make sure that each of these endpoints has a source of `sources`.
 
         Return each record as it was, and as it is now or the reason why it has no source.

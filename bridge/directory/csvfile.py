@@ -11,7 +11,7 @@ from typing import TextIO
 
 from bridge.directory.directory import CHUNK, Directory
 from bridge.directory.keys import ByDevice, ByName
-from bridge.directory.record import Draft, Record
+from bridge.directory.record import Draft, EndpointRecord
 from bridge.errors import ConfigurationError, DirectoryError, NotServedHere
 from bridge.spreadsheet import unguarded
 
@@ -241,8 +241,8 @@ async def _checked(directory: Directory, lines: Iterable[str], faults: list[Faul
 
 def _compare(
     line: _Line,
-    there: Record | None,
-    holder: Record | None,
+    there: EndpointRecord | None,
+    holder: EndpointRecord | None,
     update: bool,
     imported: Imported,
     fresh: list[_Line],

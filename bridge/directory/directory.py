@@ -12,7 +12,7 @@ from bindings.contract import MISS, Miss
 from bridge.directory.catalogue import Catalogue
 from bridge.directory.contract import DirectoryTable
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
-from bridge.directory.record import DirectoryChange, Draft, Record
+from bridge.directory.record import DirectoryChange, Draft, EndpointRecord
 from bridge.errors import BridgeError, DirectoryError
 from bridge.lru import Lru
 from bridge.relay.model import Endpoint
@@ -47,9 +47,10 @@ class Directory:
         self.table = table
         self.catalogue = catalogue
         self.now = now
-        self.is_current: Callable[[Record], bool] = lambda _record: True  # not where others may have changed it
-        self.may_change: Callable[[Record], None] = lambda _record: None  # raises BridgeError if only others may
-        self._cache: Lru[Key, Record] = Lru(cached * KEYS)
+        self.is_current: Callable[[EndpointRecord], bool] = lambda _record: True  # not where others may have changed it
+        # Raises BridgeError if only others may.
+        self.may_change: Callable[[EndpointRecord], None] = lambda _record: None
+        self._cache: Lru[Key, EndpointRecord] = Lru(cached * KEYS)
         self._changing = asyncio.Lock()
         self._listeners: list[Callable[[DirectoryChange], None]] = []
 
@@ -61,7 +62,7 @@ class Directory:
         """Call `listener` no more."""
         self._listeners.remove(listener)
 
-    def options(self, record: Record) -> Mapping[str, str]:
+    def options(self, record: EndpointRecord) -> Mapping[str, str]:
         """Return the options in force for a record: its own, and what its network sets for it now."""
         return self.catalogue.options(record)
 
@@ -72,11 +73,11 @@ class Directory:
         """Return the number of endpoints."""
         return self.table.size
 
-    def cached(self, key: Key) -> Record | Miss:
+    def cached(self, key: Key) -> EndpointRecord | Miss:
         """Return the endpoint with this key if it is in memory, else MISS: it may be in the table."""
         return self._cache.get(key) or MISS
 
-    def keep(self, found: Record) -> None:
+    def keep(self, found: EndpointRecord) -> None:
         """Keep a record in memory that was just read from the store."""
         for key in keys_of(found):
             self._cache.put(key, found)
@@ -85,14 +86,14 @@ class Directory:
         """Forget the records in memory: others may have changed them."""
         self._cache.clear()
 
-    def find(self, key: Key) -> Future[Record | None]:
+    def find(self, key: Key) -> Future[EndpointRecord | None]:
         """Return a future of the endpoint with this key, or of None if there is none.
 
         The future raises StoreUnavailable.
         """
-        future: Future[Record | None] = asyncio.get_running_loop().create_future()
+        future: Future[EndpointRecord | None] = asyncio.get_running_loop().create_future()
 
-        def found(record: Record | None, error: BridgeError | None) -> None:
+        def found(record: EndpointRecord | None, error: BridgeError | None) -> None:
             if record is not None:
                 self.keep(record)
             if future.done():
@@ -109,19 +110,19 @@ class Directory:
             future.set_result(there)
         return future
 
-    async def by_id(self, id_: int) -> Record | None:
+    async def by_id(self, id_: int) -> EndpointRecord | None:
         """Return the endpoint with this id, or None. Raises StoreUnavailable."""
         return await self.find(ById(id_))
 
-    async def by_name(self, name: str) -> Record | None:
+    async def by_name(self, name: str) -> EndpointRecord | None:
         """Return the endpoint with this endpoint client name, or None. Raises StoreUnavailable."""
         return await self.find(ByName(name))
 
-    async def by_device(self, network: str, device: str) -> Record | None:
+    async def by_device(self, network: str, device: str) -> EndpointRecord | None:
         """Return the endpoint with this canonical device address, or None. Raises StoreUnavailable."""
         return await self.find(ByDevice(network, device))
 
-    async def by_source(self, source: int) -> Record | None:
+    async def by_source(self, source: int) -> EndpointRecord | None:
         """Return the endpoint with this source (bridge.north) of the current scheme, or None.
 
         Raises StoreUnavailable.
@@ -138,7 +139,7 @@ class Directory:
         prefix: str = "",
         after: str = "",
         limit: int = 100,
-    ) -> list[Record]:
+    ) -> list[EndpointRecord]:
         """Return endpoints in the order of their names, from the first one after the name `after`, a page at a time.
 
         Raises StoreUnavailable.
@@ -153,7 +154,7 @@ class Directory:
         """Return the number of endpoints that pass the filter. Raises StoreUnavailable."""
         return await self.table.count(network=network, server=server, enabled=enabled, prefix=prefix)
 
-    async def all(self, *, network: str | None = None, enabled: bool | None = None) -> AsyncIterator[Record]:
+    async def all(self, *, network: str | None = None, enabled: bool | None = None) -> AsyncIterator[EndpointRecord]:
         """Yield every endpoint, page by page, so that other work can run in between."""
         after = ""
         while page := await self.page(network=network, enabled=enabled, after=after, limit=CHUNK):
@@ -161,7 +162,7 @@ class Directory:
                 yield found
             after = page[-1].name
 
-    async def of_shards(self, shards: Iterable[int]) -> AsyncIterator[Record]:
+    async def of_shards(self, shards: Iterable[int]) -> AsyncIterator[EndpointRecord]:
         """Yield every endpoint of some shards, page by page, so that other work can run in between."""
         for shard in shards:
             after = 0
@@ -170,18 +171,18 @@ class Directory:
                     yield found
                 after = page[-1].id
 
-    def endpoint(self, record: Record) -> Endpoint:
+    def endpoint(self, record: EndpointRecord) -> Endpoint:
         """Return a record as an Endpoint of the core. Raises ConfigurationError if its profile is gone."""
         return self.catalogue.endpoint(record)
 
     # Changes
 
-    async def add(self, draft: Draft) -> Record:
+    async def add(self, draft: Draft) -> EndpointRecord:
         """Add an endpoint; it is durable when this returns. Raises DirectoryError or StoreUnavailable."""
         (made,) = await self.add_all([draft])
         return made
 
-    async def add_all(self, drafts: Sequence[Draft]) -> Sequence[Record]:
+    async def add_all(self, drafts: Sequence[Draft]) -> Sequence[EndpointRecord]:
         """Add endpoints, all or none. Raises DirectoryError or StoreUnavailable."""
         checked = [self.catalogue.check(draft) for draft in drafts]
         async with self._changing:
@@ -190,12 +191,12 @@ class Directory:
             self._tell(DirectoryChange(None, record))
         return made
 
-    async def update(self, name: str, /, **changes: Any) -> Record:
+    async def update(self, name: str, /, **changes: Any) -> EndpointRecord:
         """Change fields of `Draft` of an endpoint, its name too. Raises DirectoryError or StoreUnavailable."""
         (after,) = await self.update_all([(name, changes)])
         return after
 
-    async def update_all(self, changes: Sequence[tuple[str, Mapping[str, Any]]]) -> Sequence[Record]:
+    async def update_all(self, changes: Sequence[tuple[str, Mapping[str, Any]]]) -> Sequence[EndpointRecord]:
         """Change endpoints, all or none: (name, fields of `Draft`). Raises DirectoryError or StoreUnavailable."""
         async with self._changing:
             found = [await self._existing(name) for name, _ in changes]
@@ -210,7 +211,7 @@ class Directory:
             self._tell(DirectoryChange(before, after[before.id]))
         return [after.get(before.id, before) for before in found]
 
-    async def remove(self, name: str) -> Record:
+    async def remove(self, name: str) -> EndpointRecord:
         """Remove an endpoint; unfinished messages get an outcome. Raises DirectoryError or StoreUnavailable.
 
         The service must have unloaded the endpoint before: later commits would belong to no endpoint.
@@ -305,14 +306,14 @@ class Directory:
                 f"device {draft.device!r} of network {draft.network!r} is endpoint {holder.name!r} already"
             )
 
-    async def _existing(self, name: str) -> Record:
+    async def _existing(self, name: str) -> EndpointRecord:
         found = await self.by_name(name)
         if found is None:
             raise DirectoryError(f"there is no endpoint {name!r}")
         self.may_change(found)
         return found
 
-    def _forget(self, gone: Record | None) -> None:
+    def _forget(self, gone: EndpointRecord | None) -> None:
         if gone is not None:
             for key in keys_of(gone):
                 self._cache.drop(key)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 
 
 class ById(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +34,7 @@ class BySource(msgspec.Struct, frozen=True, gc=False):
 Key = ById | ByName | ByDevice | BySource
 
 
-def keys_of(record: Record) -> list[Key]:
+def keys_of(record: EndpointRecord) -> list[Key]:
     """Return every key of an endpoint."""
     keys: list[Key] = [ById(record.id), ByName(record.name), ByDevice(record.network, record.device)]
     if record.source is not None:

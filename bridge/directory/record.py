@@ -43,7 +43,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class EndpointRecord:
     """An endpoint in the directory; `device` is canonical."""
 
     id: int
@@ -73,8 +73,8 @@ class Record:
 class DirectoryChange:
     """A durable change of the directory: `before` is None for a new endpoint, `after` for a removed one."""
 
-    before: Record | None
-    after: Record | None
+    before: EndpointRecord | None
+    after: EndpointRecord | None
 
     @property
     def north_changed(self) -> bool:

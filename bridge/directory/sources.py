@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 from bridge.north.udp.addresses import AddressScheme, Division
 
 REUSE_AFTER = 30 * 86400.0  # seconds; a server may keep a registration for its lifetime, 30 days on LoRaWAN
@@ -32,7 +32,7 @@ class Sources:
         """Return the shard that a number belongs to; None: any shard."""
         return None if self.division is None else self.division.shard_of(number)
 
-    def has(self, record: Record) -> bool:
+    def has(self, record: EndpointRecord) -> bool:
         """Return whether a record's source is one of these, of its shard, with the addresses of the record."""
         if record.source is None or record.scheme != self.scheme or record.source not in self.numbers:
             return False

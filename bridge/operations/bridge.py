@@ -10,7 +10,7 @@ from bridge.cluster.ledger import ClusterLedger
 from bridge.config.difference import Difference
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
-from bridge.directory import Directory, Record
+from bridge.directory import Directory, EndpointRecord
 from bridge.north.contract import Link
 from bridge.operations.codes import Codes
 from bridge.operations.minutes import Minutes
@@ -167,7 +167,7 @@ class Bridge(Protocol):
     def cluster(self) -> ClusterLedger:
         """Return the nodes that share the ledger. Raises NotPossible without [cluster]."""
 
-    def check_served(self, record: Record) -> None:
+    def check_served(self, record: EndpointRecord) -> None:
         """Return if this node serves an endpoint, or there is no cluster. Raises NotServedHere."""
 
     async def ask_owner(self, shard: int, operation: str, body: bytes, who: str, wait: float) -> bytes:
@@ -186,19 +186,19 @@ class Bridge(Protocol):
     async def quotas_of(self, endpoint: int) -> EndpointQuotas:
         """Return the quotas of an endpoint, and what was used of them. Raises NotFound, StoreUnavailable."""
 
-    def links(self, record: Record) -> Mapping[str, Link]:
+    def links(self, record: EndpointRecord) -> Mapping[str, Link]:
         """Return the links of an endpoint to its servers."""
 
     async def cancel(self, downlink: Downlink) -> None:
         """Return when the wish to cancel a downlink is committed. Raises StoreUnavailable."""
 
-    async def provision(self, record: Record) -> None:
+    async def provision(self, record: EndpointRecord) -> None:
         """Ask its network to carry an endpoint's data.
 
         Raises NotServedHere, or BridgeError with the network's reason.
         """
 
-    async def remove_endpoint(self, name: str) -> Record:
+    async def remove_endpoint(self, name: str) -> EndpointRecord:
         """End all messages of an endpoint, and remove the endpoint from its network and from the directory.
 
         Raises NotFound, StoreUnavailable, or BridgeError with the network's reason: then the endpoint stays.

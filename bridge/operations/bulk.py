@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.errors import BridgeError, NotFound, NotServedHere, RequestError
 from bridge.operations.bridge import Bridge
 from bridge.operations.operation import Operation
@@ -29,7 +29,7 @@ from bridge.store.order import Order
 
 PAGE = 1000
 
-Change = Callable[[Record], Awaitable[str]]
+Change = Callable[[EndpointRecord], Awaitable[str]]
 """Changes one endpoint and returns a remark."""
 
 
@@ -115,22 +115,22 @@ async def _names(bridge: Bridge, asked: Selected) -> list[str]:
     return names
 
 
-async def _update(bridge: Bridge, record: Record, **changes: Any) -> str:
+async def _update(bridge: Bridge, record: EndpointRecord, **changes: Any) -> str:
     await bridge.directory.update(record.name, **changes)
     return ""
 
 
-async def _provision(bridge: Bridge, record: Record) -> str:
+async def _provision(bridge: Bridge, record: EndpointRecord) -> str:
     await bridge.provision(record)
     return ""
 
 
-async def _remove(bridge: Bridge, record: Record) -> str:
+async def _remove(bridge: Bridge, record: EndpointRecord) -> str:
     await bridge.remove_endpoint(record.name)
     return ""
 
 
-async def _cancel(bridge: Bridge, record: Record) -> str:
+async def _cancel(bridge: Bridge, record: EndpointRecord) -> str:
     asked = 0
     before = None
     while rows := await bridge.reads.downlinks(endpoint=record.id, over=False, before=before, limit=PAGE):

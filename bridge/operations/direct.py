@@ -13,7 +13,7 @@ from bridge.coap.words import code_name, target
 from bridge.delivery.direct import DirectNote
 from bridge.delivery.downlinks import ServerRequest
 from bridge.delivery.uplinks import Response
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.errors import KeyReused, LimitReached, NotFound, NotPossible, RequestError
 from bridge.lwm2m.formats import SENML_CBOR, Value, decoded
 from bridge.lwm2m.objects import resource_at
@@ -78,7 +78,7 @@ async def get_outcome(bridge: Bridge, asked: GetOutcome, entry: Entry) -> Direct
 
 
 async def _accept(
-    bridge: Bridge, record: Record, asked: SendDownlink, request: Request, digest: bytes, who: str
+    bridge: Bridge, record: EndpointRecord, asked: SendDownlink, request: Request, digest: bytes, who: str
 ) -> tuple[int, tuple[int, ...]]:
     if not record.enabled:
         raise NotPossible(f"endpoint {record.name!r} is disabled; enable it first")
@@ -116,7 +116,7 @@ def _digest(asked: SendDownlink) -> bytes:
 # -- the request -----------------------------------------------------------------------------------------------------
 
 
-async def _formats(bridge: Bridge, record: Record, asked: SendDownlink) -> frozenset[int]:
+async def _formats(bridge: Bridge, record: EndpointRecord, asked: SendDownlink) -> frozenset[int]:
     """Return the content formats that the device named when it registered last, where they decide something.
 
     Raises NotPossible if SenML CBOR is wanted and the device named other formats. Where the Register is no longer

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from bindings.provisioning import ProvisioningState
-from bridge.directory import Draft, Record, import_csv
+from bridge.directory import Draft, EndpointRecord, import_csv
 from bridge.errors import ConfigurationError, NotFound
 from bridge.operations.bridge import Bridge
 from bridge.operations.cursors import cursor_of, page_end_at
@@ -143,7 +143,7 @@ async def explain_endpoint(bridge: Bridge, asked: ExplainEndpoint) -> EndpointEx
     )
 
 
-def _profiles(bridge: Bridge, record: Record) -> dict[str, ServerProfile]:
+def _profiles(bridge: Bridge, record: EndpointRecord) -> dict[str, ServerProfile]:
     """Return the profile of each server of an endpoint; none if the endpoint is down for want of its own profile."""
     try:
         return {server.key: server.profile for server in bridge.directory.endpoint(record).servers}
@@ -207,7 +207,7 @@ async def import_endpoints(bridge: Bridge, asked: ImportEndpoints) -> EndpointsI
     return EndpointsImported(added=done.added, changed=done.changed, unchanged=done.unchanged, faults=faults, rows=rows)
 
 
-async def existing(bridge: Bridge, name: str) -> Record:
+async def existing(bridge: Bridge, name: str) -> EndpointRecord:
     """Return an endpoint of the directory by its name. Raises NotFound."""
     record = await bridge.directory.by_name(name)
     if record is None:

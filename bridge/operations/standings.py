@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec.structs import asdict
 
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.operations.types.endpoints import (
     EndpointFilter,
     EndpointItem,
@@ -17,7 +17,7 @@ from bridge.relay.register import DEFAULT_LIFETIME
 from bridge.store.fleet import EndpointConditions, FleetEntry, LatestMessage, is_late, lapses_at
 
 
-def view(record: Record) -> EndpointView:
+def view(record: EndpointRecord) -> EndpointView:
     """Return the view of a record."""
     return EndpointView(
         name=record.name,
@@ -38,7 +38,10 @@ def view(record: Record) -> EndpointView:
 
 
 def item(
-    standing: FleetEntry, now: float, holder: Callable[[int], str | None], ports: Callable[[Record], dict[str, str]]
+    standing: FleetEntry,
+    now: float,
+    holder: Callable[[int], str | None],
+    ports: Callable[[EndpointRecord], dict[str, str]],
 ) -> EndpointItem:
     """Return the view of an endpoint and its state.
 

@@ -10,7 +10,7 @@ from bridge.coap.words import target
 from bridge.delivery.downlinks import Downlink, OpaqueDownlink, ServerRequest
 from bridge.delivery.explain import Explanation
 from bridge.delivery.states import DownlinkState
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.errors import BridgeError
 from bridge.operations.bridge import Bridge
 from bridge.operations.cursors import cursor_of, page_end_at
@@ -55,13 +55,13 @@ async def list_waiting(bridge: Bridge, asked: ListWaiting) -> WaitingPage:
     return WaitingPage(time=now, items=items, next=following)
 
 
-def _other_node(bridge: Bridge, record: Record) -> str | None:
+def _other_node(bridge: Bridge, record: EndpointRecord) -> str | None:
     """Return which other node serves an endpoint, "" if none does; None: this one does, or there is no cluster."""
     holder = bridge.holder(record.shard)
     return None if holder == bridge.node else holder
 
 
-async def _at_its_node(bridge: Bridge, record: Record, *, may_ask: bool) -> tuple[Waiting, ...]:
+async def _at_its_node(bridge: Bridge, record: EndpointRecord, *, may_ask: bool) -> tuple[Waiting, ...]:
     """Return what waits for a device, as the node says that serves it: only there is it known why.
 
     If that node does not answer in time, or may not be asked, that is said instead of the reasons.
@@ -79,7 +79,7 @@ async def _at_its_node(bridge: Bridge, record: Record, *, may_ask: bool) -> tupl
     return tuple(msgspec.structs.replace(one, why=why, next_at=None, blocked_by=None) for one in ours)
 
 
-async def explained(bridge: Bridge, record: Record) -> tuple[Waiting, ...]:
+async def explained(bridge: Bridge, record: EndpointRecord) -> tuple[Waiting, ...]:
     """Return what waits for a device, in the order in which it may go. Raises NotRunning, StoreUnavailable."""
     explanations = await bridge.explain(record.id)
     if not explanations:
@@ -90,7 +90,7 @@ async def explained(bridge: Bridge, record: Record) -> tuple[Waiting, ...]:
     return tuple(_waiting(one, by_id.get(one.downlink), reported) for one in explanations)
 
 
-def reported_state(bridge: Bridge, record: Record) -> DeviceState | None:
+def reported_state(bridge: Bridge, record: EndpointRecord) -> DeviceState | None:
     """Return what its network reported of a device that cannot be reached; None: nothing, or it was heard since."""
     network = bridge.networks.get(record.network)
     return network.device_state(record.device) if isinstance(network, KnowsDevices) else None

@@ -19,7 +19,7 @@ from bridge.config.difference import Difference
 from bridge.config.store_keys import store_seal
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation
-from bridge.directory import Directory, Record
+from bridge.directory import Directory, EndpointRecord
 from bridge.errors import ConfigurationError, LedgerInUse, NotRunning
 from bridge.north.contract import Link, LinkState
 from bridge.operations.codes import Codes
@@ -210,22 +210,22 @@ class BridgeAtRest:
     async def quotas_of(self, endpoint: int) -> EndpointQuotas:
         _refuse(f"what endpoint {endpoint} has left of its quotas is known only while the service runs")
 
-    def links(self, record: Record) -> Mapping[str, Link]:
+    def links(self, record: EndpointRecord) -> Mapping[str, Link]:
         return dict.fromkeys(record.servers, Link(LinkState.CLOSED, "the service is down"))
 
     async def cancel(self, downlink: Downlink) -> None:
         _refuse(f"downlink {downlink.id} can only be cancelled while the service runs")
 
-    async def provision(self, record: Record) -> None:
+    async def provision(self, record: EndpointRecord) -> None:
         _refuse(f"network {record.network!r} can only be asked while the service runs")
 
-    def check_served(self, record: Record) -> None:
+    def check_served(self, record: EndpointRecord) -> None:
         """Return: there is no service that another one would be asked of."""
 
     async def ask_owner(self, *_args: Any, **_more: Any) -> bytes:
         raise NotRunning("the service is down")
 
-    async def remove_endpoint(self, name: str) -> Record:
+    async def remove_endpoint(self, name: str) -> EndpointRecord:
         _refuse(
             f"endpoint {name!r} can only be removed while the service runs: its network must be asked to remove it, too"
         )

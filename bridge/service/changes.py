@@ -3,7 +3,7 @@
 import contextlib
 
 from bridge.cluster.contract import Shards
-from bridge.directory import Directory, DirectoryChange, Record
+from bridge.directory import Directory, DirectoryChange, EndpointRecord
 from bridge.errors import BridgeError, NotFound, NotServedHere, StoreUnavailable
 from bridge.north.contract import NorthTransport
 from bridge.relay import events as ev
@@ -53,11 +53,11 @@ class DirectoryFollower:
         if after.enabled and (before is None or moved or not before.enabled or self._options_differ(before, after)):
             self._tasks.begin(self._provisioning.begin(after))
 
-    def _options_differ(self, before: Record, after: Record) -> bool:
+    def _options_differ(self, before: EndpointRecord, after: EndpointRecord) -> bool:
         """Return whether the network has to know of other options; those can depend on the endpoint's servers."""
         return self._provisioning.options(before) != self._provisioning.options(after)
 
-    async def remove(self, name: str) -> Record:
+    async def remove(self, name: str) -> EndpointRecord:
         """End all messages of an endpoint, and remove the endpoint from its network and from the directory.
 
         Raises NotFound, or BridgeError: then the endpoint stays.
@@ -83,7 +83,7 @@ class DirectoryFollower:
             self._north.release(record.source)
         return removed
 
-    def _keep_up(self, change: DirectoryChange, before: Record, after: Record, *, moved: bool) -> None:
+    def _keep_up(self, change: DirectoryChange, before: EndpointRecord, after: EndpointRecord, *, moved: bool) -> None:
         if moved:
             self._runner.forget(after.id)  # the notes of the other device have to be read first
         if not self._replace(after):
@@ -109,7 +109,7 @@ class DirectoryFollower:
 
         self._runner.event(endpoint, event, done)
 
-    def _replace(self, record: Record) -> bool:
+    def _replace(self, record: EndpointRecord) -> bool:
         """Update an endpoint in memory from the directory, or drop it if it is down; return whether it is up."""
         placed = self._places.of(record)
         if placed is None:

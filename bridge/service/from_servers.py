@@ -5,7 +5,7 @@ from asyncio import Future
 from collections.abc import Callable
 from functools import partial
 
-from bridge.directory import Directory, Record
+from bridge.directory import Directory, EndpointRecord
 from bridge.directory.keys import BySource
 from bridge.errors import StoreUnavailable, UnknownDevice
 from bridge.north.contract import Link, LinkState, NorthTransport
@@ -65,7 +65,7 @@ class FromServers:
     def _of_several(self, key: BySource, servers: tuple[str, ...], message: bytes) -> None:
         """Return the endpoint's own server, if several servers share the sender's address."""
 
-        def found(endpoint: Future[Record | None]) -> None:
+        def found(endpoint: Future[EndpointRecord | None]) -> None:
             record = None if endpoint.cancelled() or endpoint.exception() is not None else endpoint.result()
             own = () if record is None else [server for server in record.servers if server in servers]
             server = own[0] if own else servers[0]
@@ -82,7 +82,7 @@ class FromServers:
             log.info("a message to an address that no endpoint has is dropped", extra={"sample": "nobody"})
 
 
-def _log_link(server: str | None, link: Link, endpoint: Future[Record | None]) -> None:
+def _log_link(server: str | None, link: Link, endpoint: Future[EndpointRecord | None]) -> None:
     record = None if endpoint.cancelled() or endpoint.exception() is not None else endpoint.result()
     if record is None:
         return

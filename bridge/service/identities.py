@@ -5,7 +5,7 @@ from asyncio import Future
 from collections.abc import Mapping
 from functools import partial
 
-from bridge.directory import Directory, Record
+from bridge.directory import Directory, EndpointRecord
 from bridge.directory.keys import BySource
 from bridge.errors import BridgeError, NorthUnavailable
 from bridge.north.identities import EndpointNames, KeySource
@@ -28,7 +28,7 @@ class Identities:
         found.add_done_callback(partial(self._found, wanted, server))
         return wanted
 
-    def _found(self, wanted: Future[Credentials], server: str, found: Future[Record | None]) -> None:
+    def _found(self, wanted: Future[Credentials], server: str, found: Future[EndpointRecord | None]) -> None:
         if wanted.done():
             return
         try:

@@ -4,10 +4,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from bindings.contract import MISS, Miss
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.directory.keys import ByDevice
 
-Cached = Callable[[ByDevice], Record | Miss]
+Cached = Callable[[ByDevice], EndpointRecord | Miss]
 
 
 class InboxOrder:

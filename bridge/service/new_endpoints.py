@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from bridge.cluster.contract import Shards
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.directory.contract import DirectoryTable
 from bridge.errors import StoreUnavailable
 
@@ -21,7 +21,9 @@ class NewEndpoints:
     Endpoints of shards that this node takes later are found by what takes the shard.
     """
 
-    def __init__(self, table: DirectoryTable, shards: Shards, provision: Callable[[Record], Awaitable[None]]) -> None:
+    def __init__(
+        self, table: DirectoryTable, shards: Shards, provision: Callable[[EndpointRecord], Awaitable[None]]
+    ) -> None:
         self._table = table
         self._shards = shards
         self._provision = provision

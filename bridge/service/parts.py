@@ -13,7 +13,7 @@ from bridge.cluster.contract import Shards
 from bridge.cluster.ledger import ClusterLedger
 from bridge.cluster.shards import NodeShards
 from bridge.config import WAKE_UPS, Config, catalogue, drafts
-from bridge.directory import Directory, Record, Sources
+from bridge.directory import Directory, EndpointRecord, Sources
 from bridge.directory.directory import RECORD_BYTES
 from bridge.errors import ConfigurationError, NotServedHere
 from bridge.north.contract import NorthTransport
@@ -204,7 +204,7 @@ async def built(
         )  # fmt: skip
 
 
-def _refuse_elsewhere(shards: Shards, record: Record) -> None:
+def _refuse_elsewhere(shards: Shards, record: EndpointRecord) -> None:
     """Raise NotServedHere unless this node serves an endpoint: it has the endpoint's state in memory."""
     if not shards.accepts(record.shard):
         raise NotServedHere(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from bindings.contract import Binding, SouthProfile
-from bridge.directory import Directory, Record
+from bridge.directory import Directory, EndpointRecord
 from bridge.errors import ConfigurationError
 from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
@@ -37,7 +37,7 @@ def _no_network(_device: str) -> SouthProfile:
     return _NOTHING_GOES
 
 
-def own_source(directory: Directory, record: Record) -> int | None:
+def own_source(directory: Directory, record: EndpointRecord) -> int | None:
     """Return the number of an endpoint toward servers; None: it has none that the settings in force would give."""
     sources = directory.catalogue.sources
     return record.source if sources is None or sources.has(record) else None
@@ -61,7 +61,7 @@ class Places:
         self._quotas = quotas
         self._count = count
 
-    def of(self, record: Record) -> Placed | None:
+    def of(self, record: EndpointRecord) -> Placed | None:
         """Return what effects need of an endpoint, or None if it is down: its profile is not configured.
 
         An endpoint whose network, or whose every server, is not configured accepts nothing. An address that is not of

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from bindings.contract import Binding, Provisioned
 from bindings.provisioning import ProvisioningState
 from bridge.background import report
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.directory.record import binding_options
 from bridge.errors import BindingError, BridgeError, NotFound, StoreUnavailable
 from bridge.service.announcer import Announcer
@@ -120,7 +120,7 @@ class Provisioning:
         down: Mapping[str, str],
         notes: ProvisioningNotes,
         count: Callable[..., None],
-        options_of: Callable[[Record], Mapping[str, str]],
+        options_of: Callable[[EndpointRecord], Mapping[str, str]],
     ) -> None:
         """`down` has the networks whose instance could not be started, and why: those are not asked.
 
@@ -132,11 +132,11 @@ class Provisioning:
         self._count = count
         self._options_of = options_of
 
-    def options(self, record: Record) -> Mapping[str, str]:
+    def options(self, record: EndpointRecord) -> Mapping[str, str]:
         """Return what a network gets to know of an endpoint's options."""
         return binding_options(self._options_of(record))
 
-    async def ask(self, record: Record) -> None:
+    async def ask(self, record: EndpointRecord) -> None:
         """Provision an endpoint in its network. Raises NotFound, or BridgeError with the network's reason."""
         binding = self._networks.get(record.network)
         if binding is None:
@@ -146,7 +146,7 @@ class Provisioning:
         self._notes.note(record.network, record.device, ProvisioningState.PENDING, unless_known=True)
         await binding.provision(record.device, self.options(record))
 
-    async def begin(self, record: Record) -> None:
+    async def begin(self, record: EndpointRecord) -> None:
         """Do what `ask` does; a failure is stored with the endpoint, logged and counted."""
         try:
             await self.ask(record)
@@ -161,7 +161,7 @@ class Provisioning:
             self._count("provision_failures", network=record.network)
             report(f"endpoint {record.name}: not provisioned because of a bug in the bridge", bug)
 
-    async def end(self, record: Record) -> None:
+    async def end(self, record: EndpointRecord) -> None:
         """Deprovision an endpoint's device in its network; a failure is logged and counted."""
         binding = self._networks.get(record.network)
         if binding is None:

@@ -14,7 +14,7 @@ from functools import partial
 from bindings.contract import Binding
 from bridge.config import Config, catalogue
 from bridge.config.walk import is_of
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.errors import BindingError, BridgeError, ConfigurationError, StoreUnavailable
 from bridge.relay import events as ev
 from bridge.service.parts import Parts
@@ -155,7 +155,7 @@ class Reconfiguring:
             if not servers.isdisjoint(record.servers):
                 await runner.stepped(record.id, ev.ServersChanged())
 
-    async def _records(self, endpoints: Iterable[int]) -> AsyncIterator[Record]:
+    async def _records(self, endpoints: Iterable[int]) -> AsyncIterator[EndpointRecord]:
         for number, endpoint in enumerate(endpoints, 1):
             record = await self._parts.directory.by_id(endpoint)
             if record is not None:

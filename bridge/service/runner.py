@@ -15,7 +15,7 @@ from bridge.cluster.contract import Shards
 from bridge.delivery.rows import Delete
 from bridge.delivery.work import Now
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 from bridge.errors import BridgeError, NotServedHere, StoreUnavailable, UnknownDevice
 from bridge.quota.shared import SharedQuotas
 from bridge.relay import events as ev
@@ -76,7 +76,7 @@ class Runner:
     notes: Notes
     clock: Clock
     policy: Policy
-    place: Callable[[Record], Placed | None]
+    place: Callable[[EndpointRecord], Placed | None]
     actor: Actor
     random: Callable[[], float]
     count: Callable[..., None]

@@ -7,7 +7,7 @@ from typing import Protocol
 from bindings.contract import Miss
 from bridge.delivery.rows import Change
 from bridge.directory.keys import ById, Key
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 from bridge.errors import BridgeError
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
@@ -41,9 +41,9 @@ class Notes(Protocol):
 class DirectoryRecords(Protocol):
     """What the runner needs of the directory (`bridge.directory.Directory`)."""
 
-    def cached(self, key: Key) -> Record | Miss: ...
+    def cached(self, key: Key) -> EndpointRecord | Miss: ...
 
-    def keep(self, found: Record) -> None: ...
+    def keep(self, found: EndpointRecord) -> None: ...
 
 
 class Announcer(Protocol):

@@ -16,7 +16,7 @@ from bridge.config.difference import Difference
 from bridge.config.store_keys import store_seal
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.explain import Explanation, explain
-from bridge.directory import Directory, Record
+from bridge.directory import Directory, EndpointRecord
 from bridge.errors import BridgeError, NotFound, NotPossible, NotRunning, StoreUnavailable
 from bridge.metrics import Metrics
 from bridge.north.contract import Link, LinkState
@@ -460,7 +460,7 @@ class Service:
             return self.store
         raise NotPossible("this bridge shares its ledger with no other; see [cluster] in the configuration")
 
-    def check_served(self, record: Record) -> None:
+    def check_served(self, record: EndpointRecord) -> None:
         self.parts.directory.may_change(record)
 
     async def ask_owner(self, shard: int, operation: str, body: bytes, who: str, wait: float) -> bytes:
@@ -482,7 +482,7 @@ class Service:
         quotas = loaded.state.account.standing(placed.limits, self.now())
         return EndpointQuotas(tuple(quotas), placed.south_profile(placed.endpoint.device).max_downlink)
 
-    def links(self, record: Record) -> Mapping[str, Link]:
+    def links(self, record: EndpointRecord) -> Mapping[str, Link]:
         source = own_source(self.parts.directory, record)
         if source is None:
             return dict.fromkeys(record.servers, Link(LinkState.CLOSED, NO_SOURCE))
@@ -491,9 +491,9 @@ class Service:
     async def cancel(self, downlink: Downlink) -> None:
         await self.parts.runner.stepped(downlink.endpoint, ev.CancelAsked(downlink.id))
 
-    async def provision(self, record: Record) -> None:
+    async def provision(self, record: EndpointRecord) -> None:
         self.check_served(record)  # another node's network instance would not know of it
         await self.parts.provisioning.ask(record)
 
-    async def remove_endpoint(self, name: str) -> Record:
+    async def remove_endpoint(self, name: str) -> EndpointRecord:
         return await self.parts.changes.remove(name)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from bindings.contract import Binding, ReadsShards, ReleasesDevices, RunsOnNodes
-from bridge.directory import Directory, Record
+from bridge.directory import Directory, EndpointRecord
 from bridge.errors import StoreUnavailable
 from bridge.service.placed import NO_SOURCE
 from bridge.service.progress import Progress
@@ -185,7 +185,7 @@ class ShardEndpoints:
                 binding.shards_came()
         await self._came(came)
 
-    def _announce_device(self, record: Record) -> None:
+    def _announce_device(self, record: EndpointRecord) -> None:
         for network, binding in self._networks.items():
             if network == record.network and isinstance(binding, RunsOnNodes):
                 binding.device_came(record.device)

@@ -24,7 +24,7 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Response, Uplink, Verdict
 from bridge.directory.contract import DirectoryTable
 from bridge.directory.keys import Key
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 from bridge.errors import BridgeError
 from bridge.quota.report import UsageSum
 from bridge.quota.usage import Usage
@@ -42,7 +42,7 @@ from bridge.store.sealing.seal import Seal
 class StoredEndpoint:
     """One endpoint as it is stored: its record, the rows that the core still needs, and the notes of its device."""
 
-    record: Record
+    record: EndpointRecord
     kept: EndpointRows
     notes: Mapping[str, bytes] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from bindings.provisioning import ProvisioningState
 from bridge.delivery.rows import Change
 from bridge.delivery.states import DownlinkState
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 from bridge.relay.register import DEFAULT_LIFETIME, NEARLY
 from bridge.relay.registrations import Registration
 from bridge.store.order import Order
@@ -69,7 +69,7 @@ class LatestMessage:
 class FleetEntry:
     """The state of one endpoint."""
 
-    record: Record
+    record: EndpointRecord
     provisioning: Provisioning = UNKNOWN_PROVISIONING
     registrations: tuple[Registration, ...] = ()
     uplink: LatestMessage | None = None  # from the device

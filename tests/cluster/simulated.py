@@ -34,7 +34,7 @@ from bridge.coap.numbers import Code
 from bridge.coap.udp import frame
 from bridge.delivery.downlinks import Downlink
 from bridge.delivery.uplinks import Uplink
-from bridge.directory import Draft, Record
+from bridge.directory import Draft, EndpointRecord
 from bridge.directory.keys import Key
 from bridge.errors import LedgerInUse, NotServedHere
 from bridge.quota.allotments import Allotments
@@ -112,7 +112,7 @@ class _NoRecords:
     def cached(self, _key: Key) -> Miss:
         return MISS
 
-    def keep(self, found: Record) -> None:
+    def keep(self, found: EndpointRecord) -> None:
         pass
 
 
@@ -322,7 +322,7 @@ class SimulatedNode:
         self.store.commit((), lambda _error: None)
         self.loop.call_later(1.0, self._renew)
 
-    def _place(self, record: Record) -> Placed:
+    def _place(self, record: EndpointRecord) -> Placed:
         endpoint = Endpoint(record.id, record.shard, record.name, "net", record.device, (Server("srv"),))
         limits = self.quotas.limits(endpoint.network, endpoint.group)
         return Placed(endpoint, 1, lambda _device: SOUTH, self.calls, limits)

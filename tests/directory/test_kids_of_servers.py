@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from bridge.directory import Draft, Record
+from bridge.directory import Draft, EndpointRecord
 from bridge.errors import DirectoryError
 
 
@@ -28,7 +28,7 @@ def test_r23_an_endpoint_has_the_kids_of_its_servers(catalogue, option, kids):
     known = catalogue()
     checked = known.check(draft(option))
     settings = {one.name: getattr(checked, one.name) for one in fields(checked)}
-    endpoint = known.endpoint(Record(id=1, shard=1, created_at=0.0, changed_at=0.0, **settings))
+    endpoint = known.endpoint(EndpointRecord(id=1, shard=1, created_at=0.0, changed_at=0.0, **settings))
     assert {server.key: server.oscore_kids for server in endpoint.servers} == kids
 
 

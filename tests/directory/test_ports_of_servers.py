@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from bridge.directory import Catalogue, Draft, Record
+from bridge.directory import Catalogue, Draft, EndpointRecord
 
 PORTS = {"leshan": "1:1", "coiote": "2:2"}
 
@@ -20,7 +20,7 @@ def _in_force(known: Catalogue, of_network: dict[str, str], *servers: str, **opt
     catalogue = replace(known, server_ports={"nidd": of_network})
     draft = catalogue.check(Draft(network="nidd", device="d@x.org", name="e", servers=servers, options=options))
     settings = {one.name: getattr(draft, one.name) for one in fields(draft)}
-    record = Record(id=1, shard=1, created_at=0.0, changed_at=0.0, **settings)
+    record = EndpointRecord(id=1, shard=1, created_at=0.0, changed_at=0.0, **settings)
     endpoint = catalogue.endpoint(record)
     return {server.key: server.application_port for server in endpoint.servers}
 

@@ -11,7 +11,7 @@ from bridge.coap.message import Type
 from bridge.coap.numbers import Code
 from bridge.coap.udp import frame
 from bridge.delivery.downlinks import ServerRequest
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.directory.keys import Key
 from bridge.relay import events as ev
 from bridge.relay.effects import Effect
@@ -60,7 +60,7 @@ class NoRecords:
     def cached(self, _key: Key) -> Miss:
         return MISS
 
-    def keep(self, found: Record) -> None:
+    def keep(self, found: EndpointRecord) -> None:
         pass
 
 

@@ -1,15 +1,15 @@
 """Events of networks that came directly, and earlier posts about the same shards."""
 
 from bindings.contract import MISS, Miss
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.directory.keys import ByDevice
 from bridge.service.inbox_order import InboxOrder
 
 A, B, UNKNOWN = (ByDevice("net", name) for name in ("a", "b", "unknown"))
 
 
-def record(id_: int, shard: int, name: str) -> Record:
-    return Record(id_, shard, name, "net", name, ("srv",), "", None, None, False, {}, True, 0.0, 0.0)
+def record(id_: int, shard: int, name: str) -> EndpointRecord:
+    return EndpointRecord(id_, shard, name, "net", name, ("srv",), "", None, None, False, {}, True, 0.0, 0.0)
 
 
 RECORDS = {A: record(1, 7, "a"), B: record(2, 8, "b")}
@@ -23,7 +23,7 @@ class Order(InboxOrder):
         self.records = dict(RECORDS)
         self.gone: list[str] = []
 
-    def look(self, key: ByDevice) -> Record | Miss:
+    def look(self, key: ByDevice) -> EndpointRecord | Miss:
         return self.records.get(key, MISS)
 
     def come(self, *events: tuple[ByDevice, str]) -> None:

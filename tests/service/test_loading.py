@@ -13,7 +13,7 @@ from bridge.coap.numbers import Code
 from bridge.coap.udp import frame
 from bridge.delivery.rows import Change
 from bridge.delivery.states import UplinkState
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.directory.keys import ByDevice, ById, BySource, Key, keys_of
 from bridge.errors import BridgeError, StoreUnavailable, UnknownDevice
 from bridge.relay import events as ev
@@ -31,7 +31,7 @@ from tests.service.scripted_binding import PROFILE
 from tests.store.conftest import make_downlink, make_uplink
 
 AHEAD = time() + 86400
-RECORD = Record(1, 0, "ep", "net", "dev", ("srv",), "", None, None, False, {}, True, 0.0, 0.0, "prefix", 7)
+RECORD = EndpointRecord(1, 0, "ep", "net", "dev", ("srv",), "", None, None, False, {}, True, 0.0, 0.0, "prefix", 7)
 DEVICE = ByDevice("net", "dev")
 SOURCE = BySource("prefix", 7)
 ID = ById(1)
@@ -80,7 +80,7 @@ class Side:
     """A runner over a shelf, and what it did."""
 
     store: Shelf = field(default_factory=Shelf)
-    cache: dict[Key, Record] = field(default_factory=dict)
+    cache: dict[Key, EndpointRecord] = field(default_factory=dict)
     counted: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     held: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
@@ -101,10 +101,10 @@ class Side:
             lambda name, **_labels: self.counted.append(name),
         )
 
-    def cached(self, key: Key) -> Record | Miss:
+    def cached(self, key: Key) -> EndpointRecord | Miss:
         return self.cache.get(key, MISS)
 
-    def keep(self, found: Record) -> None:
+    def keep(self, found: EndpointRecord) -> None:
         self.cache.update(dict.fromkeys(keys_of(found), found))
 
     def hold(self, network: str, device: str, notes: Mapping[str, bytes]) -> None:

@@ -3,7 +3,7 @@
 import time
 
 from bridge.cluster.shards import NodeShards
-from bridge.directory import Draft, Record
+from bridge.directory import Draft, EndpointRecord
 from bridge.service.new_endpoints import NewEndpoints
 from bridge.store.in_memory import Disk, InMemoryStore
 
@@ -12,10 +12,10 @@ async def test_a_node_provisions_new_endpoints_of_its_own_shards() -> None:
     store = InMemoryStore(Disk())
     shards, provisioned = NodeShards("a"), list[str]()
 
-    async def provision(record: Record) -> None:
+    async def provision(record: EndpointRecord) -> None:
         provisioned.append(record.name)
 
-    async def add(*names: str, enabled: bool = True) -> list[Record]:
+    async def add(*names: str, enabled: bool = True) -> list[EndpointRecord]:
         drafts = [Draft("net", name, name, ("s",), enabled=enabled) for name in names]
         return await store.directory.add(drafts, None, time.time)
 

@@ -9,7 +9,7 @@ import pytest
 from bindings.contract import Provisioned
 from bindings.provisioning import ProvisioningState as State
 from bridge.control.client import DirectClient
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.errors import BindingError, NotServedHere, StoreUnavailable
 from bridge.operations.types.endpoints import (
     GetEndpointState,
@@ -112,7 +112,7 @@ async def test_words_that_cannot_be_kept_are_kept_when_the_store_can(kit: Kit, m
 async def test_a_node_that_does_not_serve_an_endpoint_does_not_say_that_its_network_was_asked(kit: Kit) -> None:
     handed_over = []
 
-    def elsewhere(_record: Record) -> None:
+    def elsewhere(_record: EndpointRecord) -> None:
         raise NotServedHere("ask the others", 7)
 
     async def owner(*asked: object) -> bytes:

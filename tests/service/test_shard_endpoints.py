@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from bridge.cluster.shards import NodeShards
-from bridge.directory import Catalogue, Directory, Draft, Record, Sources
+from bridge.directory import Catalogue, Directory, Draft, EndpointRecord, Sources
 from bridge.errors import StoreUnavailable
 from bridge.service import shard_endpoints
 from bridge.service.progress import Progress
@@ -29,15 +29,15 @@ class Table(InMemoryDirectory):
         self.read: list[str] = []
         self.fails = False
 
-    async def page(self, **asked: Any) -> list[Record]:
+    async def page(self, **asked: Any) -> list[EndpointRecord]:
         return self._noted(await super().page(**asked))
 
-    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[EndpointRecord]:
         if self.fails:
             raise StoreUnavailable("the database does not answer")
         return self._noted(await super().of_shard(shard, after, limit))
 
-    def _noted(self, found: list[Record]) -> list[Record]:
+    def _noted(self, found: list[EndpointRecord]) -> list[EndpointRecord]:
         self.read += [record.name for record in found]
         return found
 
@@ -50,7 +50,7 @@ class Provisioning:
         self.bug = ""  # the endpoint for which there is one
         self.bugs = 0
 
-    async def begin(self, record: Record) -> None:
+    async def begin(self, record: EndpointRecord) -> None:
         if record.name == self.bug:
             await asyncio.sleep(0.01)  # other shards may come meanwhile
             self.bugs += 1
@@ -116,7 +116,7 @@ class Node:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.append(asyncio.create_task(work))
 
-    async def add(self) -> list[Record]:
+    async def add(self) -> list[EndpointRecord]:
         drafts = [Draft("net", f"e{n}", f"e{n}", ("s",), enabled=n % 2 == 0) for n in range(ENDPOINTS)]
         return await self.table.add(drafts, self.sources, lambda: 0.0)
 

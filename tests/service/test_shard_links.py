@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from bridge.directory import Record
+from bridge.directory import EndpointRecord
 from bridge.errors import StoreUnavailable
 from bridge.service import upkeep
 from bridge.service.shard_links import ClosesLinks, OpensLinks
@@ -14,10 +14,10 @@ from bridge.service.shard_links import ClosesLinks, OpensLinks
 SHARD, OTHER = 7, 8
 
 
-def record(id_: int, shard: int, *, source: int | None, enabled: bool = True) -> Record:
+def record(id_: int, shard: int, *, source: int | None, enabled: bool = True) -> EndpointRecord:
     """Return an endpoint with one server."""
     more: tuple[Any, ...] = ("", None, None, False, {}, enabled, 0.0, 0.0, "prefix", source)
-    return Record(id_, shard, f"e{id_}", "net", f"d{id_}", ("srv",), *more)
+    return EndpointRecord(id_, shard, f"e{id_}", "net", f"d{id_}", ("srv",), *more)
 
 
 RECORDS = [
@@ -31,7 +31,7 @@ RECORDS = [
 
 
 class Sources:
-    def has(self, found: Record) -> bool:
+    def has(self, found: EndpointRecord) -> bool:
         return found.source != 15
 
 
@@ -42,7 +42,7 @@ class Directory:
     fails: int = 0
     catalogue: Any = field(default_factory=lambda: SimpleNamespace(sources=Sources()))
 
-    async def of_shards(self, shards: Iterable[int]) -> AsyncIterator[Record]:
+    async def of_shards(self, shards: Iterable[int]) -> AsyncIterator[EndpointRecord]:
         if self.fails:
             self.fails -= 1
             raise StoreUnavailable("away")

@@ -5,7 +5,7 @@ from typing import Any
 
 from bridge.directory.contract import FoundRecord
 from bridge.directory.keys import Key
-from bridge.directory.record import Draft, Record
+from bridge.directory.record import Draft, EndpointRecord
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.store.in_memory.engine import Engine
@@ -27,7 +27,7 @@ class InMemoryDirectory:
 
     async def page(
         self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str, after: str, limit: int
-    ) -> list[Record]:
+    ) -> list[EndpointRecord]:
         found = await self._filtered(network, server, enabled, prefix)
         return sorted((one for one in found if one.name > after), key=lambda one: one.name)[:limit]
 
@@ -35,11 +35,11 @@ class InMemoryDirectory:
         await self._store.readable()
         return max(self._records.records, default=0)
 
-    async def newer(self, than: int, limit: int) -> list[Record]:
+    async def newer(self, than: int, limit: int) -> list[EndpointRecord]:
         await self._store.readable()
         return sorted((one for one in self._records.records.values() if one.id > than), key=lambda one: one.id)[:limit]
 
-    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[EndpointRecord]:
         await self._store.readable()
         found = (one for one in self._records.records.values() if one.shard == shard and one.id > after)
         return sorted(found, key=lambda one: one.id)[:limit]
@@ -47,12 +47,16 @@ class InMemoryDirectory:
     async def count(self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str) -> int:
         return len(await self._filtered(network, server, enabled, prefix))
 
-    async def add(self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]) -> list[Record]:
-        made: list[Record] = await self._change(lambda: self._records.add(drafts, sources, now()))
+    async def add(
+        self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]
+    ) -> list[EndpointRecord]:
+        made: list[EndpointRecord] = await self._change(lambda: self._records.add(drafts, sources, now()))
         return made
 
-    async def change(self, wanted: Sequence[tuple[Record, Draft]], now: Callable[[], float]) -> list[Record]:
-        changed: list[Record] = await self._change(lambda: self._records.change(wanted, now()))
+    async def change(
+        self, wanted: Sequence[tuple[EndpointRecord, Draft]], now: Callable[[], float]
+    ) -> list[EndpointRecord]:
+        changed: list[EndpointRecord] = await self._change(lambda: self._records.change(wanted, now()))
         return changed
 
     async def remove(self, id_: int, now: Callable[[], float], shard: int | None = None) -> None:  # noqa: ARG002  # its changes are not fenced
@@ -60,8 +64,8 @@ class InMemoryDirectory:
 
     async def renew(
         self, ids: Iterable[int], sources: Sources, now: Callable[[], float]
-    ) -> list[tuple[Record, Record | DirectoryError]]:
-        renewed: list[tuple[Record, Record | DirectoryError]] = await self._change(
+    ) -> list[tuple[EndpointRecord, EndpointRecord | DirectoryError]]:
+        renewed: list[tuple[EndpointRecord, EndpointRecord | DirectoryError]] = await self._change(
             lambda: self._records.renew(ids, sources, now())
         )
         return renewed
@@ -79,7 +83,7 @@ class InMemoryDirectory:
 
     async def _filtered(
         self, network: str | None, server: str | None, enabled: bool | None, prefix: str
-    ) -> list[Record]:
+    ) -> list[EndpointRecord]:
         await self._store.readable()
         return [
             one

@@ -8,7 +8,7 @@ from bridge.delivery.downlinks import Downlink
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Uplink
 from bridge.directory.keys import ByDevice
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 from bridge.relay.model import RelayState
 from bridge.store.fleet import (
     UNKNOWN_PROVISIONING,
@@ -102,7 +102,7 @@ class InMemoryFleet:
     def _standings(self) -> Iterable[FleetEntry]:
         return [*map(self._standing, self._disk.records.records.values())]
 
-    def _standing(self, record: Record) -> FleetEntry:
+    def _standing(self, record: EndpointRecord) -> FleetEntry:
         tables = self._disk.tables
         uplinks, downlinks = [*tables.of(Uplink, record.id)], [*tables.of(Downlink, record.id)]
         return FleetEntry(

@@ -13,7 +13,7 @@ from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.delivery.uplinks import Uplink
 from bridge.directory.allocation import Allocator, shard_of_new
 from bridge.directory.keys import ByDevice, ByName, Key, keys_of
-from bridge.directory.record import DirectoryChange, Draft, Record
+from bridge.directory.record import DirectoryChange, Draft, EndpointRecord
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.quota.usage import Usage
@@ -36,7 +36,7 @@ class RecordTable:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self.records: dict[int, Record] = {}
+        self.records: dict[int, EndpointRecord] = {}
         self.provisioning: dict[int, Provisioning] = {}
         self.uplinks: dict[int, LatestMessage] = {}  # the latest messages whose rows are gone
         self.downlinks: dict[int, LatestMessage] = {}
@@ -44,7 +44,7 @@ class RecordTable:
         self._sources: dict[str, dict[int, _Given]] = {}
         self._next_id = 1
 
-    def find(self, key: Key) -> Record | None:
+    def find(self, key: Key) -> EndpointRecord | None:
         id_ = self._keys.get(key)
         return None if id_ is None else self.records[id_]
 
@@ -69,10 +69,10 @@ class RecordTable:
             self.uplinks.update({} if up is None else {endpoint: up})
             self.downlinks.update({} if down is None else {endpoint: down})
 
-    def add(self, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
+    def add(self, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[EndpointRecord]:
         return [self._add(draft, sources, now) for draft in drafts]
 
-    def change(self, wanted: Sequence[tuple[Record, Draft]], now: float) -> list[Record]:
+    def change(self, wanted: Sequence[tuple[EndpointRecord, Draft]], now: float) -> list[EndpointRecord]:
         return [self._change(before, draft, now) for before, draft in wanted]
 
     def remove(self, id_: int, now: float) -> int:
@@ -87,7 +87,9 @@ class RecordTable:
         self._release(record, now)
         return 1
 
-    def renew(self, ids: Iterable[int], sources: Sources, now: float) -> list[tuple[Record, Record | DirectoryError]]:
+    def renew(
+        self, ids: Iterable[int], sources: Sources, now: float
+    ) -> list[tuple[EndpointRecord, EndpointRecord | DirectoryError]]:
         return [
             (before, self._renew(before, sources, now))
             for before in [self.records[id_] for id_ in ids if id_ in self.records]
@@ -95,7 +97,7 @@ class RecordTable:
 
     # Internals
 
-    def _add(self, draft: Draft, sources: Sources | None, now: float) -> Record:
+    def _add(self, draft: Draft, sources: Sources | None, now: float) -> EndpointRecord:
         self._check_free(draft, None)
         id_, self._next_id = self._next_id, self._next_id + 1
         record = _record(id_, shard_of_new(id_), draft, now)
@@ -104,7 +106,7 @@ class RecordTable:
         self._put(record)
         return record
 
-    def _change(self, before: Record, draft: Draft, now: float) -> Record:
+    def _change(self, before: EndpointRecord, draft: Draft, now: float) -> EndpointRecord:
         self._check_free(draft, before.id)
         after = replace(
             _record(before.id, before.shard, draft, now),
@@ -125,25 +127,25 @@ class RecordTable:
         if same is not None and same.id != but:
             raise DirectoryError(f"there is an endpoint {draft.name!r} already")
 
-    def _put(self, record: Record, before: Record | None = None) -> None:
+    def _put(self, record: EndpointRecord, before: EndpointRecord | None = None) -> None:
         if before is not None:
             for key in keys_of(before):
                 self._keys.pop(key, None)
         self.records[record.id] = record
         self._keys.update(dict.fromkeys(keys_of(record), record.id))
 
-    def _with_source(self, record: Record, sources: Sources, now: float) -> Record:
+    def _with_source(self, record: EndpointRecord, sources: Sources, now: float) -> EndpointRecord:
         used = self._sources.setdefault(sources.scheme, {})
         number, shard = Allocator(_Used(used), sources, now).free(record.shard)
         self._release(record, now)
         used[number] = _Given(record.id)
         return replace(record, shard=shard, scheme=sources.scheme, source=number, locals=sources.seen(number))
 
-    def _release(self, record: Record, now: float) -> None:
+    def _release(self, record: EndpointRecord, now: float) -> None:
         if record.source is not None:
             self._sources[record.scheme][record.source] = _Given(record.id, now)
 
-    def _renew(self, before: Record, sources: Sources, now: float) -> Record | DirectoryError:
+    def _renew(self, before: EndpointRecord, sources: Sources, now: float) -> EndpointRecord | DirectoryError:
         if before.source is None or before.scheme != sources.scheme or before.source not in sources.numbers:
             try:
                 after = self._with_source(before, sources, now)
@@ -161,7 +163,7 @@ class RecordTable:
         self._note_move(before, after)
         return after
 
-    def _note_move(self, before: Record, after: Record) -> None:
+    def _note_move(self, before: EndpointRecord, after: EndpointRecord) -> None:
         """Make an endpoint register anew if servers know it by another address (R24)."""
         if DirectoryChange(before, after).server_knew:
             relay = next(self._tables.of(RelayState, after.id), None) or RelayState(after.id, after.shard)
@@ -210,8 +212,8 @@ class _Used:
         return min(free)[1] if free else None
 
 
-def _record(id_: int, shard: int, draft: Draft, now: float) -> Record:
-    return Record(
+def _record(id_: int, shard: int, draft: Draft, now: float) -> EndpointRecord:
+    return EndpointRecord(
         id_, shard, draft.name, draft.network, draft.device, draft.servers, draft.profile, draft.default_ttl,
         draft.object_list, draft.confirmed, draft.options, draft.enabled, now, now,
     )  # fmt: skip

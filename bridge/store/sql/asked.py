@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bridge.directory.contract import FoundRecord
 from bridge.directory.keys import ByDevice, Key
-from bridge.directory.record import Record
+from bridge.directory.record import EndpointRecord
 from bridge.errors import StoreUnavailable
 from bridge.relay.model import EndpointRows
 from bridge.store.contract import FoundEndpoint, FoundWithNote, StoredEndpoint
@@ -21,7 +21,7 @@ from bridge.store.sql.note_rows import Notes, NotesByKey, notes_of, notes_with
 class Answer:
     """The result of one read."""
 
-    records: dict[Key, Record]
+    records: dict[Key, EndpointRecord]
     kept: dict[int, EndpointRows]
     notes: NotesByKey
     of_devices: dict[tuple[str, str], Notes]  # (network, device) → all its notes
@@ -129,7 +129,7 @@ class NoteWithEndpointRequest(ReadRequest):
         self._done(None, None, error)
 
 
-def _concerns(record: Record | None) -> Iterable[Hashable]:
+def _concerns(record: EndpointRecord | None) -> Iterable[Hashable]:
     return () if record is None else (record.id, (record.network, "", record.device))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.directory.contract import FoundRecord
 from bridge.directory.keys import Key
-from bridge.directory.record import Draft, Record
+from bridge.directory.record import Draft, EndpointRecord
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.store.sql import directory_rows as rows
@@ -27,7 +27,7 @@ class SqlDirectory:
 
     async def page(
         self, *, network: str | None, server: str | None, enabled: bool | None, prefix: str, after: str, limit: int
-    ) -> list[Record]:
+    ) -> list[EndpointRecord]:
         where, values = _filter(network, server, enabled, prefix)
         sql = f"{rows.SELECT} WHERE e.name > ?{where} ORDER BY e.name LIMIT ?"
         return await self._store.reads.ask(
@@ -38,13 +38,13 @@ class SqlDirectory:
         sql = "SELECT coalesce(max(id), 0) FROM endpoint"
         return await self._store.reads.ask(lambda reader: int(value_of(reader.connection, sql)))
 
-    async def newer(self, than: int, limit: int) -> list[Record]:
+    async def newer(self, than: int, limit: int) -> list[EndpointRecord]:
         sql = f"{rows.SELECT} WHERE e.id > ? ORDER BY e.id LIMIT ?"
         return await self._store.reads.ask(
             lambda reader: [*map(rows.record_of, reader.connection.execute(sql, (than, limit)))]
         )
 
-    async def of_shard(self, shard: int, after: int, limit: int) -> list[Record]:
+    async def of_shard(self, shard: int, after: int, limit: int) -> list[EndpointRecord]:
         sql = f"{rows.SELECT} WHERE e.shard = ? AND e.id > ? ORDER BY e.id LIMIT ?"
         return await self._store.reads.ask(
             lambda reader: [*map(rows.record_of, reader.connection.execute(sql, (shard, after, limit)))]
@@ -55,12 +55,16 @@ class SqlDirectory:
         sql = f"SELECT count(*) FROM endpoint e WHERE TRUE{where}"  # noqa: S608  # our own text
         return await self._store.reads.ask(lambda reader: int(value_of(reader.connection, sql, values)))
 
-    async def add(self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]) -> list[Record]:
+    async def add(
+        self, drafts: Sequence[Draft], sources: Sources | None, now: Callable[[], float]
+    ) -> list[EndpointRecord]:
         made = await self._store.run(lambda c: rows.add(c, drafts, sources, now()), directory=True)
         self.size += len(made)
         return made
 
-    async def change(self, wanted: Sequence[tuple[Record, Draft]], now: Callable[[], float]) -> list[Record]:
+    async def change(
+        self, wanted: Sequence[tuple[EndpointRecord, Draft]], now: Callable[[], float]
+    ) -> list[EndpointRecord]:
         shards = [before.shard for before, _ in wanted]
         return await self._store.run(lambda c: rows.change_all(c, wanted, now()), directory=True, shards=shards)
 
@@ -71,7 +75,7 @@ class SqlDirectory:
 
     async def renew(
         self, ids: Iterable[int], sources: Sources, now: Callable[[], float]
-    ) -> list[tuple[Record, Record | DirectoryError]]:
+    ) -> list[tuple[EndpointRecord, EndpointRecord | DirectoryError]]:
         return await self._store.run(lambda c: rows.renew(c, ids, sources, now()), directory=True)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from bridge.delivery.states import DownlinkState, UplinkState
 from bridge.directory.allocation import shard_of_new
 from bridge.directory.keys import ByDevice, ById, ByName, BySource, Key, keys_of
-from bridge.directory.record import DirectoryChange, Draft, Record
+from bridge.directory.record import DirectoryChange, Draft, EndpointRecord
 from bridge.directory.sources import Sources
 from bridge.errors import DirectoryError
 from bridge.store.sql.connection import Connection, latest_id, lock_ids, note_id, value_of
@@ -39,13 +39,13 @@ _WITH_SOURCE = (
 )
 
 
-def records_of(connection: Connection, keys: Iterable[Key]) -> dict[Key, Record]:
+def records_of(connection: Connection, keys: Iterable[Key]) -> dict[Key, EndpointRecord]:
     """Return the records under these keys."""
     ids = [key.endpoint for key in keys if isinstance(key, ById)]
     names = [key.name for key in keys if isinstance(key, ByName)]
     devices = [(key.network, key.device) for key in keys if isinstance(key, ByDevice)]
     sources = [(key.scheme, key.source) for key in keys if isinstance(key, BySource)]
-    found: dict[Key, Record] = {}
+    found: dict[Key, EndpointRecord] = {}
     for wanted, statement in ((ids, _WITH_ID), (names, _WITH_NAME), (devices, _WITH_DEVICE), (sources, _WITH_SOURCE)):
         if wanted:
             values = (msgspec.json.encode(wanted).decode(),)
@@ -54,11 +54,11 @@ def records_of(connection: Connection, keys: Iterable[Key]) -> dict[Key, Record]
     return found
 
 
-def record_of(row: tuple[Any, ...]) -> Record:
+def record_of(row: tuple[Any, ...]) -> EndpointRecord:
     """Make a record from a row of SELECT."""
     (id_, shard, name, network, device, servers, profile, ttl, links, confirmed, options, enabled, *rest) = row
     created_at, changed_at, scheme, source, locals_ = rest
-    return Record(
+    return EndpointRecord(
         id_,
         shard,
         name,
@@ -99,7 +99,7 @@ def _columns(draft: Draft) -> tuple[Any, ...]:
     )
 
 
-def add(connection: Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[Record]:
+def add(connection: Connection, drafts: Sequence[Draft], sources: Sources | None, now: float) -> list[EndpointRecord]:
     """Insert checked drafts, each with a source of its own. Raises DirectoryError; then none of them is added."""
     lock_ids(connection, "endpoint")  # and thereby sources
     giver = None if sources is None else Giver(connection, sources, now)
@@ -125,12 +125,14 @@ def add(connection: Connection, drafts: Sequence[Draft], sources: Sources | None
     return made
 
 
-def change_all(connection: Connection, wanted: Iterable[tuple[Record, Draft]], now: float) -> list[Record]:
+def change_all(
+    connection: Connection, wanted: Iterable[tuple[EndpointRecord, Draft]], now: float
+) -> list[EndpointRecord]:
     """Replace records by checked drafts. Raises DirectoryError; then none is changed."""
     return [_change(connection, before, draft, now) for before, draft in wanted]
 
 
-def _change(connection: Connection, before: Record, draft: Draft, now: float) -> Record:
+def _change(connection: Connection, before: EndpointRecord, draft: Draft, now: float) -> EndpointRecord:
     others = value_of(
         connection,
         "SELECT count(*) FROM endpoint WHERE id <> ? AND (name = ? OR (network = ? AND device = ?))",
@@ -157,7 +159,7 @@ def _change(connection: Connection, before: Record, draft: Draft, now: float) ->
     return after
 
 
-def _shard_notes(connection: Connection, record: Record) -> None:
+def _shard_notes(connection: Connection, record: EndpointRecord) -> None:
     """Set the endpoint's shard in the notes of its device."""
     connection.execute(
         "UPDATE note SET shard = ? WHERE network = ? AND device = ? AND device <> '' AND shard <> ?",
@@ -165,7 +167,7 @@ def _shard_notes(connection: Connection, record: Record) -> None:
     )
 
 
-def _move(connection: Connection, record: Record, shard: int) -> None:
+def _move(connection: Connection, record: EndpointRecord, shard: int) -> None:
     """Move an endpoint and all its rows to another shard."""
     connection.execute("UPDATE endpoint SET shard = ? WHERE id = ?", (shard, record.id))
     for table in ("downlink", "uplink"):
@@ -175,7 +177,7 @@ def _move(connection: Connection, record: Record, shard: int) -> None:
     _shard_notes(connection, replace(record, shard=shard))
 
 
-def _note_move(connection: Connection, before: Record, after: Record) -> None:
+def _note_move(connection: Connection, before: EndpointRecord, after: EndpointRecord) -> None:
     """Record that an endpoint must register anew if servers know it by another address (R24)."""
     if DirectoryChange(before, after).server_knew:
         connection.execute(
@@ -212,11 +214,11 @@ def remove(connection: Connection, id_: int, now: float) -> int:
 
 def renew(
     connection: Connection, ids: Iterable[int], sources: Sources, now: float
-) -> list[tuple[Record, Record | DirectoryError]]:
+) -> list[tuple[EndpointRecord, EndpointRecord | DirectoryError]]:
     """Assign each endpoint a source of the current range; return each record before, and after or the reason."""
     lock_ids(connection, "endpoint")  # and thereby sources
     giver = Giver(connection, sources, now)
-    found: list[tuple[Record, Record | DirectoryError]] = []
+    found: list[tuple[EndpointRecord, EndpointRecord | DirectoryError]] = []
     for id_ in ids:
         row = connection.execute(f"{SELECT} WHERE e.id = ?", (id_,)).fetchone()
         if row is None:
@@ -250,8 +252,8 @@ def collision_of(connection: Connection, draft: Draft) -> DirectoryError:
     return DirectoryError(f"there is an endpoint {draft.name!r} already")
 
 
-def _made(id_: int, shard: int, draft: Draft, now: float) -> Record:
-    return Record(
+def _made(id_: int, shard: int, draft: Draft, now: float) -> EndpointRecord:
+    return EndpointRecord(
         id_,
         shard,
         draft.name,
